@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCELD_INFER_H
+#define ACCELD_INFER_H
+
+/* libaccelinfer: reads an ONNX model, says what running it takes, and runs it.
+ *
+ *   struct accel_model *model;      immutable once loaded, may be shared by threads
+ *   struct accel_session *session;  one run at a time; make one per concurrent run
+ *
+ *   accel_model_load_file("model.onnx", NULL, &model, &err);
+ *   accel_session_new(model, NULL, &session, &err);
+ *   accel_session_run(session, inputs, 1, outputs, 1, &err);
+ *
+ * Every call that can fail returns ACCEL_OK or a code and fills *err (which may be NULL). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "acceld/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- tensors */
+
+/* The numbers are those of onnx.TensorProto.DataType. */
+enum accel_dtype {
+    ACCEL_DTYPE_UNDEFINED = 0,
+    ACCEL_DTYPE_FLOAT = 1,
+    ACCEL_DTYPE_UINT8 = 2,
+    ACCEL_DTYPE_INT8 = 3,
+    ACCEL_DTYPE_UINT16 = 4,
+    ACCEL_DTYPE_INT16 = 5,
+    ACCEL_DTYPE_INT32 = 6,
+    ACCEL_DTYPE_INT64 = 7,
+    ACCEL_DTYPE_STRING = 8, /* data: char *const *, one NUL-terminated string per element */
+    ACCEL_DTYPE_BOOL = 9,   /* one byte, 0 or 1 */
+    ACCEL_DTYPE_FLOAT16 = 10,
+    ACCEL_DTYPE_DOUBLE = 11,
+    ACCEL_DTYPE_UINT32 = 12,
+    ACCEL_DTYPE_UINT64 = 13,
+    ACCEL_DTYPE_COMPLEX64 = 14,
+    ACCEL_DTYPE_COMPLEX128 = 15,
+    ACCEL_DTYPE_BFLOAT16 = 16,
+};
+
+#define ACCEL_RANK_MAX 16
+
+/* Bytes per element; 0 for a type without a fixed size (STRING) and for a number that is none. */
+ACCEL_EXPORT size_t accel_dtype_size(enum accel_dtype dtype);
+/* "float16", "int64": ONNX's lower-case names. "?" for a number that is none. */
+ACCEL_EXPORT const char *accel_dtype_name(enum accel_dtype dtype);
+
+/* Dense, row-major, little-endian. */
+struct accel_tensor {
+    enum accel_dtype dtype;
+    uint32_t rank; /* 0: a scalar */
+    int64_t dims[ACCEL_RANK_MAX];
+    void *data;        /* owned by whoever made the tensor; aligned to the element */
+    size_t size_bytes; /* product of dims times the element's size */
+};
+
+/* What a model says of one of its inputs or outputs. Borrowed from the model. */
+struct accel_tensor_info {
+    const char *name;
+    enum accel_dtype dtype;
+    bool has_rank; /* false: the model leaves even the rank open */
+    uint32_t rank;
+    int64_t dims[ACCEL_RANK_MAX];           /* -1: any */
+    const char *dim_names[ACCEL_RANK_MAX];  /* symbolic name ("N") or NULL */
+};
+
+/* ---------------------------------------------------------------- loading */
+
+/* What a stranger's model may cost. 0 means the default in brackets. */
+struct accel_limits {
+    size_t model_bytes;   /* size of the .onnx with its external data  [2 GiB] */
+    size_t nodes;         /* nodes, those of subgraphs counted in       [50,000] */
+    size_t nesting;       /* graphs within graphs                       [32] */
+    size_t arena_bytes;   /* intermediate tensors of one run            [8 GiB] */
+    size_t tensor_bytes;  /* any single tensor                          [2 GiB] */
+    int64_t run_ms;       /* one run's deadline; checked between operators [none] */
+};
+
+struct accel_load_options {
+    size_t struct_size; /* sizeof(struct accel_load_options) */
+    struct accel_limits limits;
+    /* Instruction sets to use, ACCEL_CPU_* bits; those the CPU lacks are dropped. 0 means plain C:
+     * say ACCEL_CPU_ALL for the best. */
+    unsigned cpu_mask;
+    /* Graph passes to leave out, comma-separated names ("fold-constants,fuse-activation"), or
+     * "all"; NULL: run all. An unknown name is INVALID. */
+    const char *passes_off;
+    /* Fixes symbolic and free dimensions before planning: "N" or "input:axis" = value. */
+    const struct accel_dim_binding {
+        const char *name;
+        int64_t value;
+    } *dims;
+    size_t dims_count;
+};
+
+#define ACCEL_CPU_AVX2   0x1u /* AVX2, FMA, F16C */
+#define ACCEL_CPU_AVX512 0x2u /* AVX-512 F, BW, DQ, VL */
+#define ACCEL_CPU_VNNI   0x4u /* AVX-512 VNNI */
+#define ACCEL_CPU_BF16   0x8u /* AVX-512 BF16 */
+#define ACCEL_CPU_ALL    0xffffffffu
+
+/* The ACCEL_CPU_* bits that this CPU and its operating system (xgetbv) support. */
+ACCEL_EXPORT unsigned accel_cpu_features(void);
+/* "avx2+avx512+vnni", "plain" for 0: into `text`, which is returned. */
+ACCEL_EXPORT const char *accel_cpu_mask_text(unsigned mask, char *text, size_t size);
+/* Fills defaults, cpu_mask ACCEL_CPU_ALL. */
+ACCEL_EXPORT void accel_load_options_init(struct accel_load_options *options);
+
+struct accel_model;
+
+/* Parses, checks, optimises, plans and packs. options NULL: defaults. External data is looked for
+ * in the model's own folder and nowhere else.
+ * Errors: NOT_FOUND or IO (the file), INVALID (not ONNX, broken graph: names the node), UNSUPPORTED
+ * (names every node the core cannot run, with operator, domain, opset and reason), LIMIT, NOMEM. */
+ACCEL_EXPORT int accel_model_load_file(const char *path, const struct accel_load_options *options,
+                                       struct accel_model **model, struct accel_error *err);
+
+/* As accel_model_load_file from bytes that stay the caller's and may be freed after the call.
+ * `external` resolves the location of external data ("weights.bin") to bytes that live until the
+ * call returns; NULL: a model with external data is INVALID. */
+typedef int accel_external_fn(void *context, const char *location, const void **bytes,
+                              size_t *size, struct accel_error *err);
+ACCEL_EXPORT int accel_model_load_memory(const void *bytes, size_t size, accel_external_fn *external,
+                                         void *context, const struct accel_load_options *options,
+                                         struct accel_model **model, struct accel_error *err);
+
+/* Writes the optimised graph, its plan and its packed weights to fd (a file or memory file, from
+ * offset 0), for accel_model_open_packed. */
+ACCEL_EXPORT int accel_model_pack(const struct accel_model *model, int fd, struct accel_error *err);
+
+/* Maps what accel_model_pack wrote, read-only and shared: many processes hold the weights once.
+ * Every offset is validated; the descriptor may be closed afterwards. A memory file must be sealed.
+ * Errors: CORRUPT, UNSUPPORTED (packed for instruction sets this CPU lacks), IO, NOMEM. */
+ACCEL_EXPORT int accel_model_open_packed(int fd, const struct accel_load_options *options,
+                                         struct accel_model **model, struct accel_error *err);
+
+ACCEL_EXPORT struct accel_model *accel_model_ref(struct accel_model *model);
+ACCEL_EXPORT void accel_model_unref(struct accel_model *model); /* NULL is fine */
+
+ACCEL_EXPORT size_t accel_model_input_count(const struct accel_model *model);
+ACCEL_EXPORT size_t accel_model_output_count(const struct accel_model *model);
+ACCEL_EXPORT const struct accel_tensor_info *accel_model_input(const struct accel_model *model,
+                                                               size_t i);
+ACCEL_EXPORT const struct accel_tensor_info *accel_model_output(const struct accel_model *model,
+                                                                size_t i);
+/* Bytes mapped for packed weights and graph. */
+ACCEL_EXPORT size_t accel_model_packed_bytes(const struct accel_model *model);
+
+/* ---------------------------------------------------------------- analysis: the IR side */
+
+/* What kind of work an operator is: the cost model has one rate per kind. */
+#define ACCEL_KIND_MAP(X)                                                             \
+    X(CONV, "conv")               /* convolution, any kernel larger than 1x1 */       \
+    X(POINTWISE, "conv1x1")       /* 1x1 convolution, which is a matrix product */    \
+    X(DEPTHWISE, "depthwise")     /* groups = channels */                             \
+    X(GEMM, "gemm")               /* Gemm, MatMul and their quantised forms */        \
+    X(GEMV, "gemv")               /* the same with one row: bound by weight traffic */ \
+    X(POOL, "pool")                                                                   \
+    X(ELEMENTWISE, "elementwise") /* one pass over the data, few flops */             \
+    X(TRANSCENDENTAL, "transcendental") /* exp, tanh, erf, ... per element */         \
+    X(NORM, "norm")               /* softmax, layer, batch and instance norm */       \
+    X(REDUCE, "reduce")                                                               \
+    X(MOVE, "move")               /* copies, transposes, slices, gathers, casts */    \
+    X(RECURRENT, "recurrent")                                                         \
+    X(CLASSIC, "classic")         /* ai.onnx.ml: trees, SVM, linear */                \
+    X(OTHER, "other")
+
+enum accel_kind {
+#define ACCEL_KIND_ENUM(name, text) ACCEL_KIND_##name,
+    ACCEL_KIND_MAP(ACCEL_KIND_ENUM)
+#undef ACCEL_KIND_ENUM
+    ACCEL_KIND_COUNT
+};
+ACCEL_EXPORT const char *accel_kind_name(enum accel_kind kind);
+
+/* One fused operator of the optimised graph, or one node that cannot be run. */
+struct accel_op_analysis {
+    const char *name;   /* the node's name in the file, else "Conv_12" */
+    const char *op;     /* "Conv" */
+    const char *fused;  /* what was folded into it, "BatchNormalization+Relu", or "" */
+    const char *domain; /* "" is ai.onnx */
+    int64_t opset;
+    enum accel_kind kind;
+    enum accel_dtype precision; /* of its arithmetic */
+    const char *shape;  /* "1x3x224x224 -> 1x64x112x112" */
+    double flops;       /* 2 per multiply-add */
+    double bytes_read, bytes_written; /* activations; weights apart */
+    double bytes_weights;
+    const char *unsupported; /* NULL: the core runs it; else the reason it does not */
+};
+
+struct accel_analysis {
+    const char *producer;      /* "pytorch 1.10", "" if the file does not say */
+    int64_t ir_version, opset; /* opset of ai.onnx */
+    enum accel_dtype precision; /* that carries most of the flops */
+    size_t nodes_in_file;
+    size_t parameters;         /* elements of all initialisers */
+    size_t weights_bytes;      /* as packed */
+    size_t arena_bytes;        /* intermediate tensors and scratch of one run: known, not guessed */
+    size_t io_bytes;           /* inputs and outputs of one run */
+    double flops, bytes;       /* sums over ops */
+    bool runnable;             /* no op is unsupported */
+    size_t ops_count;
+    const struct accel_op_analysis *ops;
+    size_t inputs_count, outputs_count;
+    const struct accel_tensor_info *inputs, *outputs;
+};
+
+/* Of a loaded model; free dimensions count as 1 unless options.dims said otherwise.
+ * Borrowed: lives as long as the model. */
+ACCEL_EXPORT const struct accel_analysis *accel_model_analysis(const struct accel_model *model);
+
+/* Analyses a model that may hold nodes the core cannot run: every such node is in `ops` with its
+ * reason and `runnable` is false. Same errors as loading but for UNSUPPORTED. */
+ACCEL_EXPORT int accel_analyse_memory(const void *bytes, size_t size, accel_external_fn *external,
+                                      void *context, const struct accel_load_options *options,
+                                      struct accel_analysis **analysis, struct accel_error *err);
+ACCEL_EXPORT int accel_analyse_file(const char *path, const struct accel_load_options *options,
+                                    struct accel_analysis **analysis, struct accel_error *err);
+ACCEL_EXPORT void accel_analysis_free(struct accel_analysis *analysis);
+
+/* ---------------------------------------------------------------- running */
+
+struct accel_session;
+
+struct accel_session_options {
+    size_t struct_size;
+    unsigned threads; /* 0: as many as this process may use (affinity and cgroup) */
+    bool profile;     /* keep times per operator */
+};
+
+/* Options NULL: defaults. Allocates everything a run of the model's declared shapes needs.
+ * Errors: NOMEM, LIMIT. */
+ACCEL_EXPORT int accel_session_new(struct accel_model *model,
+                                   const struct accel_session_options *options,
+                                   struct accel_session **session, struct accel_error *err);
+ACCEL_EXPORT void accel_session_free(struct accel_session *session); /* NULL is fine */
+
+struct accel_named_tensor {
+    const char *name;
+    struct accel_tensor tensor;
+};
+
+/* Runs the model once. Inputs: every input of the model without a default, by name, in any order;
+ * data stays the caller's. Outputs: the caller sets `name`; with tensor.data NULL the result is
+ * lent (valid until the session's next run or end), else it is copied to the caller's buffer, whose
+ * size_bytes must suffice (else INVALID names the bytes needed); dtype, rank and dims are filled in.
+ * Errors: INVALID (which input, what was expected), TIMEOUT, CANCELLED, LIMIT, NOMEM. */
+ACCEL_EXPORT int accel_session_run(struct accel_session *session,
+                                   const struct accel_named_tensor *inputs, size_t inputs_count,
+                                   struct accel_named_tensor *outputs, size_t outputs_count,
+                                   struct accel_error *err);
+
+/* From another thread: the run in progress ends with CANCELLED at the next operator. */
+ACCEL_EXPORT void accel_session_cancel(struct accel_session *session);
+
+/* Time of each operator in the last run, in the order of accel_analysis.ops; needs
+ * options.profile. Borrowed until the next run. Returns the count, 0 without a profile. */
+ACCEL_EXPORT size_t accel_session_profile(const struct accel_session *session,
+                                          const int64_t **ns_per_op);
+/* Bytes of arena the last run used; equals accel_analysis.arena_bytes for the planned shapes. */
+ACCEL_EXPORT size_t accel_session_arena_bytes(const struct accel_session *session);
+ACCEL_EXPORT unsigned accel_session_threads(const struct accel_session *session);
+
+/* ---------------------------------------------------------------- calibration: measured rates */
+
+/* One point of the cost model, measured on this machine: an operator of this kind, precision and
+ * size ran at these rates. Time = max(flops / flops_per_s, bytes / bytes_per_s) + overhead_s. */
+struct accel_rate {
+    enum accel_kind kind;
+    enum accel_dtype precision;
+    double flops;         /* size of the measured operator */
+    double bytes;         /* traffic of the measured operator */
+    double flops_per_s;
+    double bytes_per_s;
+    double overhead_s;    /* launch */
+    double spread;        /* relative: (slowest - quietest) / quietest of the rounds */
+};
+
+/* Called between measurements: fraction done in 0..1. Return false to stop (CANCELLED). */
+typedef bool accel_progress_fn(void *context, double fraction, const char *what);
+
+/* Microbenchmarks over kinds, sizes and precisions with `threads` threads; three rounds each, the
+ * quietest taken. Takes about `budget_ms`. *rates is freed by accel_rates_free. */
+ACCEL_EXPORT int accel_calibrate(unsigned threads, unsigned cpu_mask, int64_t budget_ms,
+                                 accel_progress_fn *progress, void *context,
+                                 struct accel_rate **rates, size_t *count,
+                                 struct accel_error *err);
+ACCEL_EXPORT void accel_rates_free(struct accel_rate *rates);
+
+/* Version of the library, "0.1.0". */
+ACCEL_EXPORT const char *accel_infer_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,70 @@
+# How things are built.
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+gen_obj = $(patsubst $(BUILD)/gen/%.c,$(BUILD)/obj/gen/%.o,$(1))
+
+BASE_OBJ   := $(call obj,$(BASE_SRC))
+INFER_OBJ  := $(call obj,$(INFER_SRC)) $(BUILD)/obj/gen/onnx.pb-c.o
+DAEMON_OBJ := $(call obj,$(DAEMON_SRC)) $(BUILD)/obj/gen/ipc.pb-c.o
+
+# One compile rule; the flags of an instruction set follow from the folder the file lies in.
+isa = $(patsubst src/infer/kernels/%/,%,$(filter src/infer/kernels/%/,$(dir $(1))))
+$(BUILD)/obj/%.o: %.c $(GEN_SRC) | $(BUILD)/compiler
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ISA_FLAGS_$(call isa,$<)) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.pb-c.c: schemas/%.proto
+	$(call say,PROTOC)
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --c_out=$(@D) -Ischemas $<
+
+# Generated code is not ours to warn about.
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -w -MMD -MP -c -o $@ $<
+
+# Objects depend on the compiler and its flags: `make CC=clang` or SAN=... in the same folder
+# rebuilds rather than mixes.
+$(BUILD)/compiler: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS) $(SAN)' | cmp -s - $@ || { rm -rf $(BUILD)/obj; echo '$(CC) $(CFLAGS) $(SAN)' >$@; }
+FORCE:
+
+$(BUILD)/libacceld.a: $(DAEMON_OBJ) $(BASE_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libaccelinfer.a: $(INFER_OBJ) $(BASE_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libaccelinfer.so: $(INFER_OBJ) $(BASE_OBJ) src/infer/libaccelinfer.map
+	$(call say,LD)
+	$(Q)$(CC) -shared -Wl,-soname,libaccelinfer.so.0 -Wl,--version-script=src/infer/libaccelinfer.map \
+	  $(LDFLAGS_ALL) -o $@ $(INFER_OBJ) $(BASE_OBJ) $(LIBS_INFER)
+
+# program: main file
+define program
+$(BUILD)/$(1): $(call obj,$(2)) $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
+	$$(call say,LD)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) $(3) -o $$@ $$< $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a $$(LIBS)
+endef
+$(eval $(call program,acceld,src/supervisor/main.c))
+$(eval $(call program,accelctl,src/cli/accelctl_main.c))
+$(eval $(call program,accel-run,src/cli/accel_run_main.c))
+$(eval $(call program,libexec/acceld-control,src/control/main.c))
+$(eval $(call program,libexec/acceld-hardware,src/hardware/main.c))
+$(eval $(call program,libexec/acceld-worker,src/worker/main.c))
+
+# A module is every .c of its folder, and may include nothing but acceld/driver.h.
+.SECONDEXPANSION:
+$(BUILD)/drivers/%.so: $$(call obj,$$(wildcard drivers/$$*/*.c)) $(BUILD)/obj/src/base/error.o
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LDFLAGS_ALL) -o $@ $^ $(MODULE_LIBS_$*)
+MODULE_LIBS_pci := -lpci
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_BASE_POOL_H
+#define ACCEL_BASE_POOL_H
+
+/* Threads that split one piece of work at a time: the inference core's parallel for. */
+
+#include "acceld/error.h"
+#include "base/util.h"
+
+struct accel_pool;
+
+/* threads counts the caller, who works too: 1 starts no thread. Errors: NOMEM, LIMIT. */
+int accel_pool_new(unsigned threads, struct accel_pool **pool, struct accel_error *err);
+void accel_pool_free(struct accel_pool *pool);
+unsigned accel_pool_threads(const struct accel_pool *pool);
+
+/* Calls fn(context, begin, end, thread) for disjoint ranges that cover 0..count, each a multiple
+ * of `grain` long but for the last; returns when all are done. thread < threads: for scratch
+ * memory per thread. One caller at a time; fn must not call it again. pool NULL: runs it all here,
+ * as thread 0. */
+typedef void accel_range_fn(void *context, size_t begin, size_t end, unsigned thread);
+void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
+                    void *context);
+
+/* CPUs this process may use: its affinity mask cut down to the cgroup's cpu.max quota, rounded up;
+ * at least 1. */
+unsigned accel_usable_cpus(void);
+
+#endif
