@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_STORE_STORE_H
+#define ACCEL_STORE_STORE_H
+
+/* The record of the node: the only SQL of the tree lies behind this header.
+ *
+ * Every function may be called from any thread. One that changes state is one transaction and
+ * commits the state and the events that tell of it together, durably, before it returns. Results
+ * live in the bump memory given. Lists are in row-id order unless said otherwise.
+ * Errors of all: NOMEM, IO, NO_SPACE (disk full: nothing changed), CORRUPT, BUSY. */
+
+#include "acceld/infer.h"
+#include "core/arq.h"
+#include "core/device.h"
+#include "core/event.h"
+#include "core/job.h"
+#include "core/model.h"
+#include "core/scan.h"
+
+struct accel_store;
+
+struct accel_store_options {
+    const char *path;     /* <state_dir>/acceld.db; its folder must exist */
+    const char *hostname; /* this node: part of a device's identity and of every event */
+};
+
+/* Opens or creates, migrates (after a backup copy <path>.<version>.bak) and checks. Errors: CONFLICT
+ * (the schema is newer than this program: names both), DENIED, CORRUPT (cure: restore the backup). */
+int accel_store_open(const struct accel_store_options *options, struct accel_store **store,
+                     struct accel_error *err);
+void accel_store_close(struct accel_store *store);
+/* Called after every commit that appended events, with the newest sequence. Must not block. */
+void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, int64_t sequence),
+                           void *context);
+/* One no-op write transaction: proves that the writer is alive (watchdog, /readyz). */
+int accel_store_ping(struct accel_store *store, struct accel_error *err);
+/* A consistent copy of the live database (VACUUM INTO or the backup API). */
+int accel_store_backup(struct accel_store *store, const char *path, struct accel_error *err);
+
+struct accel_page {
+    size_t limit;                    /* 0: all */
+    const struct accel_uuid *marker; /* the last one of the page before; NULL: from the start.
+                                        NOT_FOUND when there is no such row */
+    bool newest_first;
+};
+
+/* ---------------------------------------------------------------- devices */
+
+struct accel_scan_result {
+    unsigned added, changed, gone, back, unchanged;
+};
+/* Compares what one module found with what is recorded for it and makes the record agree: devices
+ * by (hostname, identity), deployables by name, attributes by key, handles by attach_info, facts by
+ * (name, module). What an ARQ or a lease holds is marked gone, never deleted, until it is free. A
+ * device that several modules add belongs to the one with the highest priority; the facts of the
+ * others stay as annotations. API-made attributes are left alone. No difference: no write, no
+ * event. One bad device becomes an event "device.problem", never an error of the scan. */
+int accel_store_apply_scan(struct accel_store *store, const struct accel_scan *scan,
+                           struct accel_scan_result *result, struct accel_error *err);
+
+struct accel_device_filter {
+    const char *type, *vendor, *hostname, *identity, *module; /* NULL: any */
+    bool leave_out_host_side; /* CPU and OPENCL */
+    bool leave_out_gone;
+};
+int accel_store_list_devices(struct accel_store *store, const struct accel_device_filter *filter,
+                             const struct accel_page *page, struct accel_bump *mem,
+                             struct accel_device **devices, size_t *count, struct accel_error *err);
+int accel_store_get_device(struct accel_store *store, const struct accel_uuid *uuid,
+                           struct accel_bump *mem, struct accel_device *device,
+                           struct accel_error *err);
+int accel_store_get_device_by_id(struct accel_store *store, int64_t id, struct accel_bump *mem,
+                                 struct accel_device *device, struct accel_error *err);
+int accel_store_list_facts(struct accel_store *store, int64_t device_id, struct accel_bump *mem,
+                           struct accel_fact **facts, size_t *count, struct accel_error *err);
+/* "enabled" or "maintaining". */
+int accel_store_set_device_status(struct accel_store *store, const struct accel_uuid *uuid,
+                                  const char *status, struct accel_error *err);
+/* Health as the daemon itself found it (module quarantined, undo failed, ...). */
+int accel_store_set_device_health(struct accel_store *store, const char *identity,
+                                  const char *health, const char *reason, struct accel_error *err);
+
+struct accel_deployable_filter {
+    const char *name;             /* NULL: any */
+    const struct accel_uuid *device;
+    const struct accel_uuid *rp;
+    bool leave_out_host_side;
+};
+int accel_store_list_deployables(struct accel_store *store,
+                                 const struct accel_deployable_filter *filter,
+                                 const struct accel_page *page, struct accel_bump *mem,
+                                 struct accel_deployable **deployables, size_t *count,
+                                 struct accel_error *err);
+int accel_store_get_deployable(struct accel_store *store, const struct accel_uuid *uuid,
+                               struct accel_bump *mem, struct accel_deployable *deployable,
+                               struct accel_error *err);
+int accel_store_list_handles(struct accel_store *store, int64_t deployable_id,
+                             struct accel_bump *mem, struct accel_attach_handle **handles,
+                             size_t *count, struct accel_error *err);
+
+struct accel_attribute_filter {
+    int64_t deployable_id; /* 0: any */
+    const char *key;       /* NULL: any */
+};
+int accel_store_list_attributes(struct accel_store *store,
+                                const struct accel_attribute_filter *filter,
+                                const struct accel_page *page, struct accel_bump *mem,
+                                struct accel_attribute **attributes, size_t *count,
+                                struct accel_error *err);
+int accel_store_get_attribute(struct accel_store *store, const struct accel_uuid *uuid,
+                              struct accel_bump *mem, struct accel_attribute *attribute,
+                              struct accel_error *err);
+/* Origin "api". NOT_FOUND: no such deployable. */
+int accel_store_add_attribute(struct accel_store *store, int64_t deployable_id, const char *key,
+                              const char *value, struct accel_bump *mem,
+                              struct accel_attribute *attribute, struct accel_error *err);
+int accel_store_delete_attribute(struct accel_store *store, const struct accel_uuid *uuid,
+                                 struct accel_error *err);
+
+/* ---------------------------------------------------------------- device profiles */
+
+struct accel_new_profile {
+    const char *uuid; /* NULL: a new one */
+    const char *name, *description, *groups;
+};
+/* EXISTS: the name is taken ("name ...") or the uuid is ("uuid ..."). */
+int accel_store_add_profile(struct accel_store *store, const struct accel_new_profile *from,
+                            struct accel_bump *mem, struct accel_device_profile *profile,
+                            struct accel_error *err);
+/* names NULL: all; else those whose name matches one exactly. */
+int accel_store_list_profiles(struct accel_store *store, const char *const *names,
+                              size_t names_count, const struct accel_page *page,
+                              struct accel_bump *mem, struct accel_device_profile **profiles,
+                              size_t *count, struct accel_error *err);
+int accel_store_get_profile(struct accel_store *store, const char *uuid_or_name,
+                            struct accel_bump *mem, struct accel_device_profile *profile,
+                            struct accel_error *err);
+/* CONFLICT when an ARQ was made from it. */
+int accel_store_delete_profile(struct accel_store *store, const char *uuid_or_name,
+                               struct accel_error *err);
+
+/* ---------------------------------------------------------------- ARQs */
+
+/* Every ARQ of every group of the profile, in group order, in one transaction. */
+int accel_store_add_arqs(struct accel_store *store, const struct accel_device_profile *profile,
+                         const struct accel_profile_group *groups, size_t groups_count,
+                         const char *project_id, struct accel_bump *mem, struct accel_arq **arqs,
+                         size_t *count, struct accel_error *err);
+
+struct accel_arq_filter {
+    const char *project_id;    /* NULL: all projects */
+    const char *instance_uuid; /* NULL: any */
+    bool resolved_only;
+    const struct accel_uuid *uuids; /* these only; a missing one is not an error here */
+    size_t uuids_count;
+};
+int accel_store_list_arqs(struct accel_store *store, const struct accel_arq_filter *filter,
+                          const struct accel_page *page, struct accel_bump *mem,
+                          struct accel_arq **arqs, size_t *count, struct accel_error *err);
+int accel_store_get_arq(struct accel_store *store, const struct accel_uuid *uuid,
+                        struct accel_bump *mem, struct accel_arq *arq, struct accel_error *err);
+
+struct accel_bind_request {
+    struct accel_uuid arq;
+    const char *hostname, *device_rp_uuid, *instance_uuid, *project_id;
+};
+/* tx1 of a bind: every ARQ moves Initial|Unbound -> BindStarted (compare and set), holds a free
+ * attach handle of the deployable that device_rp_uuid names, and an intent is written; all or
+ * nothing. Errors: NOT_FOUND (ARQ, provider), CONFLICT (state; the instance has ARQs already; no
+ * free handle; device gone, failed or in maintenance; hostname is another node). *intent is for the
+ * calls below. */
+int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_request *requests,
+                           size_t count, int64_t *intent, struct accel_error *err);
+/* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all. */
+int accel_store_bind_end(struct accel_store *store, int64_t intent, const char *failed,
+                         struct accel_error *err);
+/* Handles freed, Unbound, hostname and instance cleared; any state but BindStarted. */
+int accel_store_unbind(struct accel_store *store, const struct accel_uuid *arqs, size_t count,
+                       struct accel_error *err);
+/* Unbinds what is bound and deletes; those that do not exist are counted, not an error. CONFLICT
+ * for one in BindStarted, then nothing is deleted. */
+int accel_store_delete_arqs(struct accel_store *store, const struct accel_uuid *arqs, size_t count,
+                            size_t *missing, struct accel_error *err);
+
+/* Steps that a stop or a crash interrupted: the service settles each at start. */
+struct accel_intent {
+    int64_t id;
+    const char *kind; /* "bind", "program" */
+    const char *data; /* JSON */
+    const char *created_at;
+};
+int accel_store_list_intents(struct accel_store *store, struct accel_bump *mem,
+                             struct accel_intent **intents, size_t *count, struct accel_error *err);
+
+/* A worker has a context on a device: a bind drains leases first. Leases end with the daemon. */
+int accel_store_lease_begin(struct accel_store *store, int64_t device_id, const char *holder,
+                            int64_t *lease, struct accel_error *err);
+int accel_store_lease_end(struct accel_store *store, int64_t lease, struct accel_error *err);
+/* ARQ that holds a handle of the device: NOT_FOUND when free. */
+int accel_store_device_holder(struct accel_store *store, int64_t device_id, struct accel_bump *mem,
+                              struct accel_arq *arq, struct accel_error *err);
+
+/* ---------------------------------------------------------------- models */
+
+/* version 0: the next one. EXISTS: that version is there. */
+int accel_store_add_model(struct accel_store *store, const struct accel_model_record *from,
+                          struct accel_bump *mem, struct accel_model_record *model,
+                          struct accel_error *err);
+/* name NULL: the newest version of every model; else every version of that one, newest first. */
+int accel_store_list_models(struct accel_store *store, const char *name, const char *project_id,
+                            const struct accel_page *page, struct accel_bump *mem,
+                            struct accel_model_record **models, size_t *count,
+                            struct accel_error *err);
+/* version 0: the newest. */
+int accel_store_get_model(struct accel_store *store, const char *name, int64_t version,
+                          struct accel_bump *mem, struct accel_model_record *model,
+                          struct accel_error *err);
+/* version 0: all. *files gets the names of files nothing refers to any more. */
+int accel_store_delete_model(struct accel_store *store, const char *name, int64_t version,
+                             struct accel_bump *mem, const char ***files, size_t *count,
+                             struct accel_error *err);
+
+/* ---------------------------------------------------------------- jobs */
+
+int accel_store_add_job(struct accel_store *store, const char *kind, const char *target,
+                        const char *project_id, struct accel_bump *mem, struct accel_job *job,
+                        struct accel_error *err);
+/* state NULL: as it is; progress < 0: as it is; text NULL: as it is, else also a log line. Writes of
+ * progress alone are folded to at most one a second. */
+int accel_store_update_job(struct accel_store *store, const struct accel_uuid *uuid,
+                           const char *state, double progress, const char *text,
+                           const char *result, struct accel_error *err);
+int accel_store_list_jobs(struct accel_store *store, const char *state, const char *project_id,
+                          const struct accel_page *page, struct accel_bump *mem,
+                          struct accel_job **jobs, size_t *count, struct accel_error *err);
+int accel_store_get_job(struct accel_store *store, const struct accel_uuid *uuid,
+                        struct accel_bump *mem, struct accel_job *job, struct accel_error *err);
+int accel_store_list_job_lines(struct accel_store *store, const struct accel_uuid *uuid,
+                               int64_t after, struct accel_bump *mem,
+                               struct accel_job_line **lines, size_t *count,
+                               struct accel_error *err);
+/* CONFLICT when it has ended. */
+int accel_store_cancel_job(struct accel_store *store, const struct accel_uuid *uuid,
+                           struct accel_error *err);
+/* Jobs that were queued or running when the daemon ended become failed with this reason. */
+int accel_store_fail_open_jobs(struct accel_store *store, const char *reason,
+                               struct accel_error *err);
+
+/* ---------------------------------------------------------------- calibration, measurements */
+
+/* Replaces the rates of (device, driver version, threads). */
+int accel_store_put_rates(struct accel_store *store, int64_t device_id, const char *driver_version,
+                          unsigned threads, const struct accel_rate *rates, size_t count,
+                          struct accel_error *err);
+/* *count 0: never calibrated for this driver version. */
+int accel_store_get_rates(struct accel_store *store, int64_t device_id, const char *driver_version,
+                          struct accel_bump *mem, struct accel_rate **rates, size_t *count,
+                          unsigned *threads, const char **measured_at, struct accel_error *err);
+
+/* One real inference; folded in memory, written at most every 10 s by the measurement connection. */
+struct accel_measurement {
+    struct accel_uuid model; /* of the version */
+    int64_t device_id;
+    unsigned threads;
+    double run_s, predicted_s; /* predicted 0: none was made */
+};
+int accel_store_add_measurement(struct accel_store *store, const struct accel_measurement *m,
+                                struct accel_error *err);
+struct accel_measured {
+    int64_t count;
+    double mean_s, min_s, max_s, variance_s2;
+};
+/* count 0: none yet. Includes what is still folded in memory. */
+int accel_store_get_measured(struct accel_store *store, const struct accel_uuid *model,
+                             int64_t device_id, unsigned threads, struct accel_measured *measured,
+                             struct accel_error *err);
+int accel_store_flush_measurements(struct accel_store *store, struct accel_error *err);
+
+/* ---------------------------------------------------------------- events */
+
+/* after: sequence of the last one seen. project_id NULL: of all projects. */
+int accel_store_list_events(struct accel_store *store, int64_t after, size_t limit,
+                            const char *project_id, struct accel_bump *mem,
+                            struct accel_event **events, size_t *count, struct accel_error *err);
+int accel_store_last_sequence(struct accel_store *store, int64_t *sequence,
+                              struct accel_error *err);
+/* An event of its own transaction, for news that change no row ("module.quarantined"). */
+int accel_store_add_event(struct accel_store *store, const char *kind, const char *subject,
+                          const char *project_id, const char *data, struct accel_error *err);
+
+struct accel_counts {
+    int64_t devices, deployables, handles, handles_in_use, arqs, models, jobs_open;
+};
+int accel_store_counts(struct accel_store *store, struct accel_counts *counts,
+                       struct accel_error *err);
+
+#endif
