@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Models that nobody should be able to hurt us with: broken, contradictory or greedy.
+
+    hostile.py OUT      writes OUT/NAME.onnx for each
+
+    from hostile import cases
+    for case in cases(): ...     case.data is the file, case.says what its refusal must say
+
+Made without onnx.checker and partly at the wire level, as the onnx package would refuse to.
+"""
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    data: bytes
+    # Regular expressions, each to be found in the refusal, whatever the case of its letters.
+    says: tuple = ()
+    # False: an engine may also run it (integer division by zero, say); it must only survive.
+    refused: bool = True
+
+    def missing(self, message):
+        """Those of `says` that the message does not say."""
+        return [s for s in self.says if not re.search(s, message, re.IGNORECASE)]
+
+
+# ---------------------------------------------------------------- making them
+def tensor(name, array):
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def claims(name, dims, raw=b'', dtype=FLOAT):
+    """An initialiser that says it has these dims and has these bytes."""
+    return TensorProto(name=name, dims=dims, data_type=dtype, raw_data=raw)
+
+
+def node(op, inputs, outputs=('y',), name='culprit', domain='', **attributes):
+    return helper.make_node(op, inputs, list(outputs), name=name, domain=domain, **attributes)
+
+
+def graph(nodes, weights=(), shape=(1, 4), name='hostile', outputs=('y',), dtype=FLOAT):
+    """Input x of `shape`; outputs of free shape."""
+    return GraphProto(
+        name=name, node=nodes, initializer=weights,
+        input=[helper.make_tensor_value_info('x', dtype, list(shape))],
+        output=[helper.make_tensor_value_info(o, dtype, None) for o in outputs])
+
+
+def model(*args, opset=13, **kwargs):
+    made = ModelProto(ir_version=8, producer_name='hostile', graph=graph(*args, **kwargs))
+    made.opset_import.add(domain='', version=opset)
+    return made.SerializeToString()
+
+
+def varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def field(number, content, claimed=None):
+    """A length-delimited field; `claimed` is the length it lies about."""
+    return varint(number << 3 | 2) + varint(len(content) if claimed is None else claimed) + content
+
+
+def wire_model(graph_bytes):
+    """ir_version = 1, graph = 7, opset_import = 8 { version = 2 }."""
+    return b'\x08\x08' + field(7, graph_bytes) + field(8, b'\x10\x0d')
+
+
+def nested(depth):
+    """If within If within If. By hand: protobuf's own encoder stops at a hundred."""
+    output = helper.make_tensor_value_info('y', FLOAT, [1]).SerializeToString()
+    body = field(1, NodeProto(op_type='Identity', input=['x'], output=['y'], name='innermost').SerializeToString())
+    for level in range(depth, 0, -1):
+        inner = field(2, b'g') + body + field(12, output)
+        # AttributeProto: name = 1, g = 6, type = 20.
+        branches = [field(5, field(1, n) + field(6, inner) + b'\xa0\x01' + varint(AttributeProto.GRAPH))
+                    for n in (b'then_branch',)]
+        body = field(1, field(1, b'c') + field(2, b'y') + field(3, b'if_%d' % level) + field(4, b'If') + b''.join(branches))
+    inputs = [helper.make_tensor_value_info('x', FLOAT, [1]), helper.make_tensor_value_info('c', TensorProto.BOOL, [])]
+    return wire_model(body + field(2, b'nested') + b''.join(field(11, i.SerializeToString()) for i in inputs) + field(12, output))
+
+
+def chain(length):
+    names = ['x', *(f't{i}' for i in range(length - 1)), 'y']
+    return [node('Relu', [a], [b], f'relu_{i}') for i, (a, b) in enumerate(zip(names, names[1:]))]
+
+
+def valid():
+    """A sound small model, to be damaged: Conv, Relu, Gemm."""
+    rng = np.random.RandomState(1)
+    return model(
+        [node('Conv', ['x', 'w'], ['a'], 'first', pads=[1, 1, 1, 1]), node('Relu', ['a'], ['b'], 'second'),
+         node('Flatten', ['b'], ['c'], 'third'), node('Gemm', ['c', 'm'], ['y'], 'fourth')],
+        [tensor('w', rng.rand(8, 3, 3, 3).astype(np.float32)), tensor('m', rng.rand(512, 10).astype(np.float32))],
+        shape=(1, 3, 8, 8))
+
+
+def conv(weight=(8, 3, 3, 3), shape=(1, 3, 8, 8), **attributes):
+    return model([node('Conv', ['x', 'w'], **attributes)], [tensor('w', np.ones(weight, np.float32))], shape=shape)
+
+
+def computed(op, *constants, dtype=FLOAT, **attributes):
+    """One node over x and constants."""
+    names = [f'c{i}' for i in range(len(constants))]
+    return model([node(op, ['x', *names], **attributes)], [tensor(n, c) for n, c in zip(names, constants)], dtype=dtype)
+
+
+# ---------------------------------------------------------------- the collection
+def cases():
+    sound, big = valid(), 1 << 40
+    i64, f32 = np.int64, np.float32
+
+    # Damaged files.
+    yield Case('empty', b'', ('empty|truncated|no graph|not an? onnx',))
+    yield Case('noise', np.random.RandomState(7).bytes(4096))
+    yield Case('text', b'<!DOCTYPE html><html><body>404 Not Found</body></html>\n')
+    for part in (1, 2, 3):
+        yield Case(f'truncated-{part}', sound[:len(sound) * part // 4], ('truncat|ends|beyond|past',))
+    yield Case('truncated-last-byte', sound[:-1], ('truncat|ends|beyond|past',))
+    yield Case('no-graph', ModelProto(ir_version=8).SerializeToString(), ('graph',))
+    yield Case('no-opset', ModelProto(ir_version=8, graph=graph([node('Relu', ['x'])])).SerializeToString(), ('opset',))
+    yield Case('opset-of-the-future', model([node('Relu', ['x'])], opset=9999), ('opset',))
+    yield Case('opset-negative', model([node('Relu', ['x'])], opset=-3), ('opset',))
+    yield Case('endless-varint', b'\x08' + b'\xff' * 64)
+    yield Case('length-beyond-file', wire_model(field(1, b'\x0a\x01x', claimed=1 << 31)), ('truncat|beyond|past|length|ends',))
+    yield Case('length-2-to-the-63', b'\x08\x08' + varint(7 << 3 | 2) + varint((1 << 63) - 1) + b'xx')
+
+    # Graphs that are none.
+    yield Case('cycle', model([node('Add', ['x', 'b'], ['a'], 'first'), node('Relu', ['a'], ['b'], 'second'),
+                               node('Relu', ['a'], ['y'], 'third')]), ('cycle', 'first|second'))
+    yield Case('self-loop', model([node('Add', ['x', 'y'], ['y'])]), ('cycle', 'culprit'))
+    yield Case('undefined-input', model([node('Relu', ['nowhere'])]), ('culprit', 'nowhere'))
+    yield Case('output-without-producer', model([node('Relu', ['x'], ['z'])]), (r'\by\b',))
+    yield Case('two-producers', model([node('Relu', ['x'], name='first'), node('Neg', ['x'], name='second')]), ('second', 'y'))
+    yield Case('no-outputs', model([node('Relu', ['x'])], outputs=()), ('output',))
+    yield Case('too-many-nodes', model(chain(60_000)), ('50,?000', 'node'))
+    yield Case('nested-3000', nested(3000), ('nest|deep', '32'))
+    yield Case('nested-100', nested(100), ('nest|deep', '32'))
+
+    # Numbers that do not fit.
+    yield Case('negative-dim-weight', model([node('Add', ['x', 'w'])], [claims('w', [-1, 4], bytes(16))]), (r'\bw\b', '-1'))
+    yield Case('negative-dim-input', model([node('Relu', ['x'])], shape=(1, -7)), (r'\bx\b', '-7'))
+    yield Case('overflowing-dims-weight', model([node('Add', ['x', 'w'])], [claims('w', [big, big], bytes(16))]), (r'\bw\b',))
+    yield Case('overflowing-dims-to-zero', model([node('Add', ['x', 'w'])], [claims('w', [1 << 32, 1 << 32], b'')]), (r'\bw\b',))
+    yield Case('overflowing-dims-input', model([node('Relu', ['x'])], shape=(1 << 62, 1 << 62)), ('x|culprit',))
+    yield Case('huge-input', model([node('Relu', ['x'])], shape=(1 << 20, 1 << 20)), ('x|culprit',))
+    yield Case('2-gb-claim-in-1-kb', model([node('Add', ['x', 'w'])], [claims('w', [1 << 29], bytes(700))]), (r'\bw\b',))
+    yield Case('short-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(15))]), (r'\bw\b',))
+    yield Case('long-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(17))]), (r'\bw\b',))
+    yield Case('rank-1000', model([node('Add', ['x', 'w'])], [claims('w', [1] * 1000, bytes(4))]), (r'\bw\b',))
+    yield Case('no-such-type', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(16), 77)]), (r'\bw\b', '77'))
+    yield Case('external-data-escapes', model([node('Add', ['x', 'w'])], [TensorProto(
+        name='w', dims=[1, 4], data_type=FLOAT, data_location=TensorProto.EXTERNAL,
+        external_data=[{'key': 'location', 'value': '../../../../etc/passwd'}])]), (r'\bw\b',))
+    yield Case('arena-of-petabytes', computed('Expand', np.array([1 << 25, 1 << 25], i64)), ('culprit',))
+
+    # Operators that are none, and attributes no operator can mean.
+    yield Case('unknown-operator', model([node('Frobnicate', ['x'])]), ('culprit', 'Frobnicate'))
+    yield Case('unknown-domain', model([node('Relu', ['x'], domain='org.example')]), ('culprit', 'org.example'))
+    yield Case('too-few-inputs', model([node('Conv', ['x'])], shape=(1, 3, 8, 8)), ('culprit',))
+    yield Case('too-many-outputs', model([node('Relu', ['x'], ['y', 'z', 'u'])]), ('culprit',))
+    yield Case('attribute-of-wrong-type', conv(strides='two'), ('culprit', 'strides'))
+    yield Case('conv-stride-zero', conv(strides=[0, 0]), ('culprit', 'stride'))
+    yield Case('conv-stride-negative', conv(strides=[-1, -1]), ('culprit', 'stride'))
+    yield Case('conv-dilation-zero', conv(dilations=[0, 0]), ('culprit', 'dilation'))
+    yield Case('conv-group-zero', conv(group=0), ('culprit', 'group'))
+    yield Case('conv-group-does-not-divide', conv(group=2), ('culprit', 'group|channel'))
+    yield Case('conv-pads-short', conv(pads=[1]), ('culprit', 'pad'))
+    yield Case('conv-pads-negative', conv(pads=[-100] * 4), ('culprit', 'pad|output|size'))
+    yield Case('conv-pads-huge', conv(pads=[1 << 40] * 4), ('culprit',))
+    yield Case('conv-wrong-channels', conv(weight=(8, 5, 3, 3)), ('culprit', 'channel'))
+    yield Case('conv-kernel-beyond-image', conv(weight=(8, 3, 20, 20)), ('culprit',))
+    yield Case('conv-scalar-input', conv(shape=()), ('culprit',))
+    yield Case('pool-kernel-zero', model([node('MaxPool', ['x'], kernel_shape=[0, 0])], shape=(1, 3, 8, 8)), ('culprit', 'kernel'))
+    yield Case('pool-kernel-huge', model([node('MaxPool', ['x'], kernel_shape=[1 << 40] * 2)], shape=(1, 3, 8, 8)), ('culprit', 'kernel|output|size'))
+    yield Case('pool-pads-beyond-kernel', model([node('AveragePool', ['x'], kernel_shape=[2, 2], pads=[9] * 4)], shape=(1, 3, 8, 8)),
+               ('culprit',), refused=False)
+    yield Case('gemm-shapes-disagree', computed('Gemm', np.ones((7, 3), f32)), ('culprit',))
+    yield Case('matmul-shapes-disagree', computed('MatMul', np.ones((7, 3), f32)), ('culprit',))
+    yield Case('add-shapes-disagree', computed('Add', np.ones((3, 5), f32)), ('culprit',))
+    yield Case('add-types-disagree', computed('Add', np.ones((1, 4), i64)), ('culprit',))
+    yield Case('concat-axis-beyond-rank', computed('Concat', np.ones((1, 4), f32), axis=9), ('culprit', 'axis'))
+    yield Case('concat-shapes-disagree', computed('Concat', np.ones((2, 9), f32), axis=0), ('culprit',))
+    yield Case('transpose-perm-repeats', model([node('Transpose', ['x'], perm=[0, 0])]), ('culprit', 'perm'))
+    yield Case('transpose-perm-beyond-rank', model([node('Transpose', ['x'], perm=[0, 7])]), ('culprit', 'perm'))
+    yield Case('reshape-to-other-size', computed('Reshape', np.array([3, 3], i64)), ('culprit',))
+    yield Case('reshape-two-unknowns', computed('Reshape', np.array([-1, -1], i64)), ('culprit',))
+    yield Case('reshape-negative', computed('Reshape', np.array([-2, 4], i64)), ('culprit',))
+    yield Case('reshape-overflows', computed('Reshape', np.array([1 << 62, 4], i64)), ('culprit',))
+    yield Case('gather-beyond-end', computed('Gather', np.array([99], i64), axis=1), ('culprit',))
+    yield Case('gather-before-start', computed('Gather', np.array([-(1 << 62)], i64), axis=1), ('culprit',))
+    yield Case('slice-step-zero', computed('Slice', *(np.array([v], i64) for v in (0, 4, 1, 0))), ('culprit', 'step'))
+    yield Case('slice-extremes', computed('Slice', *(np.array([v], i64) for v in (-(1 << 63), (1 << 63) - 1, 1, (1 << 63) - 1))), refused=False)
+    yield Case('slice-extremes-backwards', computed('Slice', *(np.array([v], i64) for v in ((1 << 63) - 1, -(1 << 63), 1, -(1 << 63)))), refused=False)
+    yield Case('squeeze-not-one', computed('Squeeze', np.array([1], i64)), ('culprit',))
+    yield Case('unsqueeze-axis-beyond', computed('Unsqueeze', np.array([1 << 40], i64)), ('culprit',))
+    yield Case('split-does-not-add-up', model([node('Split', ['x', 's'], ['y', 'z'], axis=1)], [tensor('s', np.array([3, 3], i64))]), ('culprit',))
+    yield Case('split-negative', model([node('Split', ['x', 's'], ['y', 'z'], axis=1)], [tensor('s', np.array([-4, 8], i64))]), ('culprit',))
+    yield Case('pad-huge', computed('Pad', np.array([1 << 40] * 4, i64)), ('culprit',))
+    yield Case('pad-negative-beyond', computed('Pad', np.array([0, -3, 0, -3], i64)), ('culprit',))
+    yield Case('tile-huge', computed('Tile', np.array([1 << 40, 1 << 40], i64)), ('culprit',))
+    yield Case('resize-scale-huge', computed('Resize', np.array([], f32), np.array([1, 1e30], f32), mode='nearest'), ('culprit',))
+    yield Case('resize-scale-not-a-number', computed('Resize', np.array([], f32), np.array([1, np.nan], f32), mode='nearest'), ('culprit',))
+    yield Case('integer-divided-by-zero', model([node('Div', ['x', 'c'])], [tensor('c', np.zeros((1, 4), i64))], dtype=INT64), refused=False)
+    yield Case('folded-division-by-zero', model([node('Div', ['a', 'b'], ['q'], 'folded'), node('Reshape', ['x', 'q'])],
+                                                [tensor('a', np.array([-(1 << 63), 4], i64)), tensor('b', np.array([-1, 0], i64))]),
+               ('folded|culprit',))
+    yield Case('name-of-a-megabyte', model([node('Frobnicate', ['x'], name='n' * (1 << 20))]), ('Frobnicate|nnn',))
+    yield Case('name-not-utf-8', wire_model(
+        field(1, field(1, b'x') + field(2, b'y') + field(3, b'\xff\xfe\n\x1b[2J') + field(4, b'Frobnicate')) +
+        field(11, helper.make_tensor_value_info('x', FLOAT, [1]).SerializeToString()) +
+        field(12, helper.make_tensor_value_info('y', FLOAT, [1]).SerializeToString())))
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit('usage: hostile.py OUT')
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    for case in cases():
+        (out / f'{case.name}.onnx').write_bytes(case.data)
+        print(f'{case.name:28} {len(case.data):9d} bytes')
+
+
+if __name__ == '__main__':
+    main()
