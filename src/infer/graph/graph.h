@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_GRAPH_GRAPH_H
+#define ACCEL_INFER_GRAPH_GRAPH_H
+
+/* A model in memory: values and nodes. The loader builds it, the passes (graph/passes/) rewrite it,
+ * and from then on it is immutable and shared by every session.
+ *
+ * Everything here is allocated from ir->mem and freed with it; a pass that drops a node or a value
+ * just unlinks it. Pointers between the parts stay valid until accel_ir_free. */
+
+#include "acceld/infer.h"
+#include "base/bump.h"
+
+struct accel_graph;
+struct accel_node;
+struct accel_op;
+
+/* ---------------------------------------------------------------- shapes and types */
+
+/* dims[i] < 0: unknown. has_rank false: not even the rank is known (then rank is 0). */
+struct accel_shape {
+    bool has_rank;
+    uint32_t rank;
+    int64_t dims[ACCEL_RANK_MAX];
+};
+
+#define ACCEL_DIM_ANY ((int64_t)-1)
+
+enum accel_value_kind {
+    ACCEL_VALUE_TENSOR,
+    ACCEL_VALUE_SEQUENCE, /* of tensors of `dtype` and `shape` */
+    ACCEL_VALUE_OPTIONAL,
+    ACCEL_VALUE_OTHER, /* map, sparse tensor: never runnable so far */
+};
+
+/* An element of `ints` that is not known. */
+#define ACCEL_INT_ANY  INT64_MIN
+/* Integer tensors of at most so many elements have their values propagated by shape inference. */
+#define ACCEL_INTS_MAX 256
+
+/* What is known of a value under one set of input shapes. Shape inference makes one of these per
+ * value: once for the declared (perhaps symbolic) shapes, on which the passes rely, and once more
+ * for each concrete set of shapes that is planned. */
+struct accel_type {
+    enum accel_value_kind kind;
+    enum accel_dtype dtype; /* UNDEFINED: unknown */
+    struct accel_shape shape;
+    /* The whole value, when it is known before running: a constant, or what follows from shapes.
+     * NULL: not known. Borrowed. */
+    const struct accel_tensor *data;
+    /* Value propagation: an INT32 or INT64 tensor of rank 0 or 1 of which some elements are known
+     * (Shape of a tensor with a free batch dimension); ints_count elements, ACCEL_INT_ANY where
+     * unknown. NULL: nothing known, or all is (see data). */
+    const int64_t *ints;
+    size_t ints_count;
+};
+
+/* ---------------------------------------------------------------- values and nodes */
+
+/* One edge of the graph. Written once: by its producer, by the caller (an input), or constant. */
+struct accel_value {
+    uint32_t id; /* index into arrays over all values of the ir, those of subgraphs included */
+    const char *name;
+    struct accel_graph *graph;       /* that defines it */
+    struct accel_node *producer;     /* NULL: graph input or constant */
+    uint32_t output;                 /* which output of its producer */
+    const struct accel_tensor *data; /* not NULL: a constant (initialiser, or folded) */
+    bool is_input;                   /* of its graph (an initialiser may be one too: a default) */
+    /* Declared (inputs) or inferred for the declared shapes. */
+    struct accel_type type;
+    /* Maintained by accel_graph_link(): how many node inputs, graph outputs and captures name it.
+     */
+    uint32_t uses;
+};
+
+/* The numbers are those of onnx.AttributeProto.AttributeType. */
+enum accel_attr_type {
+    ACCEL_ATTR_NONE = 0,
+    ACCEL_ATTR_FLOAT = 1,
+    ACCEL_ATTR_INT = 2,
+    ACCEL_ATTR_STRING = 3,
+    ACCEL_ATTR_TENSOR = 4,
+    ACCEL_ATTR_GRAPH = 5,
+    ACCEL_ATTR_FLOATS = 6,
+    ACCEL_ATTR_INTS = 7,
+    ACCEL_ATTR_STRINGS = 8,
+    ACCEL_ATTR_TENSORS = 9,
+    ACCEL_ATTR_GRAPHS = 10,
+    ACCEL_ATTR_SPARSE_TENSOR = 11,
+    ACCEL_ATTR_SPARSE_TENSORS = 12,
+    ACCEL_ATTR_TYPE = 13,
+    ACCEL_ATTR_TYPES = 14,
+};
+
+struct accel_bytes {
+    const char *data; /* NUL-terminated beyond size */
+    size_t size;
+};
+
+/* A scalar attribute is an array of one. */
+struct accel_attr {
+    const char *name;
+    enum accel_attr_type type;
+    size_t count;
+    union {
+        const float *floats;
+        const int64_t *ints;
+        const struct accel_bytes *strings;
+        const struct accel_tensor *tensors;
+        struct accel_graph *const *graphs;
+        const struct accel_type *types;
+    };
+};
+
+/* What a node does to its result before storing it; set by the fusion passes on nodes whose
+ * operator has ACCEL_OP_EPILOGUE. Order: result + inputs[add] (if add >= 0), then the activation.
+ */
+enum accel_act {
+    ACCEL_ACT_NONE,
+    ACCEL_ACT_RELU,
+    ACCEL_ACT_CLIP,       /* min(max(x, a), b) */
+    ACCEL_ACT_LEAKY_RELU, /* x < 0 ? a * x : x */
+    ACCEL_ACT_SIGMOID,    /* 1 / (1 + exp(-x)) */
+    ACCEL_ACT_TANH,
+    ACCEL_ACT_HARD_SIGMOID, /* max(0, min(1, a * x + b)) */
+    ACCEL_ACT_HARD_SWISH,   /* x * max(0, min(1, x / 6 + 0.5)) */
+    ACCEL_ACT_SILU,         /* x * sigmoid(x) */
+    ACCEL_ACT_COUNT
+};
+
+struct accel_node_epilogue {
+    enum accel_act act;
+    float a, b;
+    int32_t add; /* index into inputs of a tensor of the output's shape; -1: none */
+};
+
+struct accel_node {
+    const char *name; /* as in the file, else "Conv_12": never empty, unique not guaranteed */
+    const char *op_type;
+    const char *domain; /* "" is ai.onnx */
+    int64_t opset;      /* imported version of the domain */
+    struct accel_graph *graph;
+    const struct accel_op *op; /* NULL: not in the table; `unsupported` says why */
+    const char *unsupported;   /* NULL: runnable as far as is known */
+    /* What op->parse made of the attributes: a struct of the operator's own file. */
+    const void *params;
+
+    size_t inputs_count, outputs_count, attrs_count;
+    struct accel_value **inputs;  /* [i] NULL: an optional input left out */
+    struct accel_value **outputs; /* [i] NULL: an optional output not wanted */
+    const struct accel_attr *attrs;
+    /* Values of enclosing graphs that the subgraphs in attrs read (implicit inputs). */
+    struct accel_value **captures;
+    size_t captures_count;
+
+    struct accel_node_epilogue epilogue;
+    const char *fused; /* "BatchNormalization+Relu": operators folded in; "" for none */
+    bool dead;         /* unlinked; dropped from graph->nodes by accel_graph_link() */
+    uint32_t order;    /* position in graph->nodes */
+};
+
+struct accel_graph {
+    const char *name;
+    struct accel_ir *ir;
+    struct accel_graph *parent; /* NULL: the model's main graph */
+    size_t nodes_count, inputs_count, outputs_count;
+    struct accel_node **nodes;    /* in an order in which each finds its inputs ready */
+    struct accel_value **inputs;  /* initialisers that merely have a default are not among them */
+    struct accel_value **outputs; /* the same value may be named twice; may be input or constant */
+    const char **output_names;    /* as declared, whatever the passes make of the values */
+    const char **input_names;
+};
+
+struct accel_opset {
+    const char *domain;
+    int64_t version;
+};
+
+/* A whole model. */
+struct accel_ir {
+    struct accel_bump mem;
+    struct accel_limits limits; /* defaults filled in: no zeros but run_ms */
+    int64_t ir_version;
+    const char *producer; /* "pytorch 1.10" */
+    struct accel_opset *opsets;
+    size_t opsets_count;
+    size_t nodes_in_file;
+    size_t parameters; /* elements of all initialisers */
+    size_t values_count;
+    size_t values_capacity;
+    struct accel_value **values; /* by id, those no longer used included */
+    struct accel_graph *main;
+    size_t heap_bytes;         /* owned constants allocated so far, held against the limits */
+    struct accel_owned *owned; /* constants too large for the bump: freed with the ir */
+};
+
+/* ---------------------------------------------------------------- building and rewriting */
+
+struct accel_ir *accel_ir_new(const struct accel_limits *limits, struct accel_error *err);
+void accel_ir_free(struct accel_ir *ir);   /* NULL is fine */
+void accel_ir_freep(struct accel_ir **ir); /* for ACCEL_CLEANUP */
+
+/* Version of the domain that the model imports; 0: none. */
+int64_t accel_ir_opset(const struct accel_ir *ir, const char *domain);
+
+/* All of the following return NULL (or a code) with *err filled when memory is out. */
+struct accel_value *accel_value_new(struct accel_graph *graph, const char *name,
+                                    struct accel_error *err);
+/* A constant whose data the caller fills: tensor->data points to size_bytes zeroed bytes,
+ * 64-aligned. Errors: LIMIT (over limits.tensor_bytes), INVALID (dims overflow), NOMEM. */
+struct accel_value *accel_constant_new(struct accel_graph *graph, const char *name,
+                                       enum accel_dtype dtype, const struct accel_shape *shape,
+                                       void **data, struct accel_error *err);
+/* Room for a tensor's bytes, 64-aligned, zeroed, owned by the ir. */
+void *accel_ir_alloc_data(struct accel_ir *ir, size_t bytes, struct accel_error *err);
+struct accel_graph *accel_graph_new(struct accel_ir *ir, struct accel_graph *parent,
+                                    const char *name, struct accel_error *err);
+/* A node not yet in graph->nodes, with room for the counts given. */
+struct accel_node *accel_node_new(struct accel_graph *graph, const char *op_type,
+                                  const char *domain, size_t inputs, size_t outputs,
+                                  struct accel_error *err);
+
+/* Sorts graph->nodes so that producers come first (stable), drops dead nodes, recounts uses,
+ * collects captures; subgraphs too. Call after every rewrite.
+ * Errors: INVALID (a cycle: names a node on it), NOMEM. */
+int accel_graph_link(struct accel_graph *graph, struct accel_error *err);
+/* Every use of `from` in the whole ir reads `to` from now on (graph outputs included). */
+void accel_value_replace(struct accel_ir *ir, struct accel_value *from, struct accel_value *to);
+/* True when a graph output (of any graph) names the value. */
+bool accel_value_is_output(const struct accel_value *value);
+/* The only node reading the value, NULL when there are none, several, or a graph output is it. */
+struct accel_node *accel_value_only_reader(const struct accel_value *value);
+/* Appends "+name" to what the node says it has folded in. */
+int accel_node_fused(struct accel_node *node, const char *name, struct accel_error *err);
+
+/* ---------------------------------------------------------------- shapes */
+
+/* Dimensions all known? */
+bool accel_shape_static(const struct accel_shape *shape);
+bool accel_shape_equal(const struct accel_shape *a, const struct accel_shape *b);
+static inline struct accel_shape accel_shape_of(const struct accel_tensor *t)
+{
+    struct accel_shape s = {.has_rank = true, .rank = t->rank};
+
+    for (uint32_t i = 0; i < t->rank; i++)
+        s.dims[i] = t->dims[i];
+    return s;
+}
+/* "1x3x224x224", "Nx?" style with "?" for unknown, "scalar"; returns `text`. */
+#define ACCEL_SHAPE_TEXT 160
+const char *accel_shape_text(const struct accel_shape *shape, char text[ACCEL_SHAPE_TEXT]);
+/* Elements and bytes of a static shape; false when they overflow size_t. */
+bool accel_shape_elements(const struct accel_shape *shape, size_t *elements);
+bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, size_t *bytes);
+/* ONNX's multidirectional broadcasting; unknown against known n > 1 gives n, against 1 unknown.
+ * Errors: INVALID. */
+int accel_shape_broadcast(const struct accel_shape *a, const struct accel_shape *b,
+                          struct accel_shape *out, struct accel_error *err);
+/* Negative axes count from the end. Errors: INVALID when outside [-rank, rank). */
+int accel_axis(int64_t axis, uint32_t rank, uint32_t *out, struct accel_error *err);
+/* Product of dims[begin..end). The shape is static and its elements do not overflow. */
+size_t accel_dims_product(const int64_t *dims, uint32_t begin, uint32_t end);
+
+/* ---------------------------------------------------------------- inference over a graph */
+
+/* Infers types[0..ir->values_count) of the graph and its subgraphs from the types of its inputs
+ * (given in types[] by value id). Values that follow from shapes alone are computed and left in
+ * type.data. `mem` owns what is found; types[] must be zeroed but for the inputs.
+ * A node the table lacks, or marked unsupported, has outputs of unknown type.
+ * Errors: INVALID (names the node, what was expected and found), LIMIT, NOMEM. */
+int accel_graph_infer(struct accel_graph *graph, struct accel_type *types, struct accel_bump *mem,
+                      struct accel_error *err);
+/* The same with the declared types of the inputs, into value->type. */
+int accel_ir_infer(struct accel_ir *ir, struct accel_error *err);
+
+/* ---------------------------------------------------------------- passes */
+
+struct accel_pass {
+    const char *name; /* "fold-batchnorm" */
+    /* *changes counts rewrites. */
+    int (*run)(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+};
+/* In running order; ends with name NULL. */
+extern const struct accel_pass accel_passes[];
+/* `off`: comma-separated names or "all"; NULL: none. Errors: INVALID (unknown name), those of the
+ * passes. */
+int accel_passes_run(struct accel_ir *ir, const char *off, struct accel_error *err);
+
+#endif
