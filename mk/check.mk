@@ -1,6 +1,9 @@
-# Tests. Every test program is tests/<tier>/test_*.c, linked with all of acceld.
+# Tests. `make check` is the whole quick tier; asan and tsan build everything again under a
+# sanitizer. What a tier runs and how it counts is tests/run.py's.
 
-.PHONY: tests
+.PHONY: check asan tsan lint bench fuzz tests setup-build setup-test format
+
+# Every test program is tests/<tier>/test_*.c, linked with all of acceld.
 UNIT_TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernels/test_*.c))
 
@@ -10,3 +13,37 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libacceld.a $(BUILD)/libacceli
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a $(LIBS)
 
 tests: $(UNIT_TESTS) $(KERNEL_TESTS) ## build the test programs
+
+setup-build:
+	@tools/setup.sh build
+setup-test:
+	@tools/setup.sh test
+
+RUN_TESTS = .venv/bin/python tests/run.py
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# A fresh make after the set-up: this one was read before compilers and libraries were there.
+check: setup-test ## build and run lint, unit, kernels, conformance, api and e2e tests
+	@$(MAKE) --no-print-directory -j$(JOBS) all tests
+	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit kernels conformance api e2e
+
+asan: setup-test ## all tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/asan SAN=address,undefined CFLAGS='-O1 -g' all tests
+	$(Q)$(RUN_TESTS) --build $(BUILD)/asan unit kernels conformance api e2e
+
+tsan: setup-test ## what is threaded under ThreadSanitizer
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/tsan SAN=thread CFLAGS='-O1 -g' all tests
+	$(Q)$(RUN_TESTS) --build $(BUILD)/tsan unit api
+
+clang: setup-test ## everything compiles under clang too
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/clang CC=clang all tests
+
+lint: setup-test ## dependency arrows, SQL in its place, formatting, shell
+	$(Q)$(RUN_TESTS) --build $(BUILD) lint
+
+format: ## rewrite the C files as .clang-format says
+	clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+bench: setup-test ## measure: kernels, models beside ONNX Runtime
+	@$(MAKE) --no-print-directory -j$(JOBS) all tests
+	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)

@@ -13,27 +13,27 @@ extern "C" {
 
 /* Drivers see these numbers too: one is never reused. One line here feeds the enum, the names and
  * the tables; rest/ alone knows which HTTP status each becomes. */
-#define ACCEL_ERROR_MAP(X)                                       \
-    X(NOMEM, 1, "out of memory")                                 \
-    X(INVALID, 2, "invalid argument or document")                \
-    X(NOT_FOUND, 3, "not found")                                 \
-    X(EXISTS, 4, "already exists")                               \
-    X(CONFLICT, 5, "in conflict with the present state")         \
-    X(DENIED, 6, "not allowed")                                  \
-    X(UNAUTHENTICATED, 7, "not authenticated")                   \
-    X(UNSUPPORTED, 8, "not supported")                           \
-    X(LIMIT, 9, "over a configured limit")                       \
-    X(BUSY, 10, "busy, try again later")                         \
-    X(UNAVAILABLE, 11, "unavailable")                            \
-    X(TIMEOUT, 12, "deadline passed")                            \
-    X(CANCELLED, 13, "cancelled")                                \
-    X(IO, 14, "input or output failed")                          \
-    X(NO_SPACE, 15, "no space left")                             \
-    X(CORRUPT, 16, "stored data is damaged")                     \
-    X(INTERNAL, 17, "internal error")                            \
-    X(NOT_MINE, 18, "not a device of this module")               \
-    X(NOT_ACCEPTABLE, 19, "not available at this microversion")  \
-    X(LOCKED, 20, "not resolved yet")                            \
+#define ACCEL_ERROR_MAP(X)                                      \
+    X(NOMEM, 1, "out of memory")                                \
+    X(INVALID, 2, "invalid argument or document")               \
+    X(NOT_FOUND, 3, "not found")                                \
+    X(EXISTS, 4, "already exists")                              \
+    X(CONFLICT, 5, "in conflict with the present state")        \
+    X(DENIED, 6, "not allowed")                                 \
+    X(UNAUTHENTICATED, 7, "not authenticated")                  \
+    X(UNSUPPORTED, 8, "not supported")                          \
+    X(LIMIT, 9, "over a configured limit")                      \
+    X(BUSY, 10, "busy, try again later")                        \
+    X(UNAVAILABLE, 11, "unavailable")                           \
+    X(TIMEOUT, 12, "deadline passed")                           \
+    X(CANCELLED, 13, "cancelled")                               \
+    X(IO, 14, "input or output failed")                         \
+    X(NO_SPACE, 15, "no space left")                            \
+    X(CORRUPT, 16, "stored data is damaged")                    \
+    X(INTERNAL, 17, "internal error")                           \
+    X(NOT_MINE, 18, "not a device of this module")              \
+    X(NOT_ACCEPTABLE, 19, "not available at this microversion") \
+    X(LOCKED, 20, "not resolved yet")                           \
     X(PRECONDITION, 21, "changed since it was read")
 
 enum accel_code {

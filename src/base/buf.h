@@ -8,10 +8,10 @@
 #include "base/mem.h"
 
 struct accel_buf {
-    char *data;      /* always NUL-terminated once anything was appended */
-    size_t size;     /* bytes in use, without the NUL */
+    char *data;  /* always NUL-terminated once anything was appended */
+    size_t size; /* bytes in use, without the NUL */
     size_t capacity;
-    size_t limit;    /* 0: none; else appending past it fails the buffer */
+    size_t limit; /* 0: none; else appending past it fails the buffer */
     bool failed;
 };
 

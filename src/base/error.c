@@ -88,10 +88,9 @@ int accel_fail_errno(struct accel_error *err, int errnum, const char *fmt, ...)
 static const struct {
     int code;
     const char *name, *text;
-} codes[] = {
-    {ACCEL_OK, "OK", "no error"},
+} codes[] = {{ACCEL_OK, "OK", "no error"},
 #define ACCEL_ERROR_ROW(name, number, text) {number, #name, text},
-    ACCEL_ERROR_MAP(ACCEL_ERROR_ROW)
+             ACCEL_ERROR_MAP(ACCEL_ERROR_ROW)
 #undef ACCEL_ERROR_ROW
 };
 

@@ -91,13 +91,13 @@ void accel_log(enum accel_log_level level, const char *msg, const char *fmt, ...
         used = advance(used, snprintf(line, sizeof(line), "<%d>", (int)level));
     } else {
         accel_timestamp(now);
-        used = advance(used, snprintf(line, sizeof(line), "time=%s level=%s ", now,
-                                        level_name(level)));
+        used = advance(used,
+                       snprintf(line, sizeof(line), "time=%s level=%s ", now, level_name(level)));
     }
     used = advance(used, snprintf(line + used, sizeof(line) - used, "role=%s ", log_role));
     if (log_request[0] != '\0')
-        used = advance(used,
-                   snprintf(line + used, sizeof(line) - used, "request=%s ", log_request));
+        used =
+            advance(used, snprintf(line + used, sizeof(line) - used, "request=%s ", log_request));
     used = advance(used, snprintf(line + used, sizeof(line) - used, "msg=\"%s\"", msg));
     if (fmt[0] != '\0') {
         line[used++] = ' ';

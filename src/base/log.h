@@ -29,7 +29,8 @@ const char *accel_log_request(void); /* "" when there is none */
 
 /* `msg` is a constant sentence; the printf part gives further key=value pairs, "" for none:
  *   accel_log(ACCEL_LOG_INFO, "device added", "device=%s pci=%s", uuid, address);
- * Values with blanks are the caller's to quote: "%s" between \" and \", newlines are escaped here. */
+ * Values with blanks are the caller's to quote: "%s" between \" and \", newlines are escaped here.
+ */
 ACCEL_PRINTF(3, 4)
 void accel_log(enum accel_log_level level, const char *msg, const char *fmt, ...);
 

@@ -10,7 +10,8 @@
 
 void *accel_malloc(size_t size);
 void *accel_calloc(size_t count, size_t size); /* zeroed; NULL when count * size overflows */
-/* As realloc() of count * size bytes; the old block stays when it fails or the product overflows. */
+/* As realloc() of count * size bytes; the old block stays when it fails or the product overflows.
+ */
 void *accel_realloc(void *old, size_t count, size_t size);
 /* For tensors and arenas: `align` a power of two, size rounded up to it. Not zeroed. */
 void *accel_aligned_alloc(size_t align, size_t size);

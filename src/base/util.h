@@ -13,17 +13,18 @@
 #define ACCEL_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 /* `to` is a power of two; the caller knows that the sum fits. */
-#define ACCEL_ROUND_UP(n, to) (((n) + (to) - 1) & ~((size_t)(to) - 1))
+#define ACCEL_ROUND_UP(n, to) (((n) + (to)-1) & ~((size_t)(to)-1))
 
-/* Frees what the variable owns when it leaves its scope: ACCEL_CLEANUP(accel_freep) char *s = ...; */
+/* Frees what the variable owns when it leaves its scope: ACCEL_CLEANUP(accel_freep) char *s = ...;
+ */
 #define ACCEL_CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Gives up ownership: returns the pointer and leaves NULL behind. */
-#define accel_steal(pointer)                    \
-    __extension__({                             \
+#define accel_steal(pointer)                        \
+    __extension__({                                 \
         __typeof__(*(pointer)) taken_ = *(pointer); \
-        *(pointer) = NULL;                      \
-        taken_;                                 \
+        *(pointer) = NULL;                          \
+        taken_;                                     \
     })
 
 #define ACCEL_UNUSED __attribute__((unused))

@@ -2,7 +2,8 @@
 #ifndef ACCEL_CORE_ARQ_H
 #define ACCEL_CORE_ARQ_H
 
-/* Device profiles and accelerator requests (ARQs), Cyborg's words for what to have and who has it. */
+/* Device profiles and accelerator requests (ARQs), Cyborg's words for what to have and who has it.
+ */
 
 #include "base/bump.h"
 #include "core/uuid.h"
@@ -21,7 +22,7 @@ struct accel_profile_group {
     struct accel_profile_resource {
         const char *resource_class;
         uint32_t amount;
-    } *resources;
+    } * resources;
     size_t required_count, forbidden_count;
     const char **required, **forbidden; /* traits */
     uint32_t arqs; /* ARQs the group makes: the sum of amounts, doubled for CUSTOM_FPGA_XILINX */
@@ -33,13 +34,13 @@ int accel_profile_parse(const char *groups, struct accel_bump *mem, const char *
                         struct accel_profile_group **parsed, size_t *count,
                         struct accel_error *err);
 
-#define ACCEL_ARQ_STATE_MAP(X)         \
-    X(INITIAL, "Initial")              \
-    X(BIND_STARTED, "BindStarted")     \
-    X(BOUND, "Bound")                  \
-    X(UNBOUND, "Unbound")              \
-    X(BIND_FAILED, "BindFailed")       \
-    X(UNBIND_FAILED, "UnbindFailed")   \
+#define ACCEL_ARQ_STATE_MAP(X)       \
+    X(INITIAL, "Initial")            \
+    X(BIND_STARTED, "BindStarted")   \
+    X(BOUND, "Bound")                \
+    X(UNBOUND, "Unbound")            \
+    X(BIND_FAILED, "BindFailed")     \
+    X(UNBIND_FAILED, "UnbindFailed") \
     X(DELETING, "Deleting")
 
 enum accel_arq_state {

@@ -50,7 +50,7 @@ struct accel_deployable {
     struct accel_uuid device_uuid;
     const char *name;
     uint32_t num_accelerators;
-    uint32_t in_use; /* attach handles held */
+    uint32_t in_use;            /* attach handles held */
     const char *resource_class; /* or NULL */
     struct accel_uuid rp_uuid;  /* version 3 of the name */
     const char *driver_name;

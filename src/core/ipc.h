@@ -37,7 +37,8 @@ void accel_ipc_packet_free(struct accel_ipc_packet *packet); /* closes descripto
 /* Takes descriptor i out of the packet; -1 when there is none. */
 int accel_ipc_take_fd(struct accel_ipc_packet *packet, size_t i);
 
-/* Copies an Error body into *err and returns its code (INTERNAL for a code that is none of ours). */
+/* Copies an Error body into *err and returns its code (INTERNAL for a code that is none of ours).
+ */
 int accel_ipc_to_error(const Accel__Ipc__Error *from, struct accel_error *err);
 
 #endif

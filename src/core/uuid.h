@@ -13,7 +13,8 @@ struct accel_uuid {
 int accel_uuid_new(struct accel_uuid *uuid, struct accel_error *err); /* version 4, getrandom */
 /* RFC 9562 version 3 in the DNS namespace: Placement's provider of a deployable's name. */
 int accel_uuid_of_name(const char *name, struct accel_uuid *uuid, struct accel_error *err);
-/* Accepts upper and lower case, with or without dashes; writes the usual form. false: not a UUID. */
+/* Accepts upper and lower case, with or without dashes; writes the usual form. false: not a UUID.
+ */
 bool accel_uuid_parse(const char *text, struct accel_uuid *uuid);
 
 #endif

@@ -34,16 +34,16 @@ enum accel_objective {
 
 struct accel_constraints {
     enum accel_objective objective;
-    double max_latency_s;  /* 0: any */
+    double max_latency_s; /* 0: any */
     double max_memory_bytes;
     double max_power_w;
-    int precision;         /* enum accel_dtype the device must compute in; 0: the model's own */
-    bool runnable_only;    /* leave out predicted-only devices */
+    int precision;      /* enum accel_dtype the device must compute in; 0: the model's own */
+    bool runnable_only; /* leave out predicted-only devices */
     const char *const *required_traits, *const *forbidden_traits;
     size_t required_count, forbidden_count;
     const char *const *devices; /* uuid, identity or PCI address; none: all */
     size_t devices_count;
-    const char *const *types;   /* "GPU", "CPU"; none: all */
+    const char *const *types; /* "GPU", "CPU"; none: all */
     size_t types_count;
     bool include_held;
 };
@@ -56,8 +56,9 @@ enum accel_prediction_basis {
     ACCEL_PREDICTED_FROM_REPORTED,
     ACCEL_PREDICTED_FROM_CATALOGUE,
 };
-const char *accel_prediction_basis_name(enum accel_prediction_basis basis); /* "measured-runs" "calibrated"
-                                                                               "reported" "catalogue" */
+const char *accel_prediction_basis_name(
+    enum accel_prediction_basis basis); /* "measured-runs" "calibrated"
+                                           "reported" "catalogue" */
 
 struct accel_kind_share {
     enum accel_kind kind;
@@ -68,10 +69,10 @@ struct accel_kind_share {
 struct accel_prediction {
     double latency_s, latency_low_s, latency_high_s; /* one inference; the interval */
     double throughput_per_s;
-    double memory_bytes;      /* packed weights + arena + inputs and outputs */
-    double energy_j;          /* 0: unknown */
+    double memory_bytes; /* packed weights + arena + inputs and outputs */
+    double energy_j;     /* 0: unknown */
     double energy_low_j, energy_high_j;
-    double transfer_s;        /* part of latency_s spent on the link */
+    double transfer_s; /* part of latency_s spent on the link */
     enum accel_prediction_basis basis;
     struct accel_kind_share kinds[ACCEL_KIND_COUNT]; /* where the time goes */
 };
@@ -79,13 +80,13 @@ struct accel_prediction {
 struct accel_candidate {
     const struct accel_resource *resource;
     bool accepted;
-    const char *reason;  /* why not; for people, names the figure ("needs 1.2 GiB, has 512 MiB") */
-    const char *code;    /* why not; for programs: "memory" "operators" "precision" "traits" "health"
-                            "in-use" "maintenance" "gone" "type" "latency" "power" "unknown-rate"
-                            "not-runnable" "excluded" */
-    bool runnable;       /* "core"; else "predicted-only" */
+    const char *reason; /* why not; for people, names the figure ("needs 1.2 GiB, has 512 MiB") */
+    const char *code;   /* why not; for programs: "memory" "operators" "precision" "traits" "health"
+                           "in-use" "maintenance" "gone" "type" "latency" "power" "unknown-rate"
+                           "not-runnable" "excluded" */
+    bool runnable;      /* "core"; else "predicted-only" */
     struct accel_prediction prediction; /* also of a refused one when it could be computed */
-    double score;        /* the objective's figure: smaller is better */
+    double score;                       /* the objective's figure: smaller is better */
 };
 
 /* Every resource comes back once: the accepted ones first, best first, then the refused ones.
@@ -95,9 +96,10 @@ int accel_match_place(const struct accel_analysis *analysis, const struct accel_
                       struct accel_bump *mem, struct accel_candidate **candidates,
                       struct accel_error *err);
 
-/* One device's prediction by itself; what accel_match_place uses. Returns false, with a reason, when
- * no rate is known. */
-bool accel_match_predict(const struct accel_analysis *analysis, const struct accel_resource *resource,
-                         struct accel_prediction *prediction, const char **reason);
+/* One device's prediction by itself; what accel_match_place uses. Returns false, with a reason,
+ * when no rate is known. */
+bool accel_match_predict(const struct accel_analysis *analysis,
+                         const struct accel_resource *resource, struct accel_prediction *prediction,
+                         const char **reason);
 
 #endif

@@ -2,9 +2,9 @@
 #ifndef ACCEL_SERVICE_SERVICE_H
 #define ACCEL_SERVICE_SERVICE_H
 
-/* The use cases: one function each, whoever asks (REST, sync, accelctl through REST). Owns the steps
- * that span store, match, hardware and workers. Functions block; call them on a pool thread. All
- * are thread-safe. Results live in the bump memory given. */
+/* The use cases: one function each, whoever asks (REST, sync, accelctl through REST). Owns the
+ * steps that span store, match, hardware and workers. Functions block; call them on a pool thread.
+ * All are thread-safe. Results live in the bump memory given. */
 
 #include "config/config.h"
 #include "core/peer.h"
@@ -25,7 +25,8 @@ struct accel_caller {
 
 int accel_service_new(const struct accel_config *config, struct accel_store *store,
                       struct accel_service **service, struct accel_error *err);
-/* Settles intents and open jobs of the last life, starts the periodic scan. Peers may come before. */
+/* Settles intents and open jobs of the last life, starts the periodic scan. Peers may come before.
+ */
 int accel_service_start(struct accel_service *service, struct accel_error *err);
 /* Refuses new work, cancels jobs, waits for what runs, at most deadline_ms. */
 void accel_service_stop(struct accel_service *service, int64_t deadline_ms);
@@ -156,7 +157,7 @@ struct accel_infer_request {
     size_t inputs_count;
     const char *const *outputs; /* none: all */
     size_t outputs_count;
-    int64_t timeout_ms; /* 0: the configured limit */
+    int64_t timeout_ms;            /* 0: the configured limit */
     const _Atomic bool *cancelled; /* the client hung up */
 };
 
@@ -215,7 +216,8 @@ struct accel_service_metrics {
     uint64_t packed_bytes;
     unsigned models_packed;
 };
-void accel_service_get_metrics(struct accel_service *service, struct accel_service_metrics *metrics);
+void accel_service_get_metrics(struct accel_service *service,
+                               struct accel_service_metrics *metrics);
 /* The last telemetry sample: readings by device identity. Never touches hardware. */
 struct accel_sample {
     const char *identity, *name;

@@ -24,8 +24,9 @@ struct accel_store_options {
     const char *hostname; /* this node: part of a device's identity and of every event */
 };
 
-/* Opens or creates, migrates (after a backup copy <path>.<version>.bak) and checks. Errors: CONFLICT
- * (the schema is newer than this program: names both), DENIED, CORRUPT (cure: restore the backup). */
+/* Opens or creates, migrates (after a backup copy <path>.<version>.bak) and checks. Errors:
+ * CONFLICT (the schema is newer than this program: names both), DENIED, CORRUPT (cure: restore the
+ * backup). */
 int accel_store_open(const struct accel_store_options *options, struct accel_store **store,
                      struct accel_error *err);
 void accel_store_close(struct accel_store *store);
@@ -60,7 +61,7 @@ int accel_store_apply_scan(struct accel_store *store, const struct accel_scan *s
 
 struct accel_device_filter {
     const char *type, *vendor, *hostname, *identity, *module; /* NULL: any */
-    bool leave_out_host_side; /* CPU and OPENCL */
+    bool leave_out_host_side;                                 /* CPU and OPENCL */
     bool leave_out_gone;
 };
 int accel_store_list_devices(struct accel_store *store, const struct accel_device_filter *filter,
@@ -81,7 +82,7 @@ int accel_store_set_device_health(struct accel_store *store, const char *identit
                                   const char *health, const char *reason, struct accel_error *err);
 
 struct accel_deployable_filter {
-    const char *name;             /* NULL: any */
+    const char *name; /* NULL: any */
     const struct accel_uuid *device;
     const struct accel_uuid *rp;
     bool leave_out_host_side;
@@ -171,7 +172,8 @@ struct accel_bind_request {
  * calls below. */
 int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_request *requests,
                            size_t count, int64_t *intent, struct accel_error *err);
-/* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all. */
+/* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all.
+ */
 int accel_store_bind_end(struct accel_store *store, int64_t intent, const char *failed,
                          struct accel_error *err);
 /* Handles freed, Unbound, hostname and instance cleared; any state but BindStarted. */
@@ -225,20 +227,19 @@ int accel_store_delete_model(struct accel_store *store, const char *name, int64_
 int accel_store_add_job(struct accel_store *store, const char *kind, const char *target,
                         const char *project_id, struct accel_bump *mem, struct accel_job *job,
                         struct accel_error *err);
-/* state NULL: as it is; progress < 0: as it is; text NULL: as it is, else also a log line. Writes of
- * progress alone are folded to at most one a second. */
+/* state NULL: as it is; progress < 0: as it is; text NULL: as it is, else also a log line. Writes
+ * of progress alone are folded to at most one a second. */
 int accel_store_update_job(struct accel_store *store, const struct accel_uuid *uuid,
-                           const char *state, double progress, const char *text,
-                           const char *result, struct accel_error *err);
+                           const char *state, double progress, const char *text, const char *result,
+                           struct accel_error *err);
 int accel_store_list_jobs(struct accel_store *store, const char *state, const char *project_id,
                           const struct accel_page *page, struct accel_bump *mem,
                           struct accel_job **jobs, size_t *count, struct accel_error *err);
 int accel_store_get_job(struct accel_store *store, const struct accel_uuid *uuid,
                         struct accel_bump *mem, struct accel_job *job, struct accel_error *err);
 int accel_store_list_job_lines(struct accel_store *store, const struct accel_uuid *uuid,
-                               int64_t after, struct accel_bump *mem,
-                               struct accel_job_line **lines, size_t *count,
-                               struct accel_error *err);
+                               int64_t after, struct accel_bump *mem, struct accel_job_line **lines,
+                               size_t *count, struct accel_error *err);
 /* CONFLICT when it has ended. */
 int accel_store_cancel_job(struct accel_store *store, const struct accel_uuid *uuid,
                            struct accel_error *err);
@@ -257,7 +258,8 @@ int accel_store_get_rates(struct accel_store *store, int64_t device_id, const ch
                           struct accel_bump *mem, struct accel_rate **rates, size_t *count,
                           unsigned *threads, const char **measured_at, struct accel_error *err);
 
-/* One real inference; folded in memory, written at most every 10 s by the measurement connection. */
+/* One real inference; folded in memory, written at most every 10 s by the measurement connection.
+ */
 struct accel_measurement {
     struct accel_uuid model; /* of the version */
     int64_t device_id;
