@@ -25,5 +25,8 @@ void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_r
 /* CPUs this process may use: its affinity mask cut down to the cgroup's cpu.max quota, rounded up;
  * at least 1. */
 unsigned accel_usable_cpus(void);
+/* The cgroup's part of it, version 1 or 2, from proc and sys below `root` ("": the real ones);
+ * UINT_MAX: no limit. */
+unsigned accel_cgroup_cpus(const char *root);
 
 #endif
