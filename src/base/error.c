@@ -73,16 +73,16 @@ static enum accel_code code_of_errno(int errnum)
 
 int accel_fail_errno(struct accel_error *err, int errnum, const char *fmt, ...)
 {
-    char context[ACCEL_ERROR_MSG_MAX], reason[128];
+    char context[ACCEL_ERROR_MSG_MAX];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(context, sizeof(context), fmt, args);
     va_end(args);
-    /* XSI strerror_r: thread-safe, always a plain int in POSIX mode. */
-    if (strerror_r(errnum, reason, sizeof(reason)) != 0)
-        snprintf(reason, sizeof(reason), "error %d", errnum);
-    return accel_fail(err, code_of_errno(errnum), "%s: %s", context, reason);
+    /* Unlike strerror() it is thread-safe and always English, as our own half of the sentence is. */
+    const char *reason = strerrordesc_np(errnum);
+    return accel_fail(err, code_of_errno(errnum), "%s: %s", context,
+                      reason != NULL ? reason : "unknown error");
 }
 
 static const struct {
