@@ -54,7 +54,7 @@ bool accel_log_level_parse(const char *name, enum accel_log_level *level)
     return false;
 }
 
-static const char *level_name(enum accel_log_level level)
+const char *accel_log_level_name(enum accel_log_level level)
 {
     for (size_t i = 0; i < ACCEL_COUNT(levels); i++)
         if (levels[i].level == level)
@@ -91,8 +91,8 @@ void accel_log(enum accel_log_level level, const char *msg, const char *fmt, ...
         used = advance(used, snprintf(line, sizeof(line), "<%d>", (int)level));
     } else {
         accel_timestamp(now);
-        used = advance(used,
-                       snprintf(line, sizeof(line), "time=%s level=%s ", now, level_name(level)));
+        used = advance(used, snprintf(line, sizeof(line), "time=%s level=%s ", now,
+                                      accel_log_level_name(level)));
     }
     used = advance(used, snprintf(line + used, sizeof(line) - used, "role=%s ", log_role));
     if (log_request[0] != '\0')

@@ -22,6 +22,7 @@ void accel_log_set_level(enum accel_log_level level);
 enum accel_log_level accel_log_get_level(void);
 /* "error", "warning", "info", "debug"; false when it is none of them. */
 bool accel_log_level_parse(const char *name, enum accel_log_level *level);
+const char *accel_log_level_name(enum accel_log_level level);
 
 /* The request id put into every line this thread logs from now on; NULL: none. Copied. */
 void accel_log_set_request(const char *request_id);
