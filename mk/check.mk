@@ -47,3 +47,8 @@ format: ## rewrite the C files as .clang-format says
 bench: setup-test ## measure: kernels, models beside ONNX Runtime
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)
+
+.PHONY: demo
+demo: setup-build ## build, start the daemon, find the devices, run a real model on a photograph
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	$(Q)BUILD=$(BUILD) tools/demo.sh
