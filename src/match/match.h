@@ -26,10 +26,11 @@ struct accel_resource {
 };
 
 enum accel_objective {
-    ACCEL_OBJECTIVE_LATENCY,
-    ACCEL_OBJECTIVE_THROUGHPUT,
-    ACCEL_OBJECTIVE_ENERGY,
-    ACCEL_OBJECTIVE_COST,
+    ACCEL_OBJECTIVE_LATENCY,    /* seconds of one inference */
+    ACCEL_OBJECTIVE_THROUGHPUT, /* seconds per inference when kept busy */
+    ACCEL_OBJECTIVE_ENERGY,     /* joules of one inference */
+    ACCEL_OBJECTIVE_COST,       /* the least capable device that will do: its peak flop/s; prices
+                                   are not known to a node */
 };
 
 struct accel_constraints {
@@ -37,7 +38,8 @@ struct accel_constraints {
     double max_latency_s; /* 0: any */
     double max_memory_bytes;
     double max_power_w;
-    int precision;      /* enum accel_dtype the device must compute in; 0: the model's own */
+    int precision;      /* FLOAT, FLOAT16, BFLOAT16 or INT8 of enum accel_dtype, in which the
+                           device must compute; 0: the model's own */
     bool runnable_only; /* leave out predicted-only devices */
     const char *const *required_traits, *const *forbidden_traits;
     size_t required_count, forbidden_count;
@@ -96,10 +98,10 @@ int accel_match_place(const struct accel_analysis *analysis, const struct accel_
                       struct accel_bump *mem, struct accel_candidate **candidates,
                       struct accel_error *err);
 
-/* One device's prediction by itself; what accel_match_place uses. Returns false, with a reason,
- * when no rate is known. */
+/* One device's prediction by itself; what accel_match_place uses. precision as in
+ * accel_constraints. Returns false, with a constant sentence, when no rate is known. */
 bool accel_match_predict(const struct accel_analysis *analysis,
-                         const struct accel_resource *resource, struct accel_prediction *prediction,
-                         const char **reason);
+                         const struct accel_resource *resource, int precision,
+                         struct accel_prediction *prediction, const char **reason);
 
 #endif
