@@ -12,14 +12,15 @@
  *
  * Rules
  * - A module includes this header, acceld/error.h and system headers; nothing else of acceld.
- * - A module runs in a process of its own. All callbacks are called on one thread, one at a time,
- *   except accel_progress.cancelled, which a module asks. A module that crashes or hangs costs its
- *   own devices' news, nothing else; three times in ten minutes and it is quarantined.
+ * - A module runs in a process of its own. All callbacks are called on one thread, one at a time; it
+ *   need not be the process's first thread. A module that crashes or hangs costs its own devices'
+ *   news, nothing else; three times in ten minutes and it is quarantined.
  * - All input and output goes through the host object, so that the module can be rooted in a
  *   recorded tree, recorded and replayed. Paths begin with "/" and are below the host's root.
  * - Every structure begins with struct_size, set by its maker to its own sizeof; members are only
  *   ever added at the end, and who reads a structure asks struct_size before a newer member.
  * - Strings handed over by either side are borrowed for the call; the other side copies.
+ * - Structures that a module fills in have struct_size set by the host before the call.
  *
  * The ABI number changes when a member changes its meaning; it is promised stable from 1.0 on. */
 
@@ -74,7 +75,8 @@ struct accel_host {
     int (*readlink)(const struct accel_host *host, const char *path, char *target, size_t size,
                     struct accel_error *err);
 
-    /* A device node. `handle` is the host's, not a descriptor. Close before reset or unbind. */
+    /* A device node; flags as open(2): O_RDONLY, O_RDWR, O_NONBLOCK. `handle` is the host's, not a
+     * descriptor. Close before reset or unbind: it also ends the node's mappings. */
     int (*open_node)(const struct accel_host *host, const char *path, int flags, int *handle,
                      struct accel_error *err);
     /* arg[size] goes in and comes out. */
@@ -84,11 +86,12 @@ struct accel_host {
                 void **address, struct accel_error *err);
     void (*close_node)(const struct accel_host *host, int handle);
 
-    /* Kernel uevents of one subsystem ("pci", NULL for all): a pollable descriptor that becomes
-     * readable after one; the host drains and coalesces it. Owned by the host. */
+    /* Kernel uevents of one subsystem ("pci", NULL for all): a pollable descriptor for watch(),
+     * readable some 200 ms after the first of a burst. Owned and drained by the host; at most one
+     * per module. UNSUPPORTED in a recorded tree. */
     int (*uevents)(const struct accel_host *host, const char *subsystem, int *fd,
                    struct accel_error *err);
-    /* PCI configuration space of "0000:3b:00.0". */
+    /* PCI configuration space of "0000:3b:00.0"; without privilege it ends after 64 bytes. */
     int (*pci_config)(const struct accel_host *host, const char *address, size_t offset,
                       void *bytes, size_t size, size_t *got, struct accel_error *err);
     /* eax, ebx, ecx, edx of CPUID; UNSUPPORTED off x86. */
@@ -101,20 +104,27 @@ struct accel_host {
     int64_t (*now_ns)(const struct accel_host *host); /* monotonic; from the tape in a replay */
 
     /* Runs a vendor tool by absolute path, no shell; its standard output into text[size].
-     * *status is its exit status; TIMEOUT after deadline_ms (the tool is killed). */
+     * *status is its exit status, 128 + signal when it was killed. TIMEOUT after deadline_ms (the
+     * tool is killed); LIMIT when it prints more than fits; UNSUPPORTED in a recorded tree. */
     int (*run_tool)(const struct accel_host *host, const char *const argv[], int64_t deadline_ms,
                     char *text, size_t size, int *status, struct accel_error *err);
 
     /* Calls a function of a shared library, resolved at the first call: NOT_FOUND when library or
      * symbol is missing. signature: result, then arguments, one letter each: i int32, u uint32,
-     * l int64, p opaque handle, s C string in, b out or in-out buffer (value.buffer), v no result.
-     * At most 8 arguments; floating point is not carried. */
+     * l int64, p opaque handle, s C string, b out or in-out buffer (value.buffer), v no result:
+     * "ipbu" is int f(handle, buffer, unsigned). At most 8 arguments; floating point is not carried.
+     * In a recorded tree `library` must be an absolute path below it. */
     int (*call)(const struct accel_host *host, const char *library, const char *symbol,
                 const char *signature, struct accel_value *result, struct accel_value *args,
                 struct accel_error *err);
 
     /* level: 3 error, 4 warning, 6 info, 7 debug (syslog's numbers). */
     void (*log)(const struct accel_host *host, int level, const char *message);
+
+    /* A pollable descriptor for watch(), readable after the file at `path` was written, replaced,
+     * made or removed; its folder must exist. Owned and drained by the host. */
+    int (*watch_file)(const struct accel_host *host, const char *path, int *fd,
+                      struct accel_error *err);
 };
 
 /* ---------------------------------------------------------------- what is found */
@@ -177,7 +187,12 @@ struct accel_found_handle {
 };
 
 /* Takes what discover() finds; the host diffs it against what is recorded. The add_ functions
- * other than add_device speak of the device, or deployable, added last. */
+ * other than add_device speak of the device, or deployable, added last.
+ *
+ * What breaks a rule (an unknown type, a second device of one identity, attach_info that is no
+ * JSON, ...) is left out and reported as a problem, and the call still returns ACCEL_OK: one bad
+ * device never stops the rest. What is then said about a device left out is dropped with it. Only
+ * NOMEM and LIMIT (too many devices) come back as errors. */
 struct accel_builder {
     size_t struct_size;
     void *self;
@@ -220,7 +235,8 @@ struct accel_readings {
 /* How a module says that its world changed. */
 struct accel_watch {
     size_t struct_size;
-    int fd;            /* readable: discover again; -1: none */
+    int fd;            /* readable: discover again; -1: none. The module's own (not one of the
+                          host's): discover() drains it, and it is not polled in between */
     int64_t period_ms; /* discover again at least this often; 0: the host's own period */
 };
 
@@ -228,7 +244,7 @@ struct accel_program_request {
     size_t struct_size;
     const char *identity;   /* the device */
     const char *deployable; /* its name */
-    int image_fd;           /* sealed memory file; its SHA-256 was checked by the host */
+    int image_fd;           /* sealed memory file to read or map; its SHA-256 was checked */
     size_t image_bytes;
     const char *image_facts; /* JSON: what the worker that parsed the container found */
 };
@@ -236,7 +252,8 @@ struct accel_program_request {
 struct accel_progress {
     size_t struct_size;
     void *self;
-    void (*progress)(struct accel_progress *p, double percent, const char *text);
+    void (*progress)(struct accel_progress *p, double percent, const char *text); /* 0..100 */
+    /* True once the caller gave up: end with CANCELLED as soon as the device is in a sane state. */
     bool (*cancelled)(struct accel_progress *p);
 };
 
