@@ -336,6 +336,8 @@ int accel_peer_call(struct accel_peer *peer, const struct accel_call *call,
         call->deadline_ms > 0 ? accel_now_ns() + call->deadline_ms * 1000000 : 0;
 
     *answer = (struct accel_ipc_packet){0};
+    if (call->sent != NULL)
+        *call->sent = false;
     pthread_mutex_lock(&peer->lock);
     if (peer->ended) {
         const int gone = is_gone(peer, err);
@@ -350,6 +352,8 @@ int accel_peer_call(struct accel_peer *peer, const struct accel_call *call,
     pthread_mutex_unlock(&peer->lock);
 
     int rc = send_message(peer, call->request, w.id, call->fds, call->fds_count, err);
+    if (call->sent != NULL)
+        *call->sent = rc == ACCEL_OK;
 
     pthread_mutex_lock(&peer->lock);
     if (rc == ACCEL_OK || rc == ACCEL_E_UNAVAILABLE) {

@@ -37,6 +37,8 @@ struct accel_call {
     void *context;
     const _Atomic bool *cancelled; /* or NULL: when it turns true, Cancel is sent and the call ends
                                       as the other side answers; see accel_peer_poke */
+    bool *sent; /* or NULL: true once the request is on its way. A call that failed with false has
+                   never begun and may be asked of another process */
 };
 
 /* Sends the request and waits for its final answer, which is in *answer (free it in any case of

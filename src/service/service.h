@@ -13,11 +13,14 @@
 
 struct accel_service;
 
-/* Who asks. Made by rest/identity; sync and start-up use their own. */
+/* Who asks. Made by rest/identity, which also asks the policy who may do what; here it is asked
+ * whose ARQs and models these are, and whether the caller speaks for a service. */
 struct accel_caller {
     const char *user;       /* "uid:1000", a Keystone user id */
-    const char *project_id; /* or NULL */
-    bool admin, reader, service;
+    const char *project_id; /* or NULL: then only an admin sees anything that a project owns */
+    bool admin, reader;
+    bool service; /* a valid service token came along: bind, unbind, deleting what is bound and
+                     deleting by instance are DENIED without (contract 9.4, 9.5) */
     const char *request_id;
 };
 
@@ -31,7 +34,10 @@ int accel_service_start(struct accel_service *service, struct accel_error *err);
 /* Refuses new work, cancels jobs, waits for what runs, at most deadline_ms. */
 void accel_service_stop(struct accel_service *service, int64_t deadline_ms);
 void accel_service_free(struct accel_service *service);
+/* Takes over what may change while running; keeps no pointer into either configuration. */
 void accel_service_reload(struct accel_service *service, const struct accel_config *config);
+/* After a request's `cancelled` was set: wakes whoever waits to look at it. */
+void accel_service_poke(struct accel_service *service);
 
 /* From the supervisor: takes over `socket` in any case. */
 void accel_service_peer_up(struct accel_service *service, Accel__Ipc__Role role, const char *name,
@@ -151,14 +157,14 @@ struct accel_infer_request {
     const char *model;
     int64_t version;
     const char *device; /* uuid, identity or PCI address; NULL: the best runnable one */
-    int input_fd;       /* memory file; borrowed */
+    int input_fd;       /* memory file, sealed; borrowed */
     size_t input_bytes;
     const struct accel_infer_tensor *inputs;
     size_t inputs_count;
     const char *const *outputs; /* none: all */
     size_t outputs_count;
     int64_t timeout_ms;            /* 0: the configured limit */
-    const _Atomic bool *cancelled; /* the client hung up */
+    const _Atomic bool *cancelled; /* or NULL; the client hung up: see accel_service_poke */
 };
 
 struct accel_infer_reply {
