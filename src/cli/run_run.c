@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* accel-run run: one run on tensors from files, its outputs to files. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/run.h"
+
+/* The tensors of one run. */
+struct run_data {
+    size_t inputs_count, outputs_count;
+    struct accel_owned_tensor *owned;
+    struct accel_named_tensor *inputs, *outputs;
+};
+
+static void free_data(struct run_data *d)
+{
+    for (size_t i = 0; d->owned != NULL && i < d->inputs_count; i++)
+        accel_owned_tensor_free(&d->owned[i]);
+    accel_free(d->owned);
+    accel_free(d->inputs);
+    accel_free(d->outputs);
+}
+
+static int allocate(const struct accel_model *model, size_t inputs, struct run_data *d,
+                    struct accel_error *err)
+{
+    d->inputs_count = inputs;
+    d->outputs_count = accel_model_output_count(model);
+    d->owned = accel_calloc(inputs, sizeof(*d->owned));
+    d->inputs = accel_calloc(inputs, sizeof(*d->inputs));
+    d->outputs = accel_calloc(d->outputs_count, sizeof(*d->outputs));
+    if (d->owned == NULL || d->inputs == NULL || d->outputs == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu inputs", inputs);
+    for (size_t i = 0; i < d->outputs_count; i++)
+        d->outputs[i].name = accel_model_output(model, i)->name;
+    return ACCEL_OK;
+}
+
+/* "NAME=FILE" at its first '='; "FILE" alone is the only input of a model that has one. */
+static int read_inputs(const struct accel_model *model, const struct accel_opt_list *list,
+                       struct accel_bump *mem, struct run_data *d, struct accel_error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *equals = strchr(list->items[i], '=');
+        const char *file = equals != NULL ? equals + 1 : list->items[i];
+
+        if (equals != NULL)
+            d->inputs[i].name =
+                accel_bump_printf(mem, "%.*s", (int)(equals - list->items[i]), list->items[i]);
+        else if (accel_model_input_count(model) == 1)
+            d->inputs[i].name = accel_model_input(model, 0)->name;
+        else
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "the model has %zu inputs: --input NAME=FILE, not \"%s\"",
+                              accel_model_input_count(model), list->items[i]);
+        if (d->inputs[i].name == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory for the name of an input");
+        const int rc = accel_tensor_read(file, &d->owned[i], err);
+        if (rc != ACCEL_OK)
+            return rc;
+        d->inputs[i].tensor = d->owned[i].tensor;
+    }
+    return ACCEL_OK;
+}
+
+/* An output's name as a file's: nothing that could lead out of the folder or hide the file. */
+static void file_name(const char *name, size_t index, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; name[n] != '\0' && n + 1 < size; n++) {
+        const char c = name[n];
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '_' || c == '-' || (c == '.' && n > 0);
+
+        out[n] = c;
+        if (!plain)
+            out[n] = '_';
+    }
+    out[n] = '\0';
+    if (n == 0)
+        snprintf(out, size, "output_%zu", index);
+}
+
+static int write_outputs(const struct run_data *d, const char *folder, const char *suffix,
+                         struct accel_error *err)
+{
+    char name[128], shape[256];
+
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return accel_fail_errno(err, errno, "create folder %s", folder);
+    for (size_t i = 0; i < d->outputs_count; i++) {
+        const struct accel_named_tensor *o = &d->outputs[i];
+
+        file_name(o->name, i, name, sizeof(name));
+        ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s/%s.%s", folder, name, suffix);
+        if (path == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory for a name");
+        const int rc = accel_tensor_write(path, o->name, &o->tensor, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        printf("%s: %s %s\n", path, accel_dtype_name(o->tensor.dtype),
+               accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
+    }
+    return ACCEL_OK;
+}
+
+int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
+    ACCEL_CLEANUP(accel_run_unref) struct accel_model *model = NULL;
+    ACCEL_CLEANUP(accel_run_end_session) struct accel_session *session = NULL;
+    ACCEL_CLEANUP(free_data) struct run_data data = {0};
+    struct accel_opt_list inputs = {0};
+    const char *output = NULL, *format = "pb";
+    const struct accel_opt opts[] = {
+        {"input", 'i', ACCEL_OPT_LIST, &inputs, "NAME=FILE",
+         "a tensor, .pb or .npy; once per input"},
+        {"output", 'o', ACCEL_OPT_STRING, &output, "DIR", "folder for the outputs, one file each"},
+        {"format", 'f', ACCEL_OPT_STRING, &format, "pb|npy", "format of the outputs; default: pb"},
+        ACCEL_RUN_OPT_THREADS(&o),
+        ACCEL_RUN_OPT_LOAD(&o),
+        ACCEL_RUN_OPT_SHAPES(&o),
+        ACCEL_RUN_OPT_PACKED(&o),
+        {0},
+    };
+    int operands;
+    int rc = accel_run_parse("run MODEL --input NAME=FILE... --output DIR",
+                             "Runs a model once on tensors from files and writes what comes out.",
+                             opts, argc, argv, 1, 1, &operands, status, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (output == NULL || (strcmp(format, "pb") != 0 && strcmp(format, "npy") != 0)) {
+        *status = 2;
+        return accel_fail(err, ACCEL_E_INVALID,
+                          output == NULL ? "where to? --output DIR" : "--format takes pb or npy");
+    }
+    const struct accel_session_options so = {.struct_size = sizeof(so), .threads = o.threads};
+    rc = accel_run_load(&o, argv[0], &model, err);
+    if (rc == ACCEL_OK)
+        rc = allocate(model, inputs.count, &data, err);
+    if (rc == ACCEL_OK)
+        rc = read_inputs(model, &inputs, &o.mem, &data, err);
+    if (rc == ACCEL_OK)
+        rc = accel_session_new(model, &so, &session, err);
+    if (rc == ACCEL_OK)
+        rc = accel_session_run(session, data.inputs, data.inputs_count, data.outputs,
+                               data.outputs_count, err);
+    if (rc == ACCEL_OK)
+        rc = write_outputs(&data, output, format, err);
+    *status = rc == ACCEL_OK ? 0 : 1;
+    return rc;
+}
