@@ -132,8 +132,8 @@ struct accel_activation {
 
 /* One tile of a matrix product: c[m][n] = clamp(start + sum over k of a[k][i] * b[k][j] +
  * residual). a: packed, k columns of `a_rows` floats, a_rows >= m; b: packed, k rows of NR floats
- * (the table's f32_gemm_nr), all NR readable. start: c itself when `accumulate`, else bias_row[i] +
- * bias_col[j] (either NULL: 0). residual: NULL or [m][n] with rows ldr apart. Never touches c[m] or
+ * (the table's f32_gemm_nr), all NR readable. start: bias_row[i] + bias_col[j] (NULL: 0), plus c
+ * itself when `accumulate`. residual: NULL or [m][n] with rows ldr apart. Never touches c[m] or
  * c[.][n]. */
 struct accel_f32_tile {
     size_t k;

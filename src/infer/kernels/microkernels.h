@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_MICROKERNELS_H
+#define ACCEL_INFER_MICROKERNELS_H
+
+/* Every microkernel by name, for dispatch.c and the files that define them. The folder of an
+ * instruction set defines what is declared with its suffix. */
+
+#include "infer/kernels/kernels.h"
+
+#define ACCEL_DECLARE_UNARY_REF(name) accel_f32_unary_fn accel_f32_unary_##name##__ref;
+ACCEL_UNARY_MAP(ACCEL_DECLARE_UNARY_REF)
+#undef ACCEL_DECLARE_UNARY_REF
+
+#define ACCEL_DECLARE_COMMON(isa)                                                                  \
+    accel_f32_dot_fn accel_f32_dot__##isa;                                                         \
+    accel_f32_binary_fn accel_f32_add__##isa, accel_f32_sub__##isa, accel_f32_mul__##isa,          \
+        accel_f32_div__##isa, accel_f32_min__##isa, accel_f32_max2__##isa, accel_f32_prelu__##isa; \
+    accel_f32_affine_fn accel_f32_affine__##isa;                                                   \
+    accel_f32_affine_rows_fn accel_f32_affine_rows__##isa;                                         \
+    accel_f32_sum_fn accel_f32_sum__##isa;                                                         \
+    accel_f32_max_fn accel_f32_max__##isa;                                                         \
+    accel_f32_sumsq_fn accel_f32_sumsq__##isa;                                                     \
+    accel_f32_expsum_fn accel_f32_expsum__##isa;                                                   \
+    accel_f32_taps_fn accel_f32_taps__##isa;                                                       \
+    accel_f32_taps_max_fn accel_f32_taps_max__##isa;                                               \
+    accel_f16_to_f32_fn accel_f16_to_f32__##isa, accel_bf16_to_f32__##isa;                         \
+    accel_f32_to_f16_fn accel_f32_to_f16__##isa, accel_f32_to_bf16__##isa;
+
+ACCEL_DECLARE_COMMON(ref)
+
+accel_f32_gemm_fn accel_f32_gemm_4x8__ref;
+
+/* The double forms of the unary operations; no slots: accel_unary calls them. */
+typedef void accel_f64_unary_fn(size_t n, const double *x, double *y, double alpha, double beta);
+extern accel_f64_unary_fn *const accel_f64_unary__ref[ACCEL_UNARY_COUNT];
+
+#endif

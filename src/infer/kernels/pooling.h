@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_POOLING_H
+#define ACCEL_INFER_POOLING_H
+
+/* A pooling window brought to three spatial dimensions, and one output of it, plain. */
+
+#include "infer/kernels/kernels.h"
+
+struct accel_window3 {
+    size_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
+    size_t in_size, out_size, taps;
+};
+
+static inline struct accel_window3 accel_window3_of(const struct accel_window *window)
+{
+    struct accel_window3 w;
+
+    for (unsigned d = 0; d < 3; d++) {
+        const unsigned skip = 3 - window->spatial;
+        const bool has = d >= skip;
+
+        w.in[d] = has ? window->in[d - skip] : 1;
+        w.out[d] = has ? window->out[d - skip] : 1;
+        w.kernel[d] = has ? window->kernel[d - skip] : 1;
+        w.stride[d] = has ? window->stride[d - skip] : 1;
+        w.dilation[d] = has ? window->dilation[d - skip] : 1;
+        w.pad_begin[d] = has ? window->pad_begin[d - skip] : 0;
+        w.pad_end[d] = has ? window->pad_end[d - skip] : 0;
+    }
+    w.in_size = w.in[0] * w.in[1] * w.in[2];
+    w.out_size = w.out[0] * w.out[1] * w.out[2];
+    w.taps = w.kernel[0] * w.kernel[1] * w.kernel[2];
+    return w;
+}
+
+/* Where tap t of output (oz, oy, ox) lies in the plane; false: in the padding. */
+static inline bool accel_window_tap(const struct accel_window3 *w, size_t oz, size_t oy, size_t ox,
+                                    size_t t, size_t *at)
+{
+    const size_t kx = t % w->kernel[2], ky = t / w->kernel[2] % w->kernel[1],
+                 kz = t / w->kernel[2] / w->kernel[1];
+    /* Wraps below 0, so one comparison sees both ends. */
+    const size_t iz = oz * w->stride[0] + kz * w->dilation[0] - w->pad_begin[0];
+    const size_t iy = oy * w->stride[1] + ky * w->dilation[1] - w->pad_begin[1];
+    const size_t ix = ox * w->stride[2] + kx * w->dilation[2] - w->pad_begin[2];
+
+    *at = (iz * w->in[1] + iy) * w->in[2] + ix;
+    return iz < w->in[0] && iy < w->in[1] && ix < w->in[2];
+}
+
+/* -INFINITY for a window that lies wholly in the padding. */
+float accel_pool_max_at(const struct accel_window3 *w, const float *plane, size_t oz, size_t oy,
+                        size_t ox);
+/* Elements an average is taken over: those inside the input, or inside input and padding. */
+size_t accel_pool_divisor(const struct accel_window3 *w, bool count_include_pad, size_t oz,
+                          size_t oy, size_t ox);
+float accel_pool_average_at(const struct accel_window3 *w, bool count_include_pad,
+                            const float *plane, size_t oz, size_t oy, size_t ox);
+
+#endif

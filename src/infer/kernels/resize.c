@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ONNX Resize-19: each axis becomes a table of taps (input index and weight per output index); an
+ * output element is the sum over the product of its axes' taps. */
+#include <math.h>
+#include <string.h>
+
+#include "infer/kernels/kernels.h"
+
+struct tap {
+    uint32_t index;
+    float weight;
+};
+
+/* The table of one axis: `taps` entries per output index. */
+struct axis {
+    size_t in, out, taps;
+    const struct tap *table;
+    const uint8_t *outside; /* TF_CROP_AND_RESIZE: this output lies outside the input; else NULL */
+};
+
+static bool resized(const struct accel_resize *r, unsigned d)
+{
+    return r->in[d] != r->out[d] || r->scale[d] != 1 || r->coord == ACCEL_COORD_TF_CROP_AND_RESIZE;
+}
+
+/* How far the filter reaches to each side, in input elements. */
+static double support(const struct accel_resize *r, unsigned d)
+{
+    const double reach = r->mode == ACCEL_RESIZE_CUBIC ? 2 : 1;
+
+    return r->antialias && r->scale[d] < 1 ? reach / (double)r->scale[d] : reach;
+}
+
+static bool widens(const struct accel_resize *r, unsigned d)
+{
+    return r->antialias && r->scale[d] < 1 && r->mode != ACCEL_RESIZE_NEAREST;
+}
+
+/* At most SIZE_MAX / 64, for a scale that is a tiny number of a hostile file. */
+static size_t taps_of(const struct accel_resize *r, unsigned d)
+{
+    if (!resized(r, d) || r->mode == ACCEL_RESIZE_NEAREST)
+        return 1;
+    if (!widens(r, d))
+        return r->mode == ACCEL_RESIZE_CUBIC ? 4 : 2;
+    const double taps = 2 * ceil(support(r, d)) + 1;
+    return taps < 0x1p58 ? (size_t)taps : (size_t)1 << 58;
+}
+
+/* One element needs a table for each axis. */
+static bool table_bytes(const struct accel_resize *r, unsigned d, size_t *bytes)
+{
+    return !__builtin_mul_overflow(taps_of(r, d), sizeof(struct tap), bytes) &&
+           !__builtin_add_overflow(*bytes, 1, bytes) &&
+           !__builtin_mul_overflow(*bytes, r->out[d], bytes) &&
+           !__builtin_add_overflow(*bytes, ACCEL_KERNEL_ALIGN, bytes);
+}
+
+int accel_resize_scratch_bytes(const struct accel_resize *resize, size_t *bytes,
+                               struct accel_error *err)
+{
+    *bytes = 0;
+    for (unsigned d = 0; d < resize->rank; d++) {
+        size_t axis;
+
+        if (resize->in[d] > UINT32_MAX || !(resize->scale[d] > 0) || !isfinite(resize->scale[d]))
+            return accel_fail(err, ACCEL_E_INVALID, "axis %u: cannot resize %zu by %g", d,
+                              resize->in[d], (double)resize->scale[d]);
+        if (!table_bytes(resize, d, &axis) || __builtin_add_overflow(*bytes, axis, bytes))
+            return accel_fail(err, ACCEL_E_INVALID, "the resize is too large");
+    }
+    return ACCEL_OK;
+}
+
+/* Where output i lies in the input. */
+static double coordinate(const struct accel_resize *r, unsigned d, size_t i)
+{
+    const double x = (double)i, scale = (double)r->scale[d];
+    const double in = (double)r->in[d], out = (double)r->out[d];
+
+    switch (r->coord) {
+    case ACCEL_COORD_HALF_PIXEL:
+        return (x + 0.5) / scale - 0.5;
+    case ACCEL_COORD_HALF_PIXEL_SYMMETRIC: {
+        /* The part of the output that the scale promised and the rounding of out cut off. */
+        const double adjustment = out / (scale * in);
+        const double center = in / 2, offset = center * (1 - adjustment);
+
+        return offset + (x + 0.5) / scale - 0.5;
+    }
+    case ACCEL_COORD_PYTORCH_HALF_PIXEL:
+        return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
+    case ACCEL_COORD_ALIGN_CORNERS:
+        return out > 1 ? x * (in - 1) / (out - 1) : 0;
+    case ACCEL_COORD_ASYMMETRIC:
+        return x / scale;
+    case ACCEL_COORD_TF_CROP_AND_RESIZE: {
+        const double start = (double)r->roi_start[d], end = (double)r->roi_end[d];
+
+        return out > 1 ? start * (in - 1) + x * (end - start) * (in - 1) / (out - 1)
+                       : 0.5 * (start + end) * (in - 1);
+    }
+    case ACCEL_COORD_TF_HALF_PIXEL_FOR_NN:
+        return (x + 0.5) / scale;
+    }
+    return 0;
+}
+
+static double cubic_weight(double a, double x)
+{
+    x = fabs(x);
+    if (x <= 1)
+        return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+static double nearest(enum accel_resize_nearest mode, double x)
+{
+    switch (mode) {
+    case ACCEL_NEAREST_ROUND_PREFER_FLOOR:
+        return x == floor(x) + 0.5 ? floor(x) : floor(x + 0.5);
+    case ACCEL_NEAREST_ROUND_PREFER_CEIL:
+        return floor(x + 0.5);
+    case ACCEL_NEAREST_FLOOR:
+        return floor(x);
+    case ACCEL_NEAREST_CEIL:
+        return ceil(x);
+    }
+    return x;
+}
+
+/* An index of the input, the edge repeated beyond it. NaN (a scale of nonsense) is 0. */
+static uint32_t clamp_index(double x, size_t in)
+{
+    return x > 0 ? (uint32_t)fmin(x, (double)(in - 1)) : 0;
+}
+
+static void fill_taps(const struct accel_resize *r, unsigned d, size_t n, double x,
+                      struct tap *taps)
+{
+    const double in = (double)r->in[d];
+    const bool wide = widens(r, d);
+    const double stretch = wide ? (double)r->scale[d] : 1, reach = support(r, d);
+    const double first =
+        wide ? floor(x - reach) + 1 : floor(x) - (r->mode == ACCEL_RESIZE_CUBIC ? 1 : 0);
+    double sum = 0;
+
+    for (size_t t = 0; t < n; t++) {
+        const double at = first + (double)t, distance = (at - x) * stretch;
+        double weight = r->mode == ACCEL_RESIZE_CUBIC
+                            ? cubic_weight((double)r->cubic_coeff_a, distance)
+                            : fmax(0, 1 - fabs(distance));
+
+        if (r->exclude_outside && (at < 0 || at >= in))
+            weight = 0;
+        taps[t] = (struct tap){.index = clamp_index(at, r->in[d]), .weight = (float)weight};
+        sum += weight;
+    }
+    /* The weights of a stretched or cut filter do not add up to one by themselves. */
+    if ((wide || r->exclude_outside) && sum != 0)
+        for (size_t t = 0; t < n; t++)
+            taps[t].weight = (float)((double)taps[t].weight / sum);
+}
+
+static void fill_axis(const struct accel_resize *r, unsigned d, struct axis *axis,
+                      struct tap *table, uint8_t *outside)
+{
+    *axis = (struct axis){.in = r->in[d], .out = r->out[d], .taps = taps_of(r, d), .table = table};
+    if (r->coord == ACCEL_COORD_TF_CROP_AND_RESIZE)
+        axis->outside = outside;
+    for (size_t i = 0; i < r->out[d]; i++) {
+        struct tap *taps = table + i * axis->taps;
+        const double x = resized(r, d) ? coordinate(r, d, i) : (double)i;
+
+        outside[i] = x < 0 || x > (double)(r->in[d] - 1);
+        if (axis->taps == 1)
+            *taps =
+                (struct tap){.index = clamp_index(nearest(r->nearest, x), r->in[d]), .weight = 1};
+        else
+            fill_taps(r, d, axis->taps, x, taps);
+    }
+}
+
+struct resize_job {
+    const struct accel_resize *r;
+    struct axis axes[ACCEL_RANK_MAX];
+    enum accel_dtype dtype;
+    size_t element_size;
+    const void *x;
+    void *y;
+};
+
+static float load(const struct resize_job *job, size_t at)
+{
+    switch (job->dtype) {
+    case ACCEL_DTYPE_UINT8:
+        return ((const uint8_t *)job->x)[at];
+    case ACCEL_DTYPE_INT8:
+        return ((const int8_t *)job->x)[at];
+    default:
+        return ((const float *)job->x)[at];
+    }
+}
+
+static void store(const struct resize_job *job, size_t at, float v)
+{
+    switch (job->dtype) {
+    case ACCEL_DTYPE_UINT8:
+        ((uint8_t *)job->y)[at] = (uint8_t)fminf(fmaxf(nearbyintf(v), 0), 255);
+        break;
+    case ACCEL_DTYPE_INT8:
+        ((int8_t *)job->y)[at] = (int8_t)fminf(fmaxf(nearbyintf(v), -128), 127);
+        break;
+    default:
+        ((float *)job->y)[at] = v;
+    }
+}
+
+/* The sum over the taps of axes d.. of the output `index`, `at` the flat input index so far. */
+static float sum_taps(const struct resize_job *job, const size_t *index, unsigned d, size_t at)
+{
+    if (d == job->r->rank)
+        return load(job, at);
+    const struct axis *axis = &job->axes[d];
+    const struct tap *taps = axis->table + index[d] * axis->taps;
+    float sum = 0;
+
+    if (axis->taps == 1)
+        return sum_taps(job, index, d + 1, at * axis->in + taps->index);
+    for (size_t t = 0; t < axis->taps; t++)
+        if (taps[t].weight != 0)
+            sum += taps[t].weight * sum_taps(job, index, d + 1, at * axis->in + taps[t].index);
+    return sum;
+}
+
+/* Rows of the output: all axes but the last. */
+static void resize_range(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct resize_job *job = context;
+    const unsigned last = job->r->rank - 1;
+    const struct axis *inner = &job->axes[last];
+
+    (void)thread;
+    for (size_t row = begin; row < end; row++) {
+        size_t index[ACCEL_RANK_MAX], rest = row, source = 0;
+        bool outside = false, single = true;
+
+        for (unsigned d = last; d-- > 0; rest /= job->axes[d].out) {
+            index[d] = rest % job->axes[d].out;
+            outside = outside || (job->axes[d].outside != NULL && job->axes[d].outside[index[d]]);
+            single = single && job->axes[d].taps == 1;
+        }
+        for (unsigned d = 0; d < last; d++)
+            source =
+                source * job->axes[d].in + job->axes[d].table[index[d] * job->axes[d].taps].index;
+        source *= inner->in;
+        for (size_t i = 0; i < inner->out; i++) {
+            const size_t at = row * inner->out + i;
+
+            if (outside || (inner->outside != NULL && inner->outside[i])) {
+                store(job, at, job->r->extrapolation_value);
+            } else if (single && inner->taps == 1) {
+                memcpy((char *)job->y + at * job->element_size,
+                       (const char *)job->x + (source + inner->table[i].index) * job->element_size,
+                       job->element_size);
+            } else {
+                index[last] = i;
+                store(job, at, sum_taps(job, index, 0, 0));
+            }
+        }
+    }
+}
+
+static size_t size_of(enum accel_dtype dtype)
+{
+    switch (dtype) {
+    case ACCEL_DTYPE_BOOL:
+    case ACCEL_DTYPE_INT8:
+    case ACCEL_DTYPE_UINT8:
+        return 1;
+    case ACCEL_DTYPE_INT16:
+    case ACCEL_DTYPE_UINT16:
+    case ACCEL_DTYPE_FLOAT16:
+    case ACCEL_DTYPE_BFLOAT16:
+        return 2;
+    case ACCEL_DTYPE_FLOAT:
+    case ACCEL_DTYPE_INT32:
+    case ACCEL_DTYPE_UINT32:
+        return 4;
+    case ACCEL_DTYPE_DOUBLE:
+    case ACCEL_DTYPE_INT64:
+    case ACCEL_DTYPE_UINT64:
+        return 8;
+    default:
+        return 0;
+    }
+}
+
+bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
+                  const struct accel_resize *resize, enum accel_dtype dtype, const void *x, void *y,
+                  void *scratch)
+{
+    struct resize_job job = {
+        .r = resize, .dtype = dtype, .element_size = size_of(dtype), .x = x, .y = y};
+    const bool weighs =
+        dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_UINT8 || dtype == ACCEL_DTYPE_INT8;
+    char *room = scratch;
+    size_t rows = 1, work = 1;
+
+    (void)kernels;
+    if (job.element_size == 0 || (!weighs && (resize->mode != ACCEL_RESIZE_NEAREST ||
+                                              resize->coord == ACCEL_COORD_TF_CROP_AND_RESIZE)))
+        return false;
+    for (unsigned d = 0; d < resize->rank; d++)
+        if (resize->out[d] == 0 || resize->in[d] == 0)
+            return true;
+    if (resize->rank == 0) {
+        memcpy(y, x, job.element_size);
+        return true;
+    }
+    for (unsigned d = 0; d < resize->rank; d++) {
+        const size_t table = resize->out[d] * taps_of(resize, d) * sizeof(struct tap);
+
+        fill_axis(resize, d, &job.axes[d], (struct tap *)(void *)room, (uint8_t *)room + table);
+        room += ACCEL_ROUND_UP(table + resize->out[d], ACCEL_KERNEL_ALIGN);
+        rows *= d + 1 < resize->rank ? resize->out[d] : 1;
+        work *= job.axes[d].taps;
+    }
+    accel_pool_run(pool, rows, 8192 / (resize->out[resize->rank - 1] * work) + 1, resize_range,
+                   &job);
+    return true;
+}
