@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Do models give the numbers ONNX Runtime gives, and are hostile ones refused?
+
+    tests/conformance/run.py [--build DIR] [--only PATTERN]
+
+1. The named real models, in every way they can be loaded: optimised, without passes, in plain C, and
+   through the packed form. From $ACCELD_TEST_DATA if that is set, else from tests/fixtures.
+2. The generated reference models (made in build/models the first time).
+3. With $ACCELD_TEST_DATA, every other model there that the core says it can run; the rest is listed
+   under "not yet supported:" with the reason and counts as nothing.
+4. The hostile models of tests/models/hostile.py.
+
+The last line is `N passed, N failed, N skipped`.
+"""
+import argparse
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+import hostile  # noqa: E402
+import reference  # noqa: E402
+
+NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
+         'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy']
+REFERENCE = ['resnet50', 'densenet121', 'mobilenetv2', 'unet2d', 'tomogan_256', 'vgg16']
+LARGE = {'vgg16'}  # half a gigabyte of weights: not under a sanitizer
+WAYS = {'optimised': [], 'one thread': ['--threads', '1'], 'no passes': ['--passes-off', 'all'],
+        'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack']}
+CLOSING = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', re.M)
+REPORT = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:')
+
+
+class Tally:
+    passed = failed = skipped = 0
+
+    def count(self, good, what):
+        if good:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f'FAIL {what}', flush=True)
+
+
+def call(command, timeout):
+    """(status, stdout, stderr); the status of a program that did not end is None."""
+    try:
+        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as late:
+        return None, '', f'no end after {timeout} s: {(late.stderr or b"").decode(errors="replace")}'
+    return done.returncode, done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
+
+
+def test_folders(tally, program, folders, title, options=(), timeout=1200):
+    print(f'--- {title}', flush=True)
+    status, out, err = call([program, 'test', *options, *folders], timeout)
+    print(out, end='')
+    closing = CLOSING.findall(out)
+    if not closing:
+        return tally.count(False, f'{title}: status {status}, no closing line: {err.strip()[-2000:]}')
+    passed, failed, skipped = map(int, closing[-1])
+    tally.passed, tally.failed, tally.skipped = tally.passed + passed, tally.failed + failed, tally.skipped + skipped
+    if REPORT.search(err) or (status != 0 and failed == 0):
+        tally.count(False, f'{title}: status {status}: {err.strip()[-4000:]}')
+
+
+def rest_of(data, program, only):
+    """The other models of a data folder: those that can run, and the reasons of those that cannot."""
+    able, unable = [], []
+    for folder in sorted(p.parent for p in data.glob('*/model.onnx')):
+        if folder.name in NAMED or not fnmatch.fnmatch(folder.name, only):
+            continue
+        status, out, _ = call([program, 'analyse', '--json', folder / 'model.onnx'], 120)
+        try:
+            said = json.loads(out)
+        except ValueError:
+            # analyse answers for whatever it can read: refusing a sound model is an error of ours,
+            # so the model is run, and its failure counted.
+            able.append(folder)
+            continue
+        reasons = sorted({f'{op["domain"]}{":" if op["domain"] else ""}{op["op"]}: {op["unsupported"]}'
+                          for op in said['ops'] if op['unsupported']})
+        if status == 0 and said['runnable']:
+            able.append(folder)
+        else:
+            unable.append((folder.name, '; '.join(reasons) or f'status {status}'))
+    return able, unable
+
+
+def hostile_models(tally, program, only):
+    print('--- hostile models', flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / 'model.onnx'
+        for case in hostile.cases():
+            if not fnmatch.fnmatch(case.name, only):
+                continue
+            path.write_bytes(case.data)
+            for verb in (['bench', '--runs', '1', '--threads', '1'], ['analyse', '--json']):
+                status, _, err = call([program, *verb, path], 60)
+                what = f'hostile/{case.name} ({verb[0]}): status {status}: {err.strip()[:600]}'
+                if status is None or status < 0 or REPORT.search(err):
+                    tally.count(False, what)
+                elif verb[0] == 'bench' and case.refused:
+                    missing = case.missing(err)
+                    tally.count(status == 1 and not missing, f'{what} does not say {missing}' if missing else what)
+                else:
+                    tally.count(True, what)
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cli.add_argument('--build', default='build', help='folder the programs were built in')
+    cli.add_argument('--only', default='*', help='only models whose name matches')
+    args = cli.parse_args()
+    program = Path(args.build).resolve() / 'accel-run'
+    data = Path(os.environ.get('ACCELD_TEST_DATA') or ROOT / 'tests' / 'fixtures')
+    if not program.exists():
+        sys.exit(f'{program} is not there: make')
+    if not data.is_dir():
+        sys.exit(f'ACCELD_TEST_DATA={data} is no folder; unset it to use tests/fixtures')
+    sanitized = b'__asan_init' in program.read_bytes() or b'__tsan_init' in program.read_bytes()
+    tally = Tally()
+
+    def chosen(names):
+        return [n for n in names if fnmatch.fnmatch(n, args.only)]
+
+    missing = [n for n in chosen(NAMED) if not (data / n / 'model.onnx').exists()]
+    for name in missing:
+        tally.count(False, f'{name}: not in {data}')
+    named = [data / n for n in chosen(NAMED) if n not in missing]
+    for way, options in WAYS.items():
+        if named:
+            test_folders(tally, program, named, f'real models, {way}', options)
+
+    wanted = chosen(REFERENCE)
+    for name in [n for n in wanted if sanitized and n in LARGE]:
+        print(f'skip {name}: too large under a sanitizer')
+        tally.skipped += 1
+        wanted.remove(name)
+    if wanted:
+        test_folders(tally, program, reference.folders(wanted), 'reference models')
+
+    if os.environ.get('ACCELD_TEST_DATA'):
+        able, unable = rest_of(data, program, args.only)
+        if able:
+            test_folders(tally, program, able, 'other models that the core can run')
+        print(f'not yet supported: {len(unable)} models')
+        for name, reason in unable:
+            print(f'  not yet {name}: {reason}')
+    hostile_models(tally, program, args.only)
+    print(f'{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped')
+    return 0 if tally.failed == 0 and tally.passed > 0 else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""accel-run as a user meets it: verbs, files, messages and exit statuses."""
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+import hostile  # noqa: E402
+import oracle  # noqa: E402
+
+PROGRAM = Path(os.environ.get('ACCELD_BUILD', ROOT / 'build')) / 'accel-run'
+FIXTURES = ROOT / 'tests' / 'fixtures'
+MNIST = FIXTURES / 'mnist-8'
+VERBS = ['test', 'bench', 'analyse', 'run', 'pack']
+
+
+def run(*arguments, status=0):
+    """Runs accel-run, expects the exit status, returns (stdout, stderr)."""
+    done = subprocess.run([str(a) for a in (PROGRAM, *arguments)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == status, f'status {done.returncode}: {done.stdout}\n{done.stderr}'
+    assert 'Sanitizer' not in done.stderr and 'runtime error:' not in done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope='module')
+def mnist_input():
+    return oracle.inputs_of(MNIST / 'test_data_set_0')
+
+
+@pytest.fixture(scope='module')
+def mnist_output():
+    return oracle.read_tensor(MNIST / 'test_data_set_0' / 'output_0.pb')
+
+
+# ---------------------------------------------------------------- usage
+def test_help_names_every_verb():
+    out, err = run('--help')
+    assert all(f'\n  {verb} ' in out for verb in VERBS) and err == ''
+
+
+def test_version_names_the_cpu():
+    assert re.match(r'accel-run \d+\.\d+\.\d+ \(.+\)\n$', run('--version')[0])
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_each_verb_has_help(verb):
+    out, _ = run(verb, '--help')
+    assert out.startswith(f'usage: accel-run {verb} ') and '--help' in out
+
+
+def test_no_verb_is_wrong_usage():
+    assert 'usage: accel-run VERB' in run(status=2)[1]
+
+
+def test_a_mistyped_verb_names_the_nearest():
+    assert 'did you mean bench' in run('bnech', status=2)[1]
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['bench'], 'usage: accel-run bench MODEL'),
+    (['bench', MNIST / 'model.onnx', '--thraeds', '1'], '--threads'),
+    (['bench', MNIST / 'model.onnx', '--runs', 'many'], 'whole number'),
+    (['analyse', 'a', 'b'], 'too many'),
+    (['run', MNIST / 'model.onnx'], '--output DIR'),
+    (['run', MNIST / 'model.onnx', '--output', 'x', '--format', 'txt'], 'pb or npy'),
+    (['pack', MNIST / 'model.onnx'], '--output FILE'),
+])
+def test_wrong_usage_says_what_is_right(arguments, said):
+    assert said in run(*arguments, status=2)[1]
+
+
+@pytest.mark.parametrize('options, said', [
+    (['--cpu-mask', 'sse9'], 'plain, avx2'),
+    (['--passes-off', 'no-such-pass'], 'no-such-pass'),
+    (['--dim', 'N'], 'NAME=N'),
+    (['--input-shape', 'Input3'], 'NAME:DIMS'),
+    (['--input-shape', 'Input3:1xtwo'], '1x3x224x224'),
+    (['--input-shape', 'Input3:1x28'], 'Input3'),
+])
+def test_a_bad_option_says_what_is_right(options, said):
+    assert said in run('bench', MNIST / 'model.onnx', *options, status=1)[1]
+
+
+@pytest.mark.parametrize('verb', [['bench'], ['analyse'], ['pack', '--output', '/dev/null'], ['run', '--output', '/tmp']])
+def test_a_missing_model_is_named(verb):
+    assert 'no/such/model.onnx' in run(*verb, 'no/such/model.onnx', status=1)[1]
+
+
+# ---------------------------------------------------------------- test
+def test_test_prints_both_figures_and_the_totals():
+    out, _ = run('test', MNIST)
+    assert len(re.findall(r'^ok   mnist-8/test_data_set_\d: \S+ of the bound, largest \|a-b\| \S+, L2 \S+, ', out, re.M)) == 3
+    assert out.endswith('3 passed, 0 failed, 0 skipped\n')
+
+
+def model_folder(tmp_path, name, source=MNIST):
+    folder = tmp_path / name
+    (folder / 'test_data_set_0').mkdir(parents=True)
+    (folder / 'model.onnx').write_bytes((source / 'model.onnx').read_bytes())
+    for file in (source / 'test_data_set_0').iterdir():
+        (folder / 'test_data_set_0' / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def write_tensor(path, array, name):
+    path.write_bytes(numpy_helper.from_array(array, name).SerializeToString())
+
+
+def test_test_looks_below_folders_and_skips_what_has_no_data(tmp_path):
+    model_folder(tmp_path, 'a/b/c')
+    bare = tmp_path / 'bare'
+    bare.mkdir()
+    (bare / 'model.onnx').write_bytes((MNIST / 'model.onnx').read_bytes())
+    out, _ = run('test', tmp_path)
+    assert 'ok   c/test_data_set_0' in out and 'skip bare: ' in out
+    assert out.endswith('1 passed, 0 failed, 1 skipped\n')
+
+
+def test_a_wrong_output_fails_with_its_place(tmp_path, mnist_output):
+    folder, (name, value) = model_folder(tmp_path, 'wrong'), mnist_output
+    value = value.copy()
+    value[0, 7] += 1000
+    write_tensor(folder / 'test_data_set_0' / 'output_0.pb', value, name)
+    out, _ = run('test', folder, status=1)
+    assert re.search(r'^FAIL wrong/test_data_set_0: .*1 of 10 elements differ, first at \[0,7\]', out, re.M)
+    assert out.endswith('0 passed, 1 failed, 0 skipped\n')
+
+
+def test_a_wrong_shape_fails(tmp_path, mnist_output):
+    folder, (name, value) = model_folder(tmp_path, 'wrong'), mnist_output
+    write_tensor(folder / 'test_data_set_0' / 'output_0.pb', value.reshape(10, 1), name)
+    assert 'float 1x10, expected float 10x1' in run('test', folder, status=1)[0]
+
+
+def test_tensors_without_names_are_matched_by_number(tmp_path, mnist_input, mnist_output):
+    data = model_folder(tmp_path, 'nameless') / 'test_data_set_0'
+    write_tensor(data / 'input_0.pb', next(iter(mnist_input.values())), '')
+    write_tensor(data / 'output_0.pb', mnist_output[1], '')
+    run('test', tmp_path)
+
+
+def test_a_damaged_tensor_file_fails_by_name(tmp_path):
+    folder = model_folder(tmp_path, 'damaged')
+    path = folder / 'test_data_set_0' / 'input_0.pb'
+    path.write_bytes(path.read_bytes()[:-5])
+    out, _ = run('test', folder, status=1)
+    assert 'FAIL damaged/test_data_set_0: INVALID: ' in out and 'input_0.pb' in out
+
+
+def test_a_data_set_without_outputs_fails(tmp_path):
+    folder = model_folder(tmp_path, 'mute')
+    (folder / 'test_data_set_0' / 'output_0.pb').unlink()
+    assert 'no output_<i>.pb' in run('test', folder, status=1)[0]
+
+
+def test_an_unsupported_model_fails_with_the_operator(tmp_path):
+    folder = model_folder(tmp_path, 'unknown')
+    case = next(c for c in hostile.cases() if c.name == 'unknown-operator')
+    (folder / 'model.onnx').write_bytes(case.data)
+    out, _ = run('test', folder, status=1)
+    assert 'FAIL unknown/test_data_set_0: UNSUPPORTED: ' in out and 'Frobnicate' in out
+
+
+def test_nothing_tested_is_no_success(tmp_path):
+    assert run('test', tmp_path, status=1)[0] == '0 passed, 0 failed, 0 skipped\n'
+
+
+def test_a_missing_folder_is_named():
+    assert 'no/such/folder' in run('test', 'no/such/folder', status=1)[1]
+
+
+# ---------------------------------------------------------------- bench, analyse
+def test_bench_json_has_every_figure():
+    said = json.loads(run('bench', MNIST / 'model.onnx', '--json', '--runs', '7', '--threads', '1', '--profile')[0])
+    assert said['runs'] == 7 and said['threads'] == 1
+    assert 0 < said['min_ms'] <= said['median_ms'] <= said['p90_ms']
+    assert said['gflop'] > 0 and said['gflop_per_s'] > 0 and said['peak_rss_bytes'] > said['weights_bytes'] > 0
+    assert {op['op'] for op in said['ops']} >= {'Conv', 'MaxPool'} and all(op['ms'] >= 0 for op in said['ops'])
+
+
+def test_bench_prints_the_same_for_people():
+    out, _ = run('bench', MNIST / 'model.onnx', '--runs', '5', '--profile')
+    assert 'median' in out and 'GFLOP/s' in out and 'arena' in out and 'MaxPool' in out
+
+
+def test_bench_takes_the_shape_of_an_input():
+    model = FIXTURES / 'mobilenetv2-035-128' / 'model.onnx'
+    name = onnx.load(str(model)).graph.input[0].name
+    one, four = (json.loads(run('bench', model, '--json', '--runs', '1', '--threads', '1',
+                                '--input-shape', f'{name}:{n}x128x128x3')[0]) for n in (1, 4))
+    assert four['arena_bytes'] > one['arena_bytes']
+
+
+def test_analyse_json_is_the_document_of_the_daemon():
+    said = json.loads(run('analyse', MNIST / 'model.onnx', '--json')[0])
+    assert said['runnable'] is True and said['opset'] == 8 and said['producer'].startswith('CNTK')
+    assert said['inputs'] == [{'name': 'Input3', 'dtype': 'float', 'shape': [1, 1, 28, 28], 'dim_names': [None] * 4}]
+    assert sum(op['flops'] for op in said['ops']) == pytest.approx(said['flops'])
+    # Two convolutions and a matrix product, 2 FLOP per multiply-add.
+    dense = 2 * (28 * 28 * 8 * 25 + 14 * 14 * 16 * 8 * 25 + 256 * 10)
+    assert sum(op['flops'] for op in said['ops'] if op['op'] in ('Conv', 'MatMul', 'Gemm')) == pytest.approx(dense, rel=0.02)
+
+
+def test_analyse_lists_every_unsupported_node_at_once(tmp_path):
+    path = tmp_path / 'two.onnx'
+    path.write_bytes(hostile.model([hostile.node('Frobnicate', ['x'], ['a'], 'first'),
+                                    hostile.node('Relu', ['a'], ['b'], domain='org.example', name='second'),
+                                    hostile.node('Relu', ['b'], ['y'], name='third')]))
+    out, _ = run('analyse', path, status=1)
+    assert 'runnable: no' in out and 'first (Frobnicate' in out and 'second (org.example:Relu' in out
+    said = json.loads(run('analyse', path, '--json', status=1)[0])
+    assert {op['name'] for op in said['ops'] if op['unsupported']} >= {'first', 'second'}
+
+
+# ---------------------------------------------------------------- run, pack
+@pytest.mark.parametrize('given', ['pb', 'npy', 'fortran'])
+@pytest.mark.parametrize('wanted', ['pb', 'npy'])
+def test_run_reads_and_writes_files(tmp_path, mnist_input, mnist_output, given, wanted):
+    (name, value), = mnist_input.items()
+    source = tmp_path / f'in.{"pb" if given == "pb" else "npy"}'
+    if given == 'pb':
+        write_tensor(source, value, 'any name')
+    else:
+        np.save(source, np.asfortranarray(value) if given == 'fortran' else value)
+    out, _ = run('run', MNIST / 'model.onnx', '--input', f'{name}={source}', '--output', tmp_path / 'out', '--format', wanted)
+    result, = (tmp_path / 'out').iterdir()
+    assert str(result) in out and 'float 1x10' in out and result.name == f'Plus214_Output_0.{wanted}'
+    got = np.load(result) if wanted == 'npy' else oracle.read_tensor(result)[1]
+    np.testing.assert_allclose(got, mnist_output[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('inputs, said', [
+    ([], 'Input3'),
+    (['--input', 'Input3=no/such/file.npy'], 'no/such/file.npy'),
+    (['--input', 'Input4={good}'], 'Input4'),
+    (['--input', 'Input3={small}'], 'Input3'),
+    (['--input', 'Input3={double}'], 'Input3'),
+    (['--input', 'Input3={good}', '--input', 'Input3={good}'], 'Input3'),
+])
+def test_run_says_which_input_is_wrong(tmp_path, inputs, said):
+    files = {'good': np.zeros((1, 1, 28, 28), np.float32), 'small': np.zeros((1, 1, 27, 28), np.float32),
+             'double': np.zeros((1, 1, 28, 28))}
+    for name, array in files.items():
+        np.save(tmp_path / f'{name}.npy', array)
+    paths = {name: tmp_path / f'{name}.npy' for name in files}
+    err = run('run', MNIST / 'model.onnx', *(i.format(**paths) for i in inputs), '--output', tmp_path / 'out', status=1)[1]
+    assert said in err
+
+
+def test_a_packed_model_runs_the_same(tmp_path, mnist_input, mnist_output):
+    (name, value), = mnist_input.items()
+    np.save(tmp_path / 'in.npy', value)
+    run('pack', MNIST / 'model.onnx', '--output', tmp_path / 'mnist.packed')
+    run('run', tmp_path / 'mnist.packed', '--packed', '--input', f'{name}={tmp_path / "in.npy"}', '--output', tmp_path / 'out')
+    np.testing.assert_allclose(oracle.read_tensor(tmp_path / 'out' / 'Plus214_Output_0.pb')[1], mnist_output[1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_damaged_packed_model_is_refused(tmp_path):
+    packed = tmp_path / 'mnist.packed'
+    run('pack', MNIST / 'model.onnx', '--output', packed)
+    sound = packed.read_bytes()
+    for cut in (0, 1, 64, len(sound) // 2, len(sound) - 1):
+        packed.write_bytes(sound[:cut])
+        run('bench', packed, '--packed', '--runs', '1', status=1)
+    packed.write_bytes(b'x' + sound[1:])
+    assert str(packed) in run('bench', packed, '--packed', '--runs', '1', status=1)[1]
+
+
+def test_flipped_bytes_of_a_packed_model_do_no_harm(tmp_path):
+    """The graph lies at one end of the file: whatever a byte there becomes, nothing crashes."""
+    packed = tmp_path / 'm.packed'
+    run('pack', MNIST / 'model.onnx', '--output', packed)
+    sound, rng = packed.read_bytes(), np.random.RandomState(3)
+    places = np.concatenate([np.arange(0, 64, 4), rng.randint(0, min(4096, len(sound)), 24), len(sound) - 1 - rng.randint(0, 4096, 24)])
+    for at in places:
+        bad = bytearray(sound)
+        bad[at] ^= 1 << rng.randint(8)
+        packed.write_bytes(bad)
+        done = subprocess.run([str(PROGRAM), 'bench', str(packed), '--packed', '--runs', '1', '--threads', '1'],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in (0, 1) and 'Sanitizer' not in done.stderr, f'byte {at}: {done.returncode} {done.stderr}'
