@@ -112,4 +112,16 @@ void accel_kernels_init(struct accel_kernels *kernels, unsigned cpu_mask)
     ACCEL_UNARY_MAP(UNARY_REF)
     kernels->f32_unary[ACCEL_UNARY_NOT] = NULL;
     COMMON(ref);
+#if defined(__x86_64__)
+    if (kernels->cpu & ACCEL_CPU_AVX2) {
+        kernels->f32_gemm_mr = 6;
+        kernels->f32_gemm_nr = 16;
+        kernels->f32_gemm = accel_f32_gemm_6x16__avx2;
+    }
+    if (kernels->cpu & ACCEL_CPU_AVX512) {
+        kernels->f32_gemm_mr = 14;
+        kernels->f32_gemm_nr = 32;
+        kernels->f32_gemm = accel_f32_gemm_14x32__avx512;
+    }
+#endif
 }

@@ -28,7 +28,7 @@ ACCEL_UNARY_MAP(ACCEL_DECLARE_UNARY_REF)
 
 ACCEL_DECLARE_COMMON(ref)
 
-accel_f32_gemm_fn accel_f32_gemm_4x8__ref;
+accel_f32_gemm_fn accel_f32_gemm_4x8__ref, accel_f32_gemm_6x16__avx2, accel_f32_gemm_14x32__avx512;
 
 /* The double forms of the unary operations; no slots: accel_unary calls them. */
 typedef void accel_f64_unary_fn(size_t n, const double *x, double *y, double alpha, double beta);
