@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_SUPERVISOR_OPTIONS_H
+#define ACCEL_SUPERVISOR_OPTIONS_H
+
+/* acceld's command line, and the configuration that it and the file make together. */
+
+#include "base/buf.h"
+#include "config/config.h"
+
+struct accel_options {
+    const char *path; /* of the file */
+    bool path_given;  /* then it must exist */
+    enum { ACCEL_RUN, ACCEL_CHECK, ACCEL_SHOW_HELP, ACCEL_SHOW_VERSION } action;
+    struct accel_buf overrides; /* a YAML document per option */
+};
+
+int accel_options_parse(int argc, char **argv, struct accel_options *options,
+                        struct accel_error *err);
+void accel_options_free(struct accel_options *options);
+/* The text of --help. */
+void accel_options_help(struct accel_buf *out);
+
+/* Reads the file and puts the command line over it. *text (accel_free) is what children parse
+ * again; it holds the module folder found too. */
+int accel_options_load(const struct accel_options *options, char **text,
+                       struct accel_config **config, struct accel_error *err);
+
+/* Where the program lies decides where its parts are: beside it in a build tree, else where they
+ * were installed. */
+struct accel_places {
+    char libexec[256]; /* folder of acceld-control, ... */
+    char modules[256];
+};
+int accel_places_find(struct accel_places *places, struct accel_error *err);
+
+#endif
