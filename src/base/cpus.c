@@ -144,5 +144,11 @@ unsigned accel_cgroup_cpus(const char *root)
 
 unsigned accel_usable_cpus(void)
 {
-    return ACCEL_MAX(ACCEL_MIN(affinity_cpus(), accel_cgroup_cpus("")), 1u);
+    /* The quota is read once: a sandboxed process can open no file later, and asks often. */
+    static _Atomic unsigned quota;
+    unsigned cpus = quota;
+
+    if (cpus == 0)
+        quota = cpus = accel_cgroup_cpus("");
+    return ACCEL_MAX(ACCEL_MIN(affinity_cpus(), cpus), 1u);
 }
