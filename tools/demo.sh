@@ -65,7 +65,7 @@ step "   The same over REST, as a Cyborg client asks for it" \
 echo
 step "2. A trained model: SqueezeNet in half precision" \
     accelctl models put squeezenet "$models/squeezenet1.0-fp16/model.onnx"
-step "3. What this CPU can do, measured" accelctl calibrate --wait
+step "3. What this CPU can do, measured" accelctl calibrate
 step "4. Which device should run it, and why not the others" accelctl place squeezenet
 step "5. Run it on a photograph" accelctl infer squeezenet --image "$models/photos/chelsea.png" \
     --labels "$models/photos/Labels.txt" --bgr --mean 104,117,123 --fit crop

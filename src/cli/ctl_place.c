@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* accelctl place: which device should run a model, how fast, and why not the others. */
+#include "cli/ctl.h"
+
+#include <string.h>
+
+static double number(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static void print_candidate(struct accel_table *table, const json_t *c, size_t rank)
+{
+    const json_t *device = json_object_get(c, "device"), *p = json_object_get(c, "prediction");
+    const bool accepted = json_is_true(json_object_get(c, "accepted"));
+
+    accel_table_cell(table, accepted ? "%zu" : "-", rank);
+    accel_table_cell(table, "%s", accel_ctl_text(device, "identity"));
+    accel_table_cell(table, "%s", accel_ctl_text(device, "model"));
+    if (json_is_object(p)) {
+        accel_table_cell(table, "%s", accel_ctl_seconds(number(p, "latency_s")));
+        accel_table_cell(table, "%s .. %s", accel_ctl_seconds(number(p, "latency_low_s")),
+                         accel_ctl_seconds(number(p, "latency_high_s")));
+        accel_table_cell(table, "%s", accel_ctl_bytes(number(p, "memory_bytes")));
+        if (number(p, "energy_j") > 0)
+            accel_table_cell(table, "%.3g J", number(p, "energy_j"));
+        else
+            accel_table_cell(table, "-");
+        accel_table_cell(table, "%s", accel_ctl_text(p, "basis"));
+    } else {
+        for (int i = 0; i < 5; i++)
+            accel_table_cell(table, "-");
+    }
+    if (accepted)
+        accel_table_cell(table, "%s", accel_ctl_text(c, "runnable"));
+    else
+        accel_table_cell(table, "refused: %s", accel_ctl_text(c, "reason"));
+}
+
+static void print_candidates(const json_t *answer)
+{
+    static const char *const titles[] = {"RANK",   "DEVICE", "MODEL", "LATENCY", "INTERVAL",
+                                         "MEMORY", "ENERGY", "BASIS", "VERDICT"};
+    ACCEL_CLEANUP(accel_table_free) struct accel_table *table =
+        accel_table_new(titles, ACCEL_COUNT(titles));
+    const json_t *c;
+    size_t i;
+
+    for (size_t column = 3; column <= 6; column++)
+        accel_table_align_right(table, column);
+    json_array_foreach(json_object_get(answer, "candidates"), i, c)
+        print_candidate(table, c, i + 1);
+    accel_table_print(table, stdout);
+    if (json_is_string(json_object_get(answer, "calibration_job")))
+        printf("a device has not been measured yet; job %s does it now\n",
+               accel_ctl_text(answer, "calibration_job"));
+}
+
+/* Where the time is predicted to go on the best device. */
+static void explain(const json_t *answer)
+{
+    const json_t *best = json_array_get(json_object_get(answer, "candidates"), 0);
+    const json_t *p = json_object_get(best, "prediction"), *kinds = json_object_get(p, "kinds"), *k;
+    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
+    size_t i;
+
+    if (json_array_size(kinds) == 0)
+        return;
+    printf("\non %s:\n", accel_ctl_text(json_object_get(best, "device"), "identity"));
+    table = accel_table_new(
+        (const char *const[]){"KIND", "OPERATORS", "TIME", "SHARE", "GFLOP", "TRAFFIC"}, 6);
+    for (size_t column = 1; column <= 5; column++)
+        accel_table_align_right(table, column);
+    json_array_foreach(kinds, i, k)
+    {
+        accel_table_cell(table, "%s", accel_ctl_text(k, "kind"));
+        accel_table_cell(table, "%s", accel_ctl_text(k, "ops"));
+        accel_table_cell(table, "%s", accel_ctl_seconds(number(k, "latency_s")));
+        accel_table_cell(table, "%.0f %%", 100 * number(k, "latency_s") / number(p, "latency_s"));
+        accel_table_cell(table, "%.3f", number(k, "flops") / 1e9);
+        accel_table_cell(table, "%s", accel_ctl_bytes(number(k, "bytes")));
+    }
+    accel_table_print(table, stdout);
+}
+
+static json_t *string_list(const struct accel_opt_list *list)
+{
+    json_t *array = list->count > 0 ? json_array() : NULL;
+
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(array, json_string(list->items[i]));
+    return array;
+}
+
+int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
+    const char *objective = NULL;
+    struct accel_opt_list devices = {0}, types = {0}, required = {0}, forbidden = {0};
+    double latency_ms = 0, memory_mib = 0, power_w = 0;
+    bool explained = false;
+    unsigned version = 0;
+    const struct accel_opt opts[] = {
+        {"objective", 'o', ACCEL_OPT_STRING, &objective, "WHAT",
+         "latency (default), throughput, energy or cost"},
+        {"max-latency", 0, ACCEL_OPT_NUMBER, &latency_ms, "MS", "refuse what is slower"},
+        {"max-memory", 0, ACCEL_OPT_NUMBER, &memory_mib, "MIB", "refuse what needs more"},
+        {"max-power", 0, ACCEL_OPT_NUMBER, &power_w, "W", "refuse what may draw more"},
+        {"device", 'd', ACCEL_OPT_LIST, &devices, "DEVICE", "among these only"},
+        {"type", 't', ACCEL_OPT_LIST, &types, "TYPE", "GPU, FPGA, CPU, ... only"},
+        {"require", 0, ACCEL_OPT_LIST, &required, "TRAIT", "it must have"},
+        {"forbid", 0, ACCEL_OPT_LIST, &forbidden, "TRAIT", "it must not have"},
+        {"explain", 'e', ACCEL_OPT_FLAG, &explained, NULL, "where the time is predicted to go"},
+        {"version", 'V', ACCEL_OPT_UINT, &version, "N", "of the model (the newest)"},
+        {NULL, 0, ACCEL_OPT_FLAG, NULL, NULL, NULL},
+    };
+    int operands, rc = accel_ctl_options("place MODEL", opts, argc, argv, 1, 1, &operands, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    json_t *constraints =
+        json_pack("{s:o*, s:o*, s:o*, s:o*}", "devices", string_list(&devices), "types",
+                  string_list(&types), "required_traits", string_list(&required),
+                  "forbidden_traits", string_list(&forbidden));
+    if (latency_ms > 0)
+        json_object_set_new(constraints, "max_latency_s", json_real(latency_ms / 1e3));
+    if (memory_mib > 0)
+        json_object_set_new(constraints, "max_memory_bytes", json_real(memory_mib * 1048576));
+    if (power_w > 0)
+        json_object_set_new(constraints, "max_power_w", json_real(power_w));
+    json_t *body = json_pack("{s:s, s:s*, s:o}", "model", argv[0], "objective", objective,
+                             "constraints", constraints);
+    if (version > 0)
+        json_object_set_new(body, "version", json_integer(version));
+    rc = accel_ctl_json(ctl, "POST", body, &answer, err, "/v2/placements");
+    if (rc != ACCEL_OK)
+        return rc;
+    if (ctl->json) {
+        accel_ctl_print_json(answer);
+        return ACCEL_OK;
+    }
+    print_candidates(answer);
+    if (explained)
+        explain(answer);
+    return ACCEL_OK;
+}
