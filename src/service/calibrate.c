@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Calibration: a worker measures the rates of a device, as a job. */
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "service/service_internal.h"
+
+#define KIND          "calibrate"
+#define BUDGET_MS     6000
+#define BUDGET_MAX_MS 600000
+#define JSON_MAX      (4u << 20)
+#define RATES_MAX     4096
+
+/* What to measure, in the job's hands. */
+struct plan {
+    int64_t budget_ms;
+    size_t count;
+    struct target {
+        int64_t device_id;
+        char identity[128];
+    } targets[];
+};
+
+/* Which part of the whole the present device is, for the progress. */
+struct part {
+    struct job *job;
+    struct accel_service *service;
+    double from, share; /* percent */
+    const char *identity;
+};
+
+/* ---------------------------------------------------------------- rates as JSON */
+
+static bool number_of(const json_t *object, const char *key, double *value)
+{
+    const json_t *item = json_object_get(object, key);
+
+    if (!json_is_number(item))
+        return false;
+    *value = json_number_value(item);
+    return isfinite(*value) && *value >= 0;
+}
+
+static bool kind_of(const char *name, enum accel_kind *kind)
+{
+    for (int k = 0; name != NULL && k < ACCEL_KIND_COUNT; k++)
+        if (strcmp(accel_kind_name((enum accel_kind)k), name) == 0) {
+            *kind = (enum accel_kind)k;
+            return true;
+        }
+    return false;
+}
+
+static bool dtype_of(const char *name, enum accel_dtype *dtype)
+{
+    for (int d = 1; name != NULL && d <= ACCEL_DTYPE_BFLOAT16; d++)
+        if (strcmp(accel_dtype_name((enum accel_dtype)d), name) == 0) {
+            *dtype = (enum accel_dtype)d;
+            return true;
+        }
+    return false;
+}
+
+/* The document comes from a worker, which may have been taken over: every figure is checked. */
+static int parse_rates(const char *text, size_t size, struct accel_bump *mem,
+                       struct accel_rate **rates, size_t *count, struct accel_error *err)
+{
+    json_error_t where;
+    json_t *root = json_loadb(text, size, 0, &where);
+    const json_t *list = json_is_object(root) ? json_object_get(root, "rates") : root;
+    const size_t n = json_array_size(list);
+    struct accel_rate *made = NULL;
+    int rc = ACCEL_OK;
+
+    if (!json_is_array(list) || n == 0 || n > RATES_MAX)
+        rc = accel_fail(err, ACCEL_E_CORRUPT, "rates: expected an array of 1 to %d, got %zu",
+                        RATES_MAX, n);
+    else if ((made = accel_bump_alloc(mem, n, sizeof(*made))) == NULL)
+        rc = accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu rates", n);
+    for (size_t i = 0; rc == ACCEL_OK && i < n; i++) {
+        const json_t *item = json_array_get(list, i);
+        if (!kind_of(json_string_value(json_object_get(item, "kind")), &made[i].kind) ||
+            !dtype_of(json_string_value(json_object_get(item, "precision")), &made[i].precision) ||
+            !number_of(item, "flops", &made[i].flops) ||
+            !number_of(item, "bytes", &made[i].bytes) ||
+            !number_of(item, "flops_per_s", &made[i].flops_per_s) ||
+            !number_of(item, "bytes_per_s", &made[i].bytes_per_s) ||
+            !number_of(item, "overhead_s", &made[i].overhead_s) ||
+            !number_of(item, "spread", &made[i].spread))
+            rc =
+                accel_fail(err, ACCEL_E_CORRUPT, "rates[%zu]: a member is missing or no figure", i);
+    }
+    json_decref(root);
+    if (rc == ACCEL_OK) {
+        *rates = made;
+        *count = n;
+    }
+    return rc;
+}
+
+static int read_rates(struct accel_ipc_packet *answer, struct accel_bump *mem,
+                      struct accel_rate **rates, size_t *count, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_closep) int fd = accel_ipc_take_fd(answer, 0);
+    size_t got = 0;
+
+    if (answer->message->body_case != ACCEL__IPC__MESSAGE__BODY_CALIBRATED || fd < 0)
+        return accel_fail(err, ACCEL_E_CORRUPT, "answer to Calibrate is no Calibrated");
+    const uint64_t size = answer->message->calibrated->json_bytes;
+    if (size == 0 || size > JSON_MAX || !accel_memfd_is_sealed(fd))
+        return accel_fail(err, ACCEL_E_CORRUPT, "rates of %llu bytes, or not sealed",
+                          (unsigned long long)size);
+    char *text = accel_bump_alloc(mem, size + 1, 1);
+    if (text == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for the rates");
+    if (lseek(fd, 0, SEEK_SET) != 0 ||
+        accel_read_full(fd, text, size, &got, "rates", err) != ACCEL_OK || got != size)
+        return accel_fail(err, ACCEL_E_CORRUPT, "rates are shorter than they say");
+    return parse_rates(text, size, mem, rates, count, err);
+}
+
+/* ---------------------------------------------------------------- the job */
+
+static void on_progress(void *context, double percent, const char *text)
+{
+    const struct part *part = context;
+    char line[128];
+
+    snprintf(line, sizeof(line), "%.40s: %.80s", part->identity, text);
+    service_job_progress(part->service, part->job, part->from + part->share * percent / 100, line);
+}
+
+static int calibrate_device(struct accel_service *service, struct job *job,
+                            const struct target *target, int64_t budget_ms, struct part *part,
+                            size_t *rates_count, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    Accel__Ipc__Message request = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Calibrate body = ACCEL__IPC__CALIBRATE__INIT;
+    const struct worker_call call = {.request = &request,
+                                     /* The budget is a wish: slow machines take longer. */
+                                     .deadline_ms = 10 * budget_ms + 60000,
+                                     .cancelled = &job->cancelled,
+                                     .progress = on_progress,
+                                     .progress_context = part,
+                                     .job = job};
+    struct accel_ipc_packet answer;
+    struct accel_rate *rates = NULL;
+
+    request.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATE;
+    request.calibrate = &body;
+    body.budget_ms = budget_ms;
+    body.threads = service->threads;
+    if (service_gate_enter(service, target->device_id, target->identity, err) != ACCEL_OK)
+        return err->code;
+    int rc = service_worker_call(service, &call, &answer, err);
+    service_gate_leave(service, target->device_id);
+    if (rc != ACCEL_OK)
+        return rc;
+    const unsigned threads = answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_CALIBRATED
+                                 ? answer.message->calibrated->threads
+                                 : 0;
+    rc = read_rates(&answer, &mem, &rates, rates_count, err);
+    accel_ipc_packet_free(&answer);
+    if (rc == ACCEL_OK)
+        rc = accel_store_put_rates(service->store, target->device_id, service->core_version,
+                                   threads > 0 ? threads : service->threads, rates, *rates_count,
+                                   err);
+    return rc;
+}
+
+static int run(struct accel_service *service, struct job *job, struct accel_error *err)
+{
+    const struct plan *plan = job->context;
+    json_t *result = json_array();
+    int rc = ACCEL_OK;
+
+    for (size_t i = 0; rc == ACCEL_OK && i < plan->count; i++) {
+        const struct target *target = &plan->targets[i];
+        struct part part = {.job = job,
+                            .service = service,
+                            .from = 100.0 * (double)i / (double)plan->count,
+                            .share = 100.0 / (double)plan->count,
+                            .identity = target->identity};
+        size_t count = 0;
+        rc = calibrate_device(service, job, target, plan->budget_ms, &part, &count, err);
+        if (rc != ACCEL_OK) {
+            (void)accel_fail_in(err, "calibrate %s", target->identity);
+            break;
+        }
+        service_touch(service);
+        json_array_append_new(result,
+                              json_pack("{s:s, s:I, s:i, s:s}", "device", target->identity, "rates",
+                                        (json_int_t)count, "threads", (int)service->threads,
+                                        "version", service->core_version));
+    }
+    if (rc == ACCEL_OK) {
+        char *text = json_dumps(result, JSON_COMPACT);
+        job->result = text != NULL ? accel_strdup(text) : NULL;
+        free(text);
+    }
+    json_decref(result);
+    pthread_mutex_lock(&service->lock);
+    service->calibration_failed_at_ms =
+        rc == ACCEL_OK || rc == ACCEL_E_CANCELLED ? 0 : accel_now_ms();
+    pthread_mutex_unlock(&service->lock);
+    return rc;
+}
+
+static int no_worker(const struct accel_device *d, struct accel_error *err)
+{
+    return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                      "device %s cannot be calibrated: the inference core does not run on it",
+                      d->identity);
+}
+
+int accel_service_calibrate(struct accel_service *service, const struct accel_caller *caller,
+                            const char *device, int64_t budget_ms, struct accel_bump *mem,
+                            struct accel_job *job, struct accel_error *err)
+{
+    const struct accel_device_filter present = {.leave_out_gone = true};
+    const struct accel_page all = {0};
+    struct accel_device one, *devices = &one;
+    struct accel_error local;
+    size_t count = 1;
+
+    if (err == NULL)
+        err = &local;
+    if (budget_ms < 0 || budget_ms > BUDGET_MAX_MS)
+        return accel_fail(err, ACCEL_E_INVALID, "budget_ms: expected 0 to %d, got %lld",
+                          BUDGET_MAX_MS, (long long)budget_ms);
+    if (device != NULL) {
+        if (service_find_device(service, device, mem, &one, err) != ACCEL_OK)
+            return err->code;
+        if (!service_has_workers_for(&one))
+            return no_worker(&one, err);
+    } else if (accel_store_list_devices(service->store, &present, &all, mem, &devices, &count,
+                                        err) != ACCEL_OK) {
+        return err->code;
+    }
+    struct plan *plan = accel_calloc(1, sizeof(*plan) + count * sizeof(plan->targets[0]));
+    if (plan == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to calibrate %zu devices", count);
+    plan->budget_ms = budget_ms > 0 ? budget_ms : BUDGET_MS;
+    for (size_t i = 0; i < count; i++)
+        if (service_has_workers_for(&devices[i])) {
+            struct target *t = &plan->targets[plan->count++];
+            t->device_id = devices[i].id;
+            snprintf(t->identity, sizeof(t->identity), "%s", devices[i].identity);
+        }
+    if (plan->count == 0) {
+        accel_free(plan);
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "no device of this node is one that the inference core runs on");
+    }
+    return service_job_add(service, KIND, true, device != NULL ? one.uuid.text : NULL,
+                           caller->project_id, run, plan, mem, job, err);
+}
