@@ -3,7 +3,6 @@
 /* Calibration: a worker measures the rates of a device, as a job. */
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/rates_json.h"
 #include "service/service_internal.h"
 
 #define KIND          "calibrate"
@@ -38,75 +38,6 @@ struct part {
     const char *identity;
 };
 
-/* ---------------------------------------------------------------- rates as JSON */
-
-static bool number_of(const json_t *object, const char *key, double *value)
-{
-    const json_t *item = json_object_get(object, key);
-
-    if (!json_is_number(item))
-        return false;
-    *value = json_number_value(item);
-    return isfinite(*value) && *value >= 0;
-}
-
-static bool kind_of(const char *name, enum accel_kind *kind)
-{
-    for (int k = 0; name != NULL && k < ACCEL_KIND_COUNT; k++)
-        if (strcmp(accel_kind_name((enum accel_kind)k), name) == 0) {
-            *kind = (enum accel_kind)k;
-            return true;
-        }
-    return false;
-}
-
-static bool dtype_of(const char *name, enum accel_dtype *dtype)
-{
-    for (int d = 1; name != NULL && d <= ACCEL_DTYPE_BFLOAT16; d++)
-        if (strcmp(accel_dtype_name((enum accel_dtype)d), name) == 0) {
-            *dtype = (enum accel_dtype)d;
-            return true;
-        }
-    return false;
-}
-
-/* The document comes from a worker, which may have been taken over: every figure is checked. */
-static int parse_rates(const char *text, size_t size, struct accel_bump *mem,
-                       struct accel_rate **rates, size_t *count, struct accel_error *err)
-{
-    json_error_t where;
-    json_t *root = json_loadb(text, size, 0, &where);
-    const json_t *list = json_is_object(root) ? json_object_get(root, "rates") : root;
-    const size_t n = json_array_size(list);
-    struct accel_rate *made = NULL;
-    int rc = ACCEL_OK;
-
-    if (!json_is_array(list) || n == 0 || n > RATES_MAX)
-        rc = accel_fail(err, ACCEL_E_CORRUPT, "rates: expected an array of 1 to %d, got %zu",
-                        RATES_MAX, n);
-    else if ((made = accel_bump_alloc(mem, n, sizeof(*made))) == NULL)
-        rc = accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu rates", n);
-    for (size_t i = 0; rc == ACCEL_OK && i < n; i++) {
-        const json_t *item = json_array_get(list, i);
-        if (!kind_of(json_string_value(json_object_get(item, "kind")), &made[i].kind) ||
-            !dtype_of(json_string_value(json_object_get(item, "precision")), &made[i].precision) ||
-            !number_of(item, "flops", &made[i].flops) ||
-            !number_of(item, "bytes", &made[i].bytes) ||
-            !number_of(item, "flops_per_s", &made[i].flops_per_s) ||
-            !number_of(item, "bytes_per_s", &made[i].bytes_per_s) ||
-            !number_of(item, "overhead_s", &made[i].overhead_s) ||
-            !number_of(item, "spread", &made[i].spread))
-            rc =
-                accel_fail(err, ACCEL_E_CORRUPT, "rates[%zu]: a member is missing or no figure", i);
-    }
-    json_decref(root);
-    if (rc == ACCEL_OK) {
-        *rates = made;
-        *count = n;
-    }
-    return rc;
-}
-
 static int read_rates(struct accel_ipc_packet *answer, struct accel_bump *mem,
                       struct accel_rate **rates, size_t *count, struct accel_error *err)
 {
@@ -125,7 +56,11 @@ static int read_rates(struct accel_ipc_packet *answer, struct accel_bump *mem,
     if (lseek(fd, 0, SEEK_SET) != 0 ||
         accel_read_full(fd, text, size, &got, "rates", err) != ACCEL_OK || got != size)
         return accel_fail(err, ACCEL_E_CORRUPT, "rates are shorter than they say");
-    return parse_rates(text, size, mem, rates, count, err);
+    if (accel_rates_from_json(text, size, mem, rates, count, err) != ACCEL_OK)
+        return accel_fail_in(err, "rates");
+    if (*count == 0 || *count > RATES_MAX)
+        return accel_fail(err, ACCEL_E_CORRUPT, "%zu rates", *count);
+    return ACCEL_OK;
 }
 
 /* ---------------------------------------------------------------- the job */
