@@ -76,7 +76,10 @@ const char *accel_cpu_mask_text(unsigned mask, char *text, size_t size)
     return text;
 }
 
-#define UNARY_REF(name) kernels->f32_unary[ACCEL_UNARY_##name] = accel_f32_unary_##name##__ref;
+#define UNARY_REF(name)  kernels->f32_unary[ACCEL_UNARY_##name] = accel_f32_unary_##name##__ref;
+#define UNARY_AVX2(name) kernels->f32_unary[ACCEL_UNARY_##name] = accel_f32_unary_##name##__avx2;
+#define UNARY_AVX512(name) \
+    kernels->f32_unary[ACCEL_UNARY_##name] = accel_f32_unary_##name##__avx512;
 
 /* The slots that every instruction set may replace. */
 #define COMMON(isa)                                                       \
@@ -117,11 +120,15 @@ void accel_kernels_init(struct accel_kernels *kernels, unsigned cpu_mask)
         kernels->f32_gemm_mr = 6;
         kernels->f32_gemm_nr = 16;
         kernels->f32_gemm = accel_f32_gemm_6x16__avx2;
+        COMMON(avx2);
+        ACCEL_UNARY_VECTOR_MAP(UNARY_AVX2)
     }
     if (kernels->cpu & ACCEL_CPU_AVX512) {
         kernels->f32_gemm_mr = 14;
         kernels->f32_gemm_nr = 32;
         kernels->f32_gemm = accel_f32_gemm_14x32__avx512;
+        COMMON(avx512);
+        ACCEL_UNARY_VECTOR_MAP(UNARY_AVX512)
     }
 #endif
 }

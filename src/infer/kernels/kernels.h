@@ -153,8 +153,8 @@ typedef void accel_f32_gemm_fn(const struct accel_f32_tile *tile);
 
 /* Dot product of a[0..k) and b[0..k); any k, any alignment; never reads a[k]. */
 typedef float accel_f32_dot_fn(size_t k, const float *a, const float *b);
-/* y[i] = op(x[i]); may be in place. Vector forms are within 4 ulp of the reference where the
- * operation is not exact, or 2e-7 absolute for results below 1e-30. */
+/* y[i] = op(x[i]); may be in place. Where the operation is not exact: within 4 * FLT_EPSILON of the
+ * result, or within 3e-7 * min(|x|, 1) where results cancel. */
 typedef void accel_f32_unary_fn(size_t n, const float *x, float *y, float alpha, float beta);
 /* y[i] = op(a[i * sa], b[i * sb]); sa and sb are 0 (the operand is one value) or 1; may be in
  * place. */
