@@ -103,6 +103,9 @@ int accel_memfd_of(const char *name, const void *bytes, size_t size, int *fd,
 
     if (rc == ACCEL_OK)
         rc = accel_write_all(made, bytes, size, name, err);
+    /* The offset goes along with the descriptor: a reader begins at the beginning. */
+    if (rc == ACCEL_OK && lseek(made, 0, SEEK_SET) != 0)
+        rc = accel_fail_errno(err, errno, "rewind memory file %s", name);
     if (rc == ACCEL_OK)
         rc = accel_memfd_seal(made, err);
     if (rc == ACCEL_OK)
