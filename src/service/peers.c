@@ -76,14 +76,15 @@ static int worker_up(struct accel_service *service, const char *name, unsigned i
 static int module_up(struct accel_service *service, const char *name, unsigned instance, int pid,
                      int socket, struct accel_peer **old, struct accel_error *err)
 {
-    struct module *m = find_module(service, name);
+    struct module *m = service_module_add(service, name, err);
     struct accel_peer *peer;
     char full[96];
 
     if (m == NULL) {
         close(socket);
-        return accel_fail(err, ACCEL_E_INVALID, "module %s is not in the configuration", name);
+        return err->code;
     }
+    m->disabled = false; /* the supervisor's configuration is the newer one */
     snprintf(full, sizeof(full), "hardware %s", name);
     if (accel_peer_new(socket, full, service_module_news, m, &peer, err) != ACCEL_OK)
         return err->code;
@@ -433,12 +434,13 @@ int accel_service_list_modules(struct accel_service *service, struct accel_bump 
 
     pthread_mutex_lock(&service->lock);
     for (const struct module *m = service->modules; m != NULL; m = m->next)
-        n++;
+        n += !m->disabled;
     struct accel_module_status *made = accel_bump_alloc(mem, ACCEL_MAX(n, 1), sizeof(*made));
     if (made == NULL)
         rc = ACCEL_E_NOMEM;
     for (const struct module *m = service->modules; rc == ACCEL_OK && m != NULL; m = m->next)
-        rc = copy_module(m, mem, &made[i++]);
+        if (!m->disabled)
+            rc = copy_module(m, mem, &made[i++]);
     pthread_mutex_unlock(&service->lock);
     if (rc != ACCEL_OK)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to list %zu modules", n);

@@ -175,9 +175,8 @@ int accel_service_rescan(struct accel_service *service, const char *module,
     struct accel_error failed = {0};
     bool found = false;
 
-    /* The list itself never changes after accel_service_new. */
     *result = (struct accel_scan_result){0};
-    for (struct module *m = service->modules; m != NULL; m = m->next) {
+    for (struct module *m = NULL; (m = service_module_next(service, m)) != NULL;) {
         if (module != NULL && strcmp(m->name, module) != 0)
             continue;
         found = true;
@@ -303,6 +302,39 @@ static void *module_main(void *context)
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+struct module *service_module_add(struct accel_service *service, const char *name,
+                                  struct accel_error *err)
+{
+    struct module **end = &service->modules;
+
+    for (; *end != NULL; end = &(*end)->next)
+        if (strcmp((*end)->name, name) == 0)
+            return *end;
+    struct module *m = accel_calloc(1, sizeof(*m));
+    if (m == NULL) {
+        accel_fail(err, ACCEL_E_NOMEM, "no memory for module %s", name);
+        return NULL;
+    }
+    m->service = service;
+    snprintf(m->name, sizeof(m->name), "%s", name);
+    pthread_mutex_init(&m->scan_lock, NULL);
+    service_cond_init(&m->wake);
+    *end = m;
+    if (service->started && service_module_start(m, err) != ACCEL_OK)
+        return NULL; /* it stays in the list, without a thread */
+    return m;
+}
+
+struct module *service_module_next(struct accel_service *service, const struct module *m)
+{
+    pthread_mutex_lock(&service->lock);
+    struct module *next = m == NULL ? service->modules : m->next;
+    while (next != NULL && next->disabled)
+        next = next->next;
+    pthread_mutex_unlock(&service->lock);
+    return next;
 }
 
 int service_module_start(struct module *module, struct accel_error *err)

@@ -70,23 +70,18 @@ static void take_limits(struct accel_service *service, const struct accel_config
     service->limits.queue = config->limits.queue;
 }
 
-/* Modules that the configuration names, so that readiness waits for each. */
-static int add_modules(struct accel_service *service, const struct accel_config *config,
-                       struct accel_error *err)
+/* Modules that the configuration names, so that readiness waits for each; what it no longer names
+ * is not shown any more. Lock held, but in accel_service_new. */
+static int take_modules(struct accel_service *service, const struct accel_config *config,
+                        struct accel_error *err)
 {
-    struct module **end = &service->modules;
-
+    for (struct module *m = service->modules; m != NULL; m = m->next)
+        m->disabled = true;
     for (size_t i = 0; i < config->drivers.count; i++) {
-        struct module *m = accel_calloc(1, sizeof(*m));
+        struct module *m = service_module_add(service, config->drivers.list[i].name, err);
         if (m == NULL)
-            return accel_fail(err, ACCEL_E_NOMEM, "no memory for module %s",
-                              config->drivers.list[i].name);
-        m->service = service;
-        snprintf(m->name, sizeof(m->name), "%s", config->drivers.list[i].name);
-        pthread_mutex_init(&m->scan_lock, NULL);
-        service_cond_init(&m->wake);
-        *end = m;
-        end = &m->next;
+            return err->code;
+        m->disabled = false;
     }
     return ACCEL_OK;
 }
@@ -131,7 +126,7 @@ int accel_service_new(const struct accel_config *config, struct accel_store *sto
     if (made->hostname == NULL)
         accel_fail(err, ACCEL_E_NOMEM, "no memory for the service");
     else if (open_models_dir(made, config->state_dir, err) == ACCEL_OK &&
-             add_modules(made, config, err) == ACCEL_OK) {
+             take_modules(made, config, err) == ACCEL_OK) {
         *service = made;
         return ACCEL_OK;
     }
@@ -149,10 +144,13 @@ int accel_service_start(struct accel_service *service, struct accel_error *err)
     if (service_clean_models(service, err) != ACCEL_OK ||
         service_jobs_start(service, err) != ACCEL_OK)
         return accel_fail_in(err, "start the service");
-    for (struct module *m = service->modules; m != NULL; m = m->next)
-        if (service_module_start(m, err) != ACCEL_OK)
-            return accel_fail_in(err, "start the service");
-    return ACCEL_OK;
+    int rc = ACCEL_OK;
+    pthread_mutex_lock(&service->lock);
+    service->started = true;
+    for (struct module *m = service->modules; rc == ACCEL_OK && m != NULL; m = m->next)
+        rc = service_module_start(m, err);
+    pthread_mutex_unlock(&service->lock);
+    return rc;
 }
 
 /* Lock held: what runs may end by itself until at_ms. */
@@ -259,8 +257,12 @@ void accel_service_free(struct accel_service *service)
 
 void accel_service_reload(struct accel_service *service, const struct accel_config *config)
 {
+    struct accel_error err;
+
     pthread_mutex_lock(&service->lock);
     take_limits(service, config);
+    if (take_modules(service, config, &err) != ACCEL_OK)
+        accel_log_error("modules not taken over", "error=\"%s\"", err.msg);
     for (struct module *m = service->modules; m != NULL; m = m->next)
         pthread_cond_broadcast(&m->wake);
     pthread_mutex_unlock(&service->lock);
@@ -301,7 +303,7 @@ bool accel_service_ready(struct accel_service *service, char *reason, size_t siz
         ready = false;
     }
     for (const struct module *m = service->modules; ready && m != NULL; m = m->next)
-        if (!m->settled && !m->not_mine && !m->quarantined && !m->was_down) {
+        if (!m->disabled && !m->settled && !m->not_mine && !m->quarantined && !m->was_down) {
             snprintf(reason, size, "module %s is %s", m->name,
                      m->peer == NULL ? "starting" : "scanning for the first time");
             ready = false;

@@ -40,13 +40,14 @@ struct module {
     struct module *next;
     struct accel_service *service;
     char name[64];
-    pthread_t thread;
+    pthread_t thread; /* 0: not started */
     pthread_mutex_t scan_lock;
     pthread_cond_t wake;
 
     struct accel_peer *peer; /* (L) as are all below; NULL: down */
     unsigned instance, restarts;
     int pid;
+    bool disabled; /* no longer in the configuration */
     bool hello, mine, not_mine, quarantined;
     bool was_down;  /* it ended: do not wait for it to be ready */
     bool settled;   /* the first scan since it came up has ended, well or not */
@@ -199,6 +200,12 @@ void service_hung(struct accel_service *service, Accel__Ipc__Role role, const ch
 
 void service_module_news(void *context, struct accel_peer *peer, struct accel_ipc_packet *packet);
 int service_module_start(struct module *module, struct accel_error *err);
+/* Lock held: the module of that name, made (and started, once the service is) if it is new. The
+ * list only grows. NULL with *err. */
+struct module *service_module_add(struct accel_service *service, const char *name,
+                                  struct accel_error *err);
+/* The one after `m`, the first for NULL. */
+struct module *service_module_next(struct accel_service *service, const struct module *m);
 /* The module's channel, referenced. UNAVAILABLE with the reason when it is not up and asked. */
 int service_module_peer(struct module *module, struct accel_peer **peer, struct accel_error *err);
 int service_scan(struct module *module, struct accel_scan_result *result, struct accel_error *err);
