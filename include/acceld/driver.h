@@ -12,8 +12,8 @@
  *
  * Rules
  * - A module includes this header, acceld/error.h and system headers; nothing else of acceld.
- * - A module runs in a process of its own. All callbacks are called on one thread, one at a time; it
- *   need not be the process's first thread. A module that crashes or hangs costs its own devices'
+ * - A module runs in a process of its own. All callbacks are called on one thread, one at a time;
+ * it need not be the process's first thread. A module that crashes or hangs costs its own devices'
  *   news, nothing else; three times in ten minutes and it is quarantined.
  * - All input and output goes through the host object, so that the module can be rooted in a
  *   recorded tree, recorded and replayed. Paths begin with "/" and are below the host's root.
@@ -112,8 +112,8 @@ struct accel_host {
     /* Calls a function of a shared library, resolved at the first call: NOT_FOUND when library or
      * symbol is missing. signature: result, then arguments, one letter each: i int32, u uint32,
      * l int64, p opaque handle, s C string, b out or in-out buffer (value.buffer), v no result:
-     * "ipbu" is int f(handle, buffer, unsigned). At most 8 arguments; floating point is not carried.
-     * In a recorded tree `library` must be an absolute path below it. */
+     * "ipbu" is int f(handle, buffer, unsigned). At most 8 arguments; floating point is not
+     * carried. In a recorded tree `library` must be an absolute path below it. */
     int (*call)(const struct accel_host *host, const char *library, const char *symbol,
                 const char *signature, struct accel_value *result, struct accel_value *args,
                 struct accel_error *err);
@@ -147,9 +147,9 @@ enum accel_basis {
 #define ACCEL_FACT_POWER_LIMIT      "power_limit_w"
 #define ACCEL_FACT_CLOCK            "clock_hz"
 #define ACCEL_FACT_CORES            "cores"
-#define ACCEL_FACT_DRIVER           "kernel_driver"   /* text: "nvidia", "vfio-pci" */
-#define ACCEL_FACT_DRIVER_VERSION   "driver_version"  /* text */
-#define ACCEL_FACT_RUNTIME_PREFIX   "runtime."        /* text: runtime.opencl = "3.0 pocl 3.1" */
+#define ACCEL_FACT_DRIVER           "kernel_driver"  /* text: "nvidia", "vfio-pci" */
+#define ACCEL_FACT_DRIVER_VERSION   "driver_version" /* text */
+#define ACCEL_FACT_RUNTIME_PREFIX   "runtime."       /* text: runtime.opencl = "3.0 pocl 3.1" */
 
 struct accel_found_device {
     size_t struct_size;
@@ -173,10 +173,12 @@ struct accel_found_device {
 
 struct accel_found_deployable {
     size_t struct_size;
-    const char *name;            /* NULL: "<hostname>_<address or serial>", Cyborg's custom */
-    const char *resource_class;  /* Placement's word: FPGA PGPU VGPU CUSTOM_...; NULL: none */
-    uint32_t num_accelerators;   /* attach handles it has */
-    const char *const *traits;   /* CUSTOM_..., NULL-terminated; NULL: none */
+    /* NULL: Cyborg's custom "<hostname>_<PCI address>", or "<hostname>_<module>_<serial>", and
+     * "_<partition>" behind it. Unique on the node: Placement's provider is named so. */
+    const char *name;
+    const char *resource_class; /* Placement's word: FPGA PGPU VGPU CUSTOM_...; NULL: none */
+    uint32_t num_accelerators;  /* attach handles it has */
+    const char *const *traits;  /* CUSTOM_..., NULL-terminated; NULL: none */
 };
 
 struct accel_found_handle {
@@ -199,8 +201,7 @@ struct accel_builder {
     int (*add_device)(struct accel_builder *out, const struct accel_found_device *device,
                       struct accel_error *err);
     int (*add_deployable)(struct accel_builder *out,
-                          const struct accel_found_deployable *deployable,
-                          struct accel_error *err);
+                          const struct accel_found_deployable *deployable, struct accel_error *err);
     int (*add_handle)(struct accel_builder *out, const struct accel_found_handle *handle,
                       struct accel_error *err);
     int (*add_fact)(struct accel_builder *out, const char *name, double value,
@@ -272,9 +273,9 @@ enum accel_config_type {
 struct accel_config_key {
     const char *name;
     enum accel_config_type type;
-    const char *help;          /* one line, with unit and default */
-    const char *fallback;      /* value when absent, as text; NULL: none */
-    double min, max;           /* for INT and NUMBER; both 0: any */
+    const char *help;     /* one line, with unit and default */
+    const char *fallback; /* value when absent, as text; NULL: none */
+    double min, max;      /* for INT and NUMBER; both 0: any */
 };
 
 /* The value of a key as text ("true", "42", a string, JSON), or NULL. */
@@ -287,8 +288,12 @@ struct accel_driver_config {
 
 /* ---------------------------------------------------------------- the module */
 
-#define ACCEL_DRIVER_NEEDS_ROOT 0x1u /* keeps root when the daemon has it; else runs unprivileged */
-#define ACCEL_DRIVER_HELPER     0x2u /* loads vendor code just to ask: discover in a child that ends */
+#define ACCEL_DRIVER_NEEDS_ROOT                                       \
+    0x1u /* keeps root when the daemon has it; else runs unprivileged \
+          */
+#define ACCEL_DRIVER_HELPER                                              \
+    0x2u /* loads vendor code just to ask: discover in a child that ends \
+          */
 
 struct accel_driver {
     uint32_t abi;         /* ACCEL_DRIVER_ABI */
@@ -327,9 +332,9 @@ struct accel_driver {
 #define ACCEL_DRIVER_SYMBOL "accel_driver_table"
 
 /* Defines the one symbol a module exports. */
-#define ACCEL_DRIVER(...)                                                          \
-    extern ACCEL_EXPORT const struct accel_driver accel_driver_table;              \
-    ACCEL_EXPORT const struct accel_driver accel_driver_table = {                  \
+#define ACCEL_DRIVER(...)                                             \
+    extern ACCEL_EXPORT const struct accel_driver accel_driver_table; \
+    ACCEL_EXPORT const struct accel_driver accel_driver_table = {     \
         .abi = ACCEL_DRIVER_ABI, .struct_size = sizeof(struct accel_driver), __VA_ARGS__}
 
 #ifdef __cplusplus
