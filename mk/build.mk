@@ -14,6 +14,9 @@ $(BUILD)/obj/%.o: %.c $(GEN_SRC) | $(BUILD)/compiler
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(ISA_FLAGS_$(call isa,$<)) -MMD -MP -c -o $@ $<
 
+# The drivers above the kernels move and convert elements of every type: worth unrolling as well.
+$(BUILD)/obj/src/infer/kernels/%.o: CFLAGS_ALL += $(KERNEL_FLAGS)
+
 $(BUILD)/gen/%.pb-c.c: schemas/%.proto
 	$(call say,PROTOC)
 	@mkdir -p $(@D)

@@ -125,6 +125,16 @@ void accel_conv_f32_pack(const struct accel_kernels *kernels, const struct accel
                               (char *)packed + g * bytes);
 }
 
+/* A channel is copied into a plane with its padding around it, so that every window is whole and a
+ * row of outputs is one call. A plane whose rows are short and whose strides are equal is taken as
+ * one long row: the outputs that straddle two rows of the input mean nothing and are left out. */
+struct plane {
+    size_t size[3];    /* with padding; just what the windows reach */
+    size_t copied[3];  /* of the input, from its begin */
+    size_t floats;     /* of the plane, 0: the input itself serves */
+    size_t row_floats; /* of the long row, 0: row by row */
+};
+
 struct conv_job {
     const struct accel_kernels *kernels;
     const struct accel_conv *conv;
@@ -136,6 +146,8 @@ struct conv_job {
     const void *packed;
     const struct accel_conv_epilogue *epilogue;
     float *y, *scratch;
+    struct plane plane; /* depthwise */
+    float *in_place;
 };
 
 static struct accel_gemm_cut conv_cut(const struct accel_kernels *kernels,
@@ -146,33 +158,12 @@ static struct accel_gemm_cut conv_cut(const struct accel_kernels *kernels,
                              false, conv->batch * conv->groups, threads);
 }
 
-int accel_conv_f32_scratch_bytes(const struct accel_kernels *kernels, const struct accel_conv *conv,
-                                 unsigned threads, size_t *bytes, struct accel_error *err)
-{
-    const struct accel_conv3 c = accel_conv3_of(conv);
-
-    *bytes = 0;
-    if (accel_conv_f32_algo(kernels, conv) == ACCEL_CONV_DEPTHWISE)
-        return ACCEL_OK;
-    const struct accel_gemm_cut cut = conv_cut(kernels, conv, &c, threads);
-    if (!accel_gemm_scratch_size(&cut, threads, bytes))
-        return accel_fail(err, ACCEL_E_INVALID, "the convolution is too large");
-    return ACCEL_OK;
-}
-
 /* ---------------------------------------------------------------- as a matrix product */
-
-/* The input of one group of one image, seen as the matrix B[cin * taps][out_size]. */
-struct patches {
-    const struct accel_conv3 *c;
-    const float *x;
-    size_t nr;
-};
 
 static void pack_pointwise(const void *context, size_t k0, size_t kc, size_t j0, size_t n,
                            float *packed)
 {
-    const struct patches *p = context;
+    const struct accel_patches *p = context;
     const size_t nr = p->nr;
 
     for (size_t k = 0; k < kc; k++) {
@@ -188,78 +179,6 @@ static void pack_pointwise(const void *context, size_t k0, size_t kc, size_t j0,
     }
 }
 
-/* A run of output columns of the panel that lie in one output row. */
-struct run {
-    size_t at, n;   /* columns of the panel */
-    size_t z, y, x; /* where the window of the first begins in the input; wraps below 0 */
-};
-
-static void pack_patches(const void *context, size_t k0, size_t kc, size_t j0, size_t n,
-                         float *packed)
-{
-    const struct patches *p = context;
-    const struct accel_conv3 *c = p->c;
-    const size_t nr = p->nr, step = c->stride[2];
-    struct run runs[64];
-    size_t runs_n = 0;
-
-    for (size_t at = 0; at < n;) {
-        const size_t o = j0 + at, ox = o % c->out[2], row = o / c->out[2];
-        const size_t length = ACCEL_MIN(n - at, c->out[2] - ox);
-
-        runs[runs_n++] = (struct run){.at = at,
-                                      .n = length,
-                                      .z = row / c->out[1] * c->stride[0] - c->pad[0],
-                                      .y = row % c->out[1] * c->stride[1] - c->pad[1],
-                                      .x = ox * step - c->pad[2]};
-        at += length;
-    }
-    size_t kx = k0 % c->kernel[2], ky = k0 / c->kernel[2] % c->kernel[1],
-           kz = k0 / c->kernel[2] / c->kernel[1] % c->kernel[0];
-    const float *plane = p->x + k0 / c->taps * c->in_size;
-
-    for (size_t k = 0; k < kc; k++) {
-        float *out = packed + k * nr;
-
-        for (size_t r = 0; r < runs_n; r++) {
-            const struct run *run = &runs[r];
-            const size_t z = run->z + kz * c->dilation[0], y = run->y + ky * c->dilation[1];
-            const size_t x = run->x + kx * c->dilation[2];
-            const float *row = plane + (z * c->in[1] + y) * c->in[2];
-            float *to = out + run->at;
-
-            if (z >= c->in[0] || y >= c->in[1]) {
-                for (size_t i = 0; i < run->n; i++)
-                    to[i] = 0;
-                continue;
-            }
-            if (x < c->in[2] && x + (run->n - 1) * step < c->in[2]) {
-                if (step == 1)
-                    for (size_t i = 0; i < run->n; i++)
-                        to[i] = row[x + i];
-                else
-                    for (size_t i = 0; i < run->n; i++)
-                        to[i] = row[x + i * step];
-                continue;
-            }
-            for (size_t i = 0; i < run->n; i++)
-                to[i] = x + i * step < c->in[2] ? row[x + i * step] : 0;
-        }
-        for (size_t i = n; i < nr; i++)
-            out[i] = 0;
-        if (++kx == c->kernel[2]) {
-            kx = 0;
-            if (++ky == c->kernel[1]) {
-                ky = 0;
-                if (++kz == c->kernel[0]) {
-                    kz = 0;
-                    plane += c->in_size;
-                }
-            }
-        }
-    }
-}
-
 static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct conv_job *job = context;
@@ -272,7 +191,7 @@ static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
         const size_t channel = group * c->cout_group;
         const size_t at = (image * conv->cout + channel) * c->out_size;
         const struct accel_conv_epilogue *e = job->epilogue;
-        const struct patches patches = {
+        const struct accel_patches patches = {
             .c = c,
             .x = job->x + (image * conv->cin + group * c->cin_group) * c->in_size,
             .nr = job->cut.nr,
@@ -284,7 +203,8 @@ static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
             .k = c->cin_group * c->taps,
             .packed_a =
                 (const float *)(const void *)((const char *)job->packed + group * job->group_bytes),
-            .pack_panel = job->algo == ACCEL_CONV_POINTWISE ? pack_pointwise : pack_patches,
+            .pack_panel =
+                job->algo == ACCEL_CONV_POINTWISE ? pack_pointwise : job->kernels->f32_patches,
             .pack_context = &patches,
             .bias_row = e->bias != NULL ? e->bias + channel : NULL,
             .residual = e->residual != NULL ? e->residual + at : NULL,
@@ -301,66 +221,85 @@ static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
 
 /* ---------------------------------------------------------------- depthwise */
 
-/* Output columns whose windows lie wholly inside the row. */
-static void interior(const struct accel_conv3 *c, size_t *first, size_t *last)
-{
-    const size_t extent = c->dilation[2] * (c->kernel[2] - 1) + 1;
+/* Rows shorter than this waste most of a vector. */
+#define LONG_ROW 32
 
-    *first = (c->pad[2] + c->stride[2] - 1) / c->stride[2];
-    *last = c->in[2] + c->pad[2] < extent
-                ? *first
-                : ACCEL_MIN((c->in[2] + c->pad[2] - extent) / c->stride[2] + 1, c->out[2]);
-    *first = ACCEL_MIN(*first, *last);
+static bool plane_of(const struct accel_conv3 *c, struct plane *p)
+{
+    bool whole = true;
+
+    *p = (struct plane){.floats = 1};
+    for (unsigned d = 0; d < 3; d++) {
+        p->size[d] = (c->out[d] - 1) * c->stride[d] + (c->kernel[d] - 1) * c->dilation[d] + 1;
+        p->copied[d] = p->size[d] > c->pad[d] ? ACCEL_MIN(c->in[d], p->size[d] - c->pad[d]) : 0;
+        whole = whole && c->pad[d] == 0 && p->size[d] <= c->in[d];
+        if (__builtin_mul_overflow(p->floats, p->size[d], &p->floats))
+            return false;
+    }
+    if (whole) {
+        memcpy(p->size, c->in, sizeof(p->size));
+        p->floats = 0;
+    }
+    if (c->out[2] < LONG_ROW && c->out[0] == 1 && c->stride[1] == c->stride[2] && c->out[1] > 1)
+        p->row_floats = (c->out[1] - 1) * p->size[2] + c->out[2];
+    return p->floats < SIZE_MAX / 64 && p->row_floats < SIZE_MAX / 64;
 }
 
-static float depthwise_at(const struct accel_conv3 *c, const float *plane, const float *w,
-                          float bias, size_t oz, size_t oy, size_t ox)
+/* Floats of scratch per thread. */
+static size_t plane_scratch(const struct plane *p)
 {
-    float sum = bias;
+    return ACCEL_ROUND_UP(p->floats, 16) + ACCEL_ROUND_UP(p->row_floats, 16);
+}
+
+/* For a handful of floats the call of memcpy costs more than the copy. */
+static void copy_short(size_t n, const float *restrict from, float *restrict to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+static void copy_plane(const struct accel_conv3 *c, const struct plane *p, const float *x,
+                       float *to)
+{
+    for (size_t z = 0; z < p->copied[0]; z++)
+        for (size_t y = 0; y < p->copied[1]; y++) {
+            const float *from = x + (z * c->in[1] + y) * c->in[2];
+            float *row =
+                to + ((z + c->pad[0]) * p->size[1] + y + c->pad[1]) * p->size[2] + c->pad[2];
+
+            copy_short(p->copied[2], from, row);
+        }
+}
+
+/* One channel, before residual and activation. */
+static void depthwise_plane(const struct conv_job *job, const float *plane, const float *w,
+                            float bias, float lo, float hi, float *long_row, float *y)
+{
+    const struct accel_conv3 *c = &job->c;
+    const struct plane *p = &job->plane;
+    const float *taps[TAPS_MAX], *at[TAPS_MAX];
+    size_t n = 0;
 
     for (size_t kz = 0; kz < c->kernel[0]; kz++)
         for (size_t ky = 0; ky < c->kernel[1]; ky++)
-            for (size_t kx = 0; kx < c->kernel[2]; kx++, w++) {
-                const size_t iz = oz * c->stride[0] + kz * c->dilation[0] - c->pad[0];
-                const size_t iy = oy * c->stride[1] + ky * c->dilation[1] - c->pad[1];
-                const size_t ix = ox * c->stride[2] + kx * c->dilation[2] - c->pad[2];
+            for (size_t kx = 0; kx < c->kernel[2]; kx++)
+                taps[n++] = plane +
+                            (kz * c->dilation[0] * p->size[1] + ky * c->dilation[1]) * p->size[2] +
+                            kx * c->dilation[2];
+    if (p->row_floats > 0) {
+        job->kernels->f32_taps(p->row_floats, n, taps, w, c->stride[2], bias, lo, hi, long_row);
+        for (size_t oy = 0; oy < c->out[1]; oy++)
+            copy_short(c->out[2], long_row + oy * p->size[2], y + oy * c->out[2]);
+        return;
+    }
+    for (size_t oz = 0; oz < c->out[0]; oz++)
+        for (size_t oy = 0; oy < c->out[1]; oy++, y += c->out[2]) {
+            const size_t row = (oz * c->stride[0] * p->size[1] + oy * c->stride[1]) * p->size[2];
 
-                if (iz < c->in[0] && iy < c->in[1] && ix < c->in[2])
-                    sum += *w * plane[(iz * c->in[1] + iy) * c->in[2] + ix];
-            }
-    return sum;
-}
-
-/* One row of outputs, before residual and activation. */
-static void depthwise_row(const struct conv_job *job, const float *plane, const float *w,
-                          float bias, size_t oz, size_t oy, float *y)
-{
-    const struct accel_conv3 *c = &job->c;
-    const float *taps[TAPS_MAX];
-    float weights[TAPS_MAX];
-    size_t first, last, n = 0;
-
-    interior(c, &first, &last);
-    for (size_t kz = 0; kz < c->kernel[0] && last > first; kz++)
-        for (size_t ky = 0; ky < c->kernel[1]; ky++) {
-            const size_t iz = oz * c->stride[0] + kz * c->dilation[0] - c->pad[0];
-            const size_t iy = oy * c->stride[1] + ky * c->dilation[1] - c->pad[1];
-
-            if (iz >= c->in[0] || iy >= c->in[1])
-                continue;
-            for (size_t kx = 0; kx < c->kernel[2]; kx++) {
-                weights[n] = w[(kz * c->kernel[1] + ky) * c->kernel[2] + kx];
-                taps[n++] = plane + (iz * c->in[1] + iy) * c->in[2] + first * c->stride[2] -
-                            c->pad[2] + kx * c->dilation[2];
-            }
+            for (size_t t = 0; t < n; t++)
+                at[t] = taps[t] + row;
+            job->kernels->f32_taps(c->out[2], n, at, w, c->stride[2], bias, lo, hi, y);
         }
-    if (last > first)
-        job->kernels->f32_taps(last - first, n, taps, weights, c->stride[2], bias, -INFINITY,
-                               INFINITY, y + first);
-    for (size_t ox = 0; ox < first; ox++)
-        y[ox] = depthwise_at(c, plane, w, bias, oz, oy, ox);
-    for (size_t ox = last; ox < c->out[2]; ox++)
-        y[ox] = depthwise_at(c, plane, w, bias, oz, oy, ox);
 }
 
 static void depthwise_range(void *context, size_t begin, size_t end, unsigned thread)
@@ -369,34 +308,68 @@ static void depthwise_range(void *context, size_t begin, size_t end, unsigned th
     const struct accel_conv *conv = job->conv;
     const struct accel_conv3 *c = &job->c;
     const struct accel_conv_epilogue *e = job->epilogue;
-    const size_t rows = c->out[0] * c->out[1];
+    const bool in_place = e->residual == job->y;
+    float *padded = job->scratch + thread * plane_scratch(&job->plane);
+    float *long_row = padded + ACCEL_ROUND_UP(job->plane.floats, 16);
+    float lo, hi;
+    bool done = accel_activation_clamp(&e->act, &lo, &hi);
 
-    (void)thread;
+    if (e->residual != NULL) { /* comes before the activation */
+        done = e->act.op == ACCEL_UNARY_IDENTITY;
+        lo = -INFINITY;
+        hi = INFINITY;
+    }
+    memset(padded, 0, job->plane.floats * sizeof(float)); /* the padding stays as it is */
     for (size_t unit = begin; unit < end; unit++) {
         const size_t image = unit / conv->cout, channel = unit % conv->cout;
-        const float *plane = job->x + (image * conv->cin + channel / c->cout_group) * c->in_size;
+        const float *x = job->x + (image * conv->cin + channel / c->cout_group) * c->in_size;
         const float *w = (const float *)job->packed + channel * c->taps;
         const float bias = e->bias != NULL ? e->bias[channel] : 0;
         float *y = job->y + unit * c->out_size;
+        /* A residual that lies in y must not be overwritten: the sums go elsewhere first. */
+        float *to = in_place ? job->in_place + thread * ACCEL_ROUND_UP(c->out_size, 16) : y;
 
-        for (size_t row = 0; row < rows; row++) {
-            const size_t oz = row / c->out[1], oy = row % c->out[1];
-            float *to = y + row * c->out[2];
-
-            if (e->residual != job->y) {
-                depthwise_row(job, plane, w, bias, oz, oy, to);
-                continue;
-            }
-            /* The residual is what lies in y: it must be read before it is written. Rare. */
-            for (size_t ox = 0; ox < c->out[2]; ox++)
-                to[ox] += depthwise_at(c, plane, w, bias, oz, oy, ox);
-        }
-        if (e->residual != NULL && e->residual != job->y)
-            job->kernels->f32_binary[ACCEL_BINARY_ADD](c->out_size, y, 1,
+        if (job->plane.floats > 0)
+            copy_plane(c, &job->plane, x, padded);
+        depthwise_plane(job, job->plane.floats > 0 ? padded : x, w, bias, lo, hi, long_row, to);
+        if (e->residual != NULL)
+            job->kernels->f32_binary[ACCEL_BINARY_ADD](c->out_size, to, 1,
                                                        e->residual + unit * c->out_size, 1, y);
-        if (e->act.op != ACCEL_UNARY_IDENTITY)
+        if (!done)
             job->kernels->f32_unary[e->act.op](c->out_size, y, y, e->act.alpha, e->act.beta);
     }
+}
+
+/* Per thread: the padded plane, the long row, and a plane of outputs for a residual in place. */
+static bool depthwise_scratch(const struct accel_conv3 *c, unsigned threads, size_t *bytes)
+{
+    struct plane plane;
+
+    return c->out_size < SIZE_MAX / 64 && plane_of(c, &plane) &&
+           !__builtin_mul_overflow((plane_scratch(&plane) + ACCEL_ROUND_UP(c->out_size, 16)) *
+                                       sizeof(float),
+                                   (size_t)threads, bytes);
+}
+
+int accel_conv_f32_scratch_bytes(const struct accel_kernels *kernels, const struct accel_conv *conv,
+                                 unsigned threads, size_t *bytes, struct accel_error *err)
+{
+    const struct accel_conv3 c = accel_conv3_of(conv);
+    bool fits;
+
+    *bytes = 0;
+    if (conv->batch == 0 || c.out_size == 0)
+        return ACCEL_OK;
+    if (accel_conv_f32_algo(kernels, conv) == ACCEL_CONV_DEPTHWISE) {
+        fits = depthwise_scratch(&c, threads, bytes);
+    } else {
+        const struct accel_gemm_cut cut = conv_cut(kernels, conv, &c, threads);
+
+        fits = accel_gemm_scratch_size(&cut, threads, bytes);
+    }
+    if (!fits)
+        return accel_fail(err, ACCEL_E_INVALID, "the convolution is too large");
+    return ACCEL_OK;
 }
 
 void accel_conv_f32(const struct accel_kernels *kernels, struct accel_pool *pool,
@@ -416,6 +389,9 @@ void accel_conv_f32(const struct accel_kernels *kernels, struct accel_pool *pool
     if (conv->batch == 0 || job.c.out_size == 0)
         return;
     if (job.algo == ACCEL_CONV_DEPTHWISE) {
+        if (!plane_of(&job.c, &job.plane))
+            return; /* scratch_bytes refused it */
+        job.in_place = job.scratch + accel_pool_threads(pool) * plane_scratch(&job.plane);
         accel_pool_run(pool, conv->batch * conv->cout, 1, depthwise_range, &job);
         return;
     }

@@ -34,4 +34,43 @@ static inline struct accel_conv3 accel_conv3_of(const struct accel_conv *conv)
     return c;
 }
 
+/* The input of one group of one image, seen as the matrix B[cin * taps][out_size]. */
+struct accel_patches {
+    const struct accel_conv3 *c;
+    const float *x;
+    size_t nr;
+};
+
+/* A run of columns of a panel whose windows lie side by side in one row of the input. */
+struct accel_patch_run {
+    size_t at, n;   /* columns of the panel */
+    size_t z, y, x; /* where the window of the first begins in the input; wraps below 0 */
+};
+
+/* Cuts columns j0..j0+n of the matrix into runs of at most `longest`; returns how many. */
+static inline size_t accel_patch_runs(const struct accel_conv3 *c, size_t j0, size_t n,
+                                      size_t longest, struct accel_patch_run *runs)
+{
+    size_t count = 0, ox = j0 % c->out[2], row = j0 / c->out[2];
+
+    for (size_t at = 0; at < n;) {
+        const size_t room = ACCEL_MIN(n - at, c->out[2] - ox), length = ACCEL_MIN(room, longest);
+
+        runs[count++] = (struct accel_patch_run){
+            .at = at,
+            .n = length,
+            .z = row / c->out[1] * c->stride[0] - c->pad[0],
+            .y = row % c->out[1] * c->stride[1] - c->pad[1],
+            .x = ox * c->stride[2] - c->pad[2],
+        };
+        at += length;
+        ox += length;
+        if (ox == c->out[2]) {
+            ox = 0;
+            row++;
+        }
+    }
+    return count;
+}
+
 #endif

@@ -100,6 +100,7 @@ const char *accel_cpu_mask_text(unsigned mask, char *text, size_t size)
         kernels->f32_expsum = accel_f32_expsum__##isa;                    \
         kernels->f32_taps = accel_f32_taps__##isa;                        \
         kernels->f32_taps_max = accel_f32_taps_max__##isa;                \
+        kernels->f32_patches = accel_f32_patches__##isa;                  \
         kernels->f16_to_f32 = accel_f16_to_f32__##isa;                    \
         kernels->f32_to_f16 = accel_f32_to_f16__##isa;                    \
         kernels->bf16_to_f32 = accel_bf16_to_f32__##isa;                  \

@@ -120,11 +120,22 @@ struct accel_gemm_cut accel_gemm_cut_of(const struct accel_kernels *kernels, siz
 static void pack_strip(const float *a, size_t lda, bool trans, float alpha, size_t i0, size_t rows,
                        size_t mr, size_t k0, size_t kc, float *packed)
 {
-    for (size_t i = 0; i < mr; i++)
-        for (size_t k = 0; k < kc; k++)
-            packed[k * mr + i] = i >= rows ? 0
-                                           : alpha * (trans ? a[(k0 + k) * lda + i0 + i]
-                                                            : a[(i0 + i) * lda + k0 + k]);
+    /* Some columns at a time: what is written stays in L1. */
+    for (size_t k1 = 0; k1 < kc; k1 += 16) {
+        const size_t k2 = ACCEL_MIN(k1 + 16, kc);
+
+        if (trans)
+            for (size_t k = k1; k < k2; k++)
+                for (size_t i = 0; i < rows; i++)
+                    packed[k * mr + i] = alpha * a[(k0 + k) * lda + i0 + i];
+        else
+            for (size_t i = 0; i < rows; i++)
+                for (size_t k = k1; k < k2; k++)
+                    packed[k * mr + i] = alpha * a[(i0 + i) * lda + k0 + k];
+        for (size_t k = k1; k < k2; k++)
+            for (size_t i = rows; i < mr; i++)
+                packed[k * mr + i] = 0;
+    }
 }
 
 /* What the microkernel could not do for the rows of one strip: a c that is no plain residual, an
@@ -241,11 +252,19 @@ static void pack_b_panel(const void *context, size_t k0, size_t kc, size_t j0, s
         }
         return;
     }
-    for (size_t j = 0; j < nr; j++) {
-        const float *column = s->b + (j0 + j) * s->ldb + k0;
+    /* Some rows of B's columns at a time: what is written stays in L1. */
+    for (size_t k1 = 0; k1 < kc; k1 += 16) {
+        const size_t k2 = ACCEL_MIN(k1 + 16, kc);
 
-        for (size_t k = 0; k < kc; k++)
-            packed[k * nr + j] = j < n ? s->alpha * column[k] : 0;
+        for (size_t j = 0; j < n; j++) {
+            const float *column = s->b + (j0 + j) * s->ldb + k0;
+
+            for (size_t k = k1; k < k2; k++)
+                packed[k * nr + j] = s->alpha * column[k];
+        }
+        for (size_t k = k1; k < k2; k++)
+            for (size_t j = n; j < nr; j++)
+                packed[k * nr + j] = 0;
     }
 }
 

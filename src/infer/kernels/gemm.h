@@ -12,10 +12,6 @@
 
 #include "infer/kernels/kernels.h"
 
-/* Packs rows k0..k0+kc of columns j0..j0+n (n <= NR) into [kc][NR], zeros beyond n. */
-typedef void accel_pack_panel_fn(const void *context, size_t k0, size_t kc, size_t j0, size_t n,
-                                 float *packed);
-
 struct accel_gemm_core {
     const struct accel_kernels *kernels;
     size_t m, n, k;
@@ -25,7 +21,7 @@ struct accel_gemm_core {
     bool trans_a;
     float alpha;           /* multiplies a when it is packed here */
     const float *packed_b; /* or: */
-    accel_pack_panel_fn *pack_panel;
+    accel_f32_panel_fn *pack_panel;
     const void *pack_context;
     /* y = act(product + bias + residual + beta * c) */
     const float *bias_row, *bias_col;

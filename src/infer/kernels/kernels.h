@@ -178,6 +178,10 @@ typedef void accel_f32_taps_fn(size_t n, size_t taps, const float *const *x, con
 /* y[i] = max over t of x[t][i * stride]; taps >= 1. */
 typedef void accel_f32_taps_max_fn(size_t n, size_t taps, const float *const *x, size_t stride,
                                    float *y);
+/* Packs rows k0..k0+kc of columns j0..j0+n (n <= NR) of a matrix B into [kc][NR], zeros beyond n.
+ * f32_patches: context is a struct accel_patches (conv.h). */
+typedef void accel_f32_panel_fn(const void *context, size_t k0, size_t kc, size_t j0, size_t n,
+                                float *packed);
 /* To nearest even; NaN stays NaN, too large becomes infinity, subnormals kept. */
 typedef void accel_f16_to_f32_fn(size_t n, const uint16_t *x, float *y);
 typedef void accel_f32_to_f16_fn(size_t n, const float *x, uint16_t *y);
@@ -198,6 +202,7 @@ struct accel_kernels {
     accel_f32_expsum_fn *f32_expsum;
     accel_f32_taps_fn *f32_taps;
     accel_f32_taps_max_fn *f32_taps_max;
+    accel_f32_panel_fn *f32_patches;
     accel_f16_to_f32_fn *f16_to_f32;
     accel_f32_to_f16_fn *f32_to_f16;
     accel_f16_to_f32_fn *bf16_to_f32;

@@ -60,6 +60,21 @@ static inline vf v_load_even(const float *p)
     return _mm256_castpd_ps(
         _mm256_permute4x64_pd(_mm256_castps_pd(mixed), _MM_SHUFFLE(3, 1, 2, 0)));
 }
+/* As v_load_even for the first n of 1..8 lanes; touches nothing beyond p[2 * n - 2]. */
+static inline vf v_load_even_tail(const float *p, size_t n)
+{
+    const vf low = v_load_tail(p, v_tail(2 * n - 1));
+    const vf high = n > 4 ? v_load_tail(p + 7, v_tail(2 * n - 8)) : _mm256_setzero_ps();
+    const __m256 mixed = _mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 2, 0));
+
+    return _mm256_castpd_ps(
+        _mm256_permute4x64_pd(_mm256_castps_pd(mixed), _MM_SHUFFLE(3, 1, 2, 0)));
+}
+/* Lanes first..last-1. */
+static inline vtail v_range(size_t first, size_t last)
+{
+    return _mm256_andnot_si256(v_tail(first), v_tail(last));
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm256_add_ps(a, b);

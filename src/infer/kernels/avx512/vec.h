@@ -58,6 +58,22 @@ static inline vf v_load_even(const float *p)
 
     return _mm512_permutex2var_ps(_mm512_loadu_ps(p), pick, _mm512_loadu_ps(p + 15));
 }
+/* As v_load_even for the first n of 1..16 lanes; touches nothing beyond p[2 * n - 2]. */
+static inline vf v_load_even_tail(const float *p, size_t n)
+{
+    const __m512i pick =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+    const vf low = v_load_tail(p, v_tail(2 * n - 1));
+
+    if (n <= 8)
+        return _mm512_permutexvar_ps(pick, low); /* indices wrap: those lanes mean nothing */
+    return _mm512_permutex2var_ps(low, pick, v_load_tail(p + 15, v_tail(2 * n - 16)));
+}
+/* Lanes first..last-1. */
+static inline vtail v_range(size_t first, size_t last)
+{
+    return (vtail)(v_tail(last) & ~v_tail(first));
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);

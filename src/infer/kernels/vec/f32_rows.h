@@ -39,7 +39,14 @@ void VEC_ISA(accel_f32_affine)(size_t n, const float *x, float scale, float shif
 void VEC_ISA(accel_f32_affine_rows)(size_t n, const float *x, const float *scale,
                                     const float *shift, float *y)
 {
-    for (size_t i = 0; i < n; i += VEC_WIDTH) {
+    size_t i = 0;
+
+    for (; i + VEC_WIDTH <= n; i += VEC_WIDTH) {
+        const vf t = shift != NULL ? v_load(shift + i) : v_set1(0);
+
+        v_store(y + i, v_fma(v_load(x + i), v_load(scale + i), t));
+    }
+    if (i < n) {
         const vtail tail = v_tail(n - i);
         const vf t = shift != NULL ? v_load_tail(shift + i, tail) : v_set1(0);
 
@@ -136,8 +143,8 @@ static inline vf load_strided(const float *x, size_t step, size_t n)
 {
     if (step == 1)
         return n >= VEC_WIDTH ? v_load(x) : v_load_tail(x, v_tail(n));
-    if (step == 2 && n >= VEC_WIDTH)
-        return v_load_even(x);
+    if (step == 2)
+        return n >= VEC_WIDTH ? v_load_even(x) : v_load_even_tail(x, n);
     return v_gather_tail(x, (int)step, v_tail(n));
 }
 
