@@ -5,7 +5,8 @@ gen_obj = $(patsubst $(BUILD)/gen/%.c,$(BUILD)/obj/gen/%.o,$(1))
 
 BASE_OBJ   := $(call obj,$(BASE_SRC))
 INFER_OBJ  := $(call obj,$(INFER_SRC)) $(BUILD)/obj/gen/onnx.pb-c.o
-DAEMON_OBJ := $(call obj,$(DAEMON_SRC)) $(BUILD)/obj/gen/ipc.pb-c.o
+DAEMON_OBJ := $(call obj,$(DAEMON_SRC)) $(BUILD)/obj/gen/ipc.pb-c.o \
+              $(BUILD)/obj/gen/openapi_yaml.o
 
 # One compile rule; the flags of an instruction set follow from the folder the file lies in.
 isa = $(patsubst src/infer/kernels/%/,%,$(filter src/infer/kernels/%/,$(dir $(1))))
@@ -21,6 +22,13 @@ $(BUILD)/gen/%.pb-c.c: schemas/%.proto
 	$(call say,PROTOC)
 	@mkdir -p $(@D)
 	$(Q)$(PROTOC_C) --c_out=$(@D) -Ischemas $<
+
+$(OPENAPI_C): api/openapi.yaml
+	$(call say,EMBED)
+	@mkdir -p $(@D)
+	$(Q){ echo '#include <stddef.h>'; echo 'const unsigned char accel_openapi_yaml[] = {'; \
+	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
+	  echo 'const size_t accel_openapi_yaml_size = sizeof(accel_openapi_yaml);'; } >$@
 
 # Generated code is not ours to warn about.
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c

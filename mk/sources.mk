@@ -15,6 +15,8 @@ MAIN_SRC  := src/supervisor/main.c src/control/main.c src/hardware/main.c src/wo
 DAEMON_SRC := $(filter-out $(MAIN_SRC),$(wildcard $(addprefix src/,$(addsuffix /*.c,core config match \
                store service rest sync control hardware worker supervisor cli))))
 
+# The REST contract, built into the program. Not in GEN_SRC: nothing includes it.
+OPENAPI_C := $(BUILD)/gen/openapi_yaml.c
 GEN_SRC := $(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/ipc.pb-c.c
 
 # Libraries a program links with; --as-needed leaves out what it does not use.

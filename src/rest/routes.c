@@ -45,6 +45,43 @@ static const struct accel_route routes[] = {
 
     {"GET", "/v2/inventory", "listInventory", accel_list_inventory, OWN, ACCEL_QUICK, NONE, RULE(INVENTORY_GET), "type module identity detail limit marker", 0},
     {"GET", "/v2/inventory/{device}", "getInventory", accel_get_inventory, OWN, ACCEL_QUICK, NONE, RULE(INVENTORY_GET), NULL, 0},
+
+    {"GET", "/v2/models", "listModels", accel_list_models, OWN, ACCEL_QUICK, NONE, RULE(MODEL_GET), "limit marker", 0},
+    {"GET", "/v2/models/{model}", "getModelMetadata", accel_get_metadata, OIP, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"PUT", "/v2/models/{model}", "putModel", accel_put_model, OWN, ACCEL_LONG, ACCEL_BODY_UPLOAD, RULE(MODEL_PUT), "predict_only", 0},
+    {"DELETE", "/v2/models/{model}", "deleteModel", accel_delete_model, OWN, ACCEL_QUICK, NONE, RULE(MODEL_DELETE), NULL, 0},
+    {"GET", "/v2/models/{model}/versions", "listModelVersions", accel_list_model_versions, OWN, ACCEL_QUICK, NONE, RULE(MODEL_GET), "limit marker", 0},
+    {"GET", "/v2/models/{model}/analysis", "getModelAnalysis", accel_get_analysis, OWN, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, 0},
+    {"GET", "/v2/models/{model}/ready", "getModelReady", accel_get_model_ready, OIP, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"POST", "/v2/models/{model}/infer", "infer", accel_infer, OIP, ACCEL_LONG, ACCEL_BODY_TENSORS, RULE(MODEL_INFER), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"GET", "/v2/models/{model}/versions/{version}", "getModelVersionMetadata", accel_get_metadata, OIP, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"PUT", "/v2/models/{model}/versions/{version}", "putModelVersion", accel_put_model, OWN, ACCEL_LONG, ACCEL_BODY_UPLOAD, RULE(MODEL_PUT), "predict_only", 0},
+    {"DELETE", "/v2/models/{model}/versions/{version}", "deleteModelVersion", accel_delete_model, OWN, ACCEL_QUICK, NONE, RULE(MODEL_DELETE), NULL, 0},
+    {"GET", "/v2/models/{model}/versions/{version}/analysis", "getModelVersionAnalysis", accel_get_analysis, OWN, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, 0},
+    {"GET", "/v2/models/{model}/versions/{version}/ready", "getModelVersionReady", accel_get_model_ready, OIP, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"POST", "/v2/models/{model}/versions/{version}/infer", "inferVersion", accel_infer, OIP, ACCEL_LONG, ACCEL_BODY_TENSORS, RULE(MODEL_INFER), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"POST", "/v2/repository/index", "indexRepository", accel_index_repository, OIP, ACCEL_QUICK, NONE, RULE(MODEL_GET), NULL, ACCEL_ROUTE_ANY_QUERY},
+    {"GET", "/v2/health/live", "getHealthLive", accel_get_live, OIP, ACCEL_INLINE, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_ANY_QUERY | ACCEL_ROUTE_PROBE},
+    {"GET", "/v2/health/ready", "getHealthReady", accel_get_ready, OIP, ACCEL_INLINE, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_ANY_QUERY | ACCEL_ROUTE_PROBE},
+
+    {"POST", "/v2/placements", "createPlacement", accel_create_placement, OWN, ACCEL_LONG, JSON, RULE(PLACEMENT_CREATE), NULL, 0},
+
+    {"GET", "/v2/jobs", "listJobs", accel_list_jobs, OWN, ACCEL_QUICK, NONE, RULE(JOB_GET), "state limit marker", 0},
+    {"POST", "/v2/jobs", "createJob", accel_create_job, OWN, ACCEL_QUICK, JSON, RULE(JOB_CREATE), NULL, 0},
+    {"GET", "/v2/jobs/{uuid}", "getJob", accel_get_job, OWN, ACCEL_QUICK, NONE, RULE(JOB_GET), "after", 0},
+    {"DELETE", "/v2/jobs/{uuid}", "deleteJob", accel_cancel_job, OWN, ACCEL_QUICK, NONE, RULE(JOB_CANCEL), NULL, 0},
+    {"POST", "/v2/jobs/{uuid}/cancel", "cancelJob", accel_cancel_job, OWN, ACCEL_QUICK, NONE, RULE(JOB_CANCEL), NULL, 0},
+
+    {"GET", "/v2/drivers", "listDrivers", accel_list_drivers, OWN, ACCEL_QUICK, NONE, RULE(DRIVER_GET), NULL, 0},
+    {"POST", "/v2/drivers/rescan", "rescanDrivers", accel_rescan_drivers, OWN, ACCEL_LONG, NONE, RULE(DRIVER_RESCAN), "driver", 0},
+
+    {"GET", "/v2/log-level", "getLogLevel", accel_get_log_level, OWN, ACCEL_INLINE, NONE, RULE(LOG_LEVEL), NULL, 0},
+    {"PUT", "/v2/log-level", "setLogLevel", accel_set_log_level, OWN, ACCEL_QUICK, JSON, RULE(LOG_LEVEL), NULL, 0},
+
+    {"GET", "/metrics", "getMetrics", accel_get_metrics, OWN, ACCEL_QUICK, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_PROBE | ACCEL_ROUTE_ANY_ACCEPT | ACCEL_ROUTE_ANY_QUERY},
+    {"GET", "/healthz", "getHealthz", accel_get_healthz, OWN, ACCEL_INLINE, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_PROBE | ACCEL_ROUTE_ANY_ACCEPT | ACCEL_ROUTE_ANY_QUERY},
+    {"GET", "/readyz", "getReadyz", accel_get_readyz, OWN, ACCEL_QUICK, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_PROBE | ACCEL_ROUTE_ANY_ACCEPT | ACCEL_ROUTE_ANY_QUERY},
+    {"GET", "/openapi.json", "getOpenapi", accel_get_openapi, OWN, ACCEL_QUICK, NONE, RULE(PUBLIC), NULL, 0},
 };
 /* clang-format on */
 
