@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "control/control.h"
+#include "control/sandbox.h"
 #include "core/ipc.h"
 #include "core/roles.h"
 #include "rest/rest.h"
@@ -409,6 +410,11 @@ int accel_control_main(int argc, char **argv)
     }
     close(control.config_fd);
     accel_log_set_level(config->log_level);
+    /* First, as threads that are there already would stay outside. */
+    if (accel_control_sandbox(&err) != ACCEL_OK) {
+        accel_log_error("cannot start", "error=\"%s\"", err.msg);
+        return 1;
+    }
     if (start(&control, &err) != ACCEL_OK) {
         accel_log_error("cannot start", "error=\"%s\"", err.msg);
         stop(&control);

@@ -52,13 +52,19 @@ static void become_child(const struct accel_spawn *spawn, pid_t parent, int *rep
     *report = last;
     close_range((unsigned)last + 1, UINT_MAX, 0);
     umask(0027);
+    /* Opened before the user changes: a build tree below /root is closed to others. */
+    const int program = open(spawn->program, O_PATH | O_CLOEXEC);
+    if (program < 0) {
+        accel_fail_errno(err, errno, "start %s", spawn->program);
+        return;
+    }
     if (spawn->identity != NULL && accel_identity_become(spawn->identity, err) != ACCEL_OK)
         return;
     if (!accel_die_with_parent(parent)) {
         accel_fail(err, ACCEL_E_CANCELLED, "the supervisor has ended");
         return;
     }
-    execv(spawn->program, spawn->argv);
+    execveat(program, "", spawn->argv, environ, AT_EMPTY_PATH);
     accel_fail_errno(err, errno, "start %s", spawn->program);
 }
 

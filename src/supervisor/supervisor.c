@@ -298,6 +298,7 @@ static int start_peer(struct supervisor *s, struct child *c, struct accel_error 
 }
 
 static void failed(struct supervisor *s, struct child *c, const char *reason);
+static void begin_stop(struct supervisor *s, const char *why);
 
 static void start_child(struct supervisor *s, struct child *c)
 {
@@ -307,6 +308,13 @@ static void start_child(struct supervisor *s, struct child *c)
     c->reason[0] = '\0';
     const int rc =
         c->role == ACCEL__IPC__ROLE__CONTROL ? start_control(s, c, &err) : start_peer(s, c, &err);
+    if (rc != ACCEL_OK && c->role == ACCEL__IPC__ROLE__CONTROL && !s->was_ready) {
+        accel_log_error("cannot start", "error=\"%s\"", err.msg);
+        s->exit_status = 1;
+        c->due_ms = INT64_MAX;
+        begin_stop(s, "the control process cannot be started");
+        return;
+    }
     if (rc != ACCEL_OK) {
         failed(s, c, err.msg);
         return;
