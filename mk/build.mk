@@ -76,7 +76,7 @@ $(BUILD)/drivers/%.so: $$(call obj,$$(wildcard drivers/$$*/*.c)) $(BUILD)/obj/sr
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(LDFLAGS_ALL) -o $@ $^ $(MODULE_LIBS_$*)
-MODULE_LIBS_pci := -lpci
+MODULE_LIBS_pci := -lpci -ljansson
 MODULE_LIBS_fake := -ljansson
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
