@@ -80,3 +80,9 @@ MODULE_LIBS_pci := -lpci -ljansson
 MODULE_LIBS_fake := -ljansson
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# The migrations travel inside the program.
+$(BUILD)/gen/migrations.h: $(wildcard schemas/sql/*.sql) tools/embed_sql.sh
+	@mkdir -p $(@D)
+	$(Q)tools/embed_sql.sh $(sort $(wildcard schemas/sql/*.sql)) >$@
+$(BUILD)/obj/src/store/store.o: $(BUILD)/gen/migrations.h
