@@ -40,7 +40,7 @@ node:
   runtime_dir: $dir/run
   user: nobody
 api:
-  listen: none
+  tcp: none
 drivers:
   enabled: [cpu, pci, fake]
 YAML
