@@ -46,7 +46,8 @@ class Daemon:
     """config: what acceld.yaml holds, merged over folders and sockets of a temporary folder. TCP is
     on a free port of 127.0.0.1; with tcp_admin its callers are admin (the default here)."""
 
-    def __init__(self, config=None, args=(), tcp_admin=True, env=None, folder=None, program=None):
+    def __init__(self, config=None, args=(), tcp_admin=True, env=None, folder=None, program=None,
+                 popen=None):
         self._own_folder = folder is None
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="acceld-test-"))
         self.folder.chmod(0o755)
@@ -58,6 +59,7 @@ class Daemon:
         self.args = list(args)
         self.program = program or BUILD / "acceld"
         self.env = dict(os.environ, **(env or {}))
+        self.popen = popen or {}  # further arguments of subprocess.Popen
         self.process = None
         self.port = None
         self.states = []  # what it told systemd, in order
@@ -94,7 +96,8 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [str(self.program), "--config", str(self.config_path), *self.args],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=ROOT)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=ROOT,
+                **self.popen)
         if wait:
             try:
                 self.wait_state("READY=1")

@@ -506,7 +506,9 @@ static void child_ended(struct supervisor *s, size_t i, int status)
     c->pid = 0;
     accel_closep(&c->link);
     if (s->stage != GOING) {
-        if (was != STOPPING || (status != 0 && c->role != ACCEL__IPC__ROLE__WORKER_CPU)) {
+        /* A worker ends by itself when control closes its channel, or by our SIGTERM. */
+        if (c->role == ACCEL__IPC__ROLE__WORKER_CPU ? status != 0 && was != STOPPING
+                                                    : status != 0 || was != STOPPING) {
             accel_log_warning("a process ended badly", "child=\"%s %s\" reason=\"%s\"",
                               role_name(c->role), c->name, reason);
             if (is_control && s->exit_status == 0)
