@@ -412,11 +412,6 @@ int accel_control_main(int argc, char **argv)
     }
     close(control.config_fd);
     accel_log_set_level(config->log_level);
-    /* First, as threads that are there already would stay outside. */
-    if (accel_control_sandbox(&err) != ACCEL_OK) {
-        accel_log_error("cannot start", "error=\"%s\"", err.msg);
-        return 1;
-    }
     if (start(&control, &err) != ACCEL_OK) {
         accel_log_error("cannot start", "error=\"%s\"", err.msg);
         stop(&control);
