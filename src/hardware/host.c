@@ -34,3 +34,10 @@ bool accel_host_drain(struct accel_host *host, int fd)
 {
     return ops_of(host)->drain(host, fd);
 }
+
+int accel_host_check(const struct accel_host *host, struct accel_error *err)
+{
+    const struct accel_host_ops *ops = ops_of(host);
+
+    return ops->check != NULL ? ops->check(host, err) : ACCEL_OK;
+}

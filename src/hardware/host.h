@@ -32,6 +32,9 @@ int accel_host_record_new(struct accel_host *inner, const char *tape, struct acc
  */
 int accel_host_replay_new(const char *tape, struct accel_host **host, struct accel_error *err);
 
+/* Fails with the first question that a tape could not answer; always ACCEL_OK for other hosts. */
+int accel_host_check(const struct accel_host *host, struct accel_error *err);
+
 void accel_host_free(struct accel_host *host);
 void accel_host_freep(struct accel_host **host); /* for ACCEL_CLEANUP */
 
@@ -54,6 +57,7 @@ struct accel_host_ops {
     int (*event_fd)(const struct accel_host *host);
     void (*take_events)(struct accel_host *host);
     bool (*drain)(struct accel_host *host, int fd);
+    int (*check)(const struct accel_host *host, struct accel_error *err); /* NULL: nothing to say */
 };
 struct accel_host_self {
     const struct accel_host_ops *ops;

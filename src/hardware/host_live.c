@@ -70,7 +70,8 @@ static int open_in_root(int root, const char *path, int flags)
 
 int accel_live_open(const struct accel_live *live, const char *path, int flags)
 {
-    flags |= O_CLOEXEC | O_NOCTTY;
+    /* openat2() refuses flags that mean nothing beside O_PATH. */
+    flags |= (flags & O_PATH) != 0 ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY;
     if (path[0] != '/') {
         errno = EINVAL;
         return -1;

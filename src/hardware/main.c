@@ -285,6 +285,8 @@ static int run_once(const struct options *o, const struct accel_module *module,
         return rc;
     rc = driver->discover(self, accel_build_builder(build), err);
     if (rc == ACCEL_OK)
+        rc = accel_host_check(host, err);
+    if (rc == ACCEL_OK)
         rc = print_found(o, driver, build, err);
     if (driver->close != NULL)
         driver->close(self);

@@ -251,6 +251,8 @@ static int do_discover(struct serve *s, const struct job *job, struct accel_erro
     if (rc == ACCEL_OK && s->mine)
         rc = s->driver->discover(s->self, accel_build_builder(build), err);
     if (rc == ACCEL_OK)
+        rc = accel_host_check(s->with->host, err);
+    if (rc == ACCEL_OK)
         rc = accel_build_list(build, &list, err);
     if (rc == ACCEL_OK)
         send_list(s, job, list, (uint32_t)(accel_now_ms() - began_ms));
