@@ -30,6 +30,11 @@ $(OPENAPI_C): api/openapi.yaml
 	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
 	  echo 'const size_t accel_openapi_yaml_size = sizeof(accel_openapi_yaml);'; } >$@
 
+$(BUILD)/gen/op_families.h: FORCE
+	@mkdir -p $(@D)
+	@printf 'F(%s)\n' $(OP_FAMILIES) | cmp -s - $@ || printf 'F(%s)\n' $(OP_FAMILIES) >$@
+$(BUILD)/obj/src/infer/ops/op.o: $(BUILD)/gen/op_families.h
+
 # Generated code is not ours to warn about.
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	$(call say,CC)
@@ -41,6 +46,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 $(BUILD)/compiler: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CFLAGS) $(SAN)' | cmp -s - $@ || { rm -rf $(BUILD)/obj; echo '$(CC) $(CFLAGS) $(SAN)' >$@; }
+.PHONY: FORCE
 FORCE:
 
 $(BUILD)/libacceld.a: $(DAEMON_OBJ) $(BASE_OBJ)
@@ -76,13 +82,7 @@ $(BUILD)/drivers/%.so: $$(call obj,$$(wildcard drivers/$$*/*.c)) $(BUILD)/obj/sr
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(LDFLAGS_ALL) -o $@ $^ $(MODULE_LIBS_$*)
-MODULE_LIBS_pci := -lpci -ljansson
+MODULE_LIBS_pci := -lpci
 MODULE_LIBS_fake := -ljansson
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-
-# The migrations travel inside the program.
-$(BUILD)/gen/migrations.h: $(wildcard schemas/sql/*.sql) tools/embed_sql.sh
-	@mkdir -p $(@D)
-	$(Q)tools/embed_sql.sh $(sort $(wildcard schemas/sql/*.sql)) >$@
-$(BUILD)/obj/src/store/store.o: $(BUILD)/gen/migrations.h

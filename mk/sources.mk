@@ -9,6 +9,8 @@ MODULES   := $(patsubst drivers/%/,$(BUILD)/drivers/%.so,$(sort $(dir $(wildcard
 BASE_SRC  := $(wildcard src/base/*.c)
 # The inference core: src/infer and whatever lies below it.
 INFER_SRC := $(shell find src/infer -name '*.c' 2>/dev/null | sort)
+# Each file of operators is a family that the table collects by its name; see src/infer/ops/op.h.
+OP_FAMILIES := $(filter-out op,$(patsubst src/infer/ops/%.c,%,$(wildcard src/infer/ops/*.c)))
 # Everything else, without the files that hold a main(): those are listed per program.
 MAIN_SRC  := src/supervisor/main.c src/control/main.c src/hardware/main.c src/worker/main.c \
              src/cli/accelctl_main.c src/cli/accel_run_main.c

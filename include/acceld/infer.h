@@ -132,6 +132,13 @@ ACCEL_EXPORT int accel_model_load_memory(const void *bytes, size_t size, accel_e
                                          void *context, const struct accel_load_options *options,
                                          struct accel_model **model, struct accel_error *err);
 
+/* One piece of bytes as a client uploads it: an .onnx, or a plain tar (ustar) of model.onnx and the
+ * files its external data names. Otherwise as accel_model_load_memory.
+ * Errors: INVALID for a broken tar and for external data that is not in it. */
+ACCEL_EXPORT int accel_model_load_bundle(const void *bytes, size_t size,
+                                         const struct accel_load_options *options,
+                                         struct accel_model **model, struct accel_error *err);
+
 /* Writes the optimised graph, its plan and its packed weights to fd (a file or memory file, from
  * offset 0), for accel_model_open_packed. */
 ACCEL_EXPORT int accel_model_pack(const struct accel_model *model, int fd, struct accel_error *err);
@@ -204,7 +211,8 @@ struct accel_analysis {
     size_t nodes_in_file;
     size_t parameters;         /* elements of all initialisers */
     size_t weights_bytes;      /* as packed */
-    size_t arena_bytes;        /* intermediate tensors and scratch of one run: known, not guessed */
+    size_t arena_bytes;        /* intermediate tensors of one run: known, not guessed */
+    size_t scratch_bytes;      /* work space of kernels, with as many threads as CPUs may be used */
     size_t io_bytes;           /* inputs and outputs of one run */
     double flops, bytes;       /* sums over ops */
     bool runnable;             /* no op is unsupported */
@@ -225,6 +233,10 @@ ACCEL_EXPORT int accel_analyse_memory(const void *bytes, size_t size, accel_exte
                                       struct accel_analysis **analysis, struct accel_error *err);
 ACCEL_EXPORT int accel_analyse_file(const char *path, const struct accel_load_options *options,
                                     struct accel_analysis **analysis, struct accel_error *err);
+/* Of an .onnx or a tar, as accel_model_load_bundle. */
+ACCEL_EXPORT int accel_analyse_bundle(const void *bytes, size_t size,
+                                      const struct accel_load_options *options,
+                                      struct accel_analysis **analysis, struct accel_error *err);
 ACCEL_EXPORT void accel_analysis_free(struct accel_analysis *analysis);
 
 /* ---------------------------------------------------------------- running */
@@ -268,6 +280,8 @@ ACCEL_EXPORT size_t accel_session_profile(const struct accel_session *session,
                                           const int64_t **ns_per_op);
 /* Bytes of arena the last run used; equals accel_analysis.arena_bytes for the planned shapes. */
 ACCEL_EXPORT size_t accel_session_arena_bytes(const struct accel_session *session);
+/* Work space of kernels, over that; grows with the session's threads. */
+ACCEL_EXPORT size_t accel_session_scratch_bytes(const struct accel_session *session);
 ACCEL_EXPORT unsigned accel_session_threads(const struct accel_session *session);
 
 /* ---------------------------------------------------------------- calibration: measured rates */

@@ -10,6 +10,7 @@
 
 #include "acceld/infer.h"
 #include "base/bump.h"
+#include "infer/kernels/kernels.h"
 
 struct accel_graph;
 struct accel_node;
@@ -37,6 +38,10 @@ enum accel_value_kind {
 #define ACCEL_INT_ANY  INT64_MIN
 /* Integer tensors of at most so many elements have their values propagated by shape inference. */
 #define ACCEL_INTS_MAX 256
+
+/* Constants of up to so many bytes are copied when they are read; larger ones are slices of the
+ * file until they are packed or kept. */
+#define ACCEL_CONSTANT_SMALL ((size_t)4096)
 
 /* What is known of a value under one set of input shapes. Shape inference makes one of these per
  * value: once for the declared (perhaps symbolic) shapes, on which the passes rely, and once more
@@ -68,9 +73,13 @@ struct accel_value {
     bool is_input;                   /* of its graph (an initialiser may be one too: a default) */
     /* Declared (inputs) or inferred for the declared shapes. */
     struct accel_type type;
-    /* Maintained by accel_graph_link(): how many node inputs, graph outputs and captures name it.
-     */
-    uint32_t uses;
+    const char **dim_names;    /* of a declared input or output; NULL: none are named */
+    enum accel_dtype declared; /* of an output, as the file says; UNDEFINED: it does not */
+    /* Maintained by accel_ir_link(). */
+    uint32_t uses;               /* node inputs, graph outputs and subgraphs that read it */
+    struct accel_node *reader;   /* the only user, when uses is 1 and that is a node's input */
+    struct accel_value *forward; /* set by accel_value_replace(); NULL after linking */
+    struct accel_owned *owned;   /* memory of data->data that this value may free; NULL: borrowed */
 };
 
 /* The numbers are those of onnx.AttributeProto.AttributeType. */
@@ -112,26 +121,11 @@ struct accel_attr {
     };
 };
 
-/* What a node does to its result before storing it; set by the fusion passes on nodes whose
- * operator has ACCEL_OP_EPILOGUE. Order: result + inputs[add] (if add >= 0), then the activation.
- */
-enum accel_act {
-    ACCEL_ACT_NONE,
-    ACCEL_ACT_RELU,
-    ACCEL_ACT_CLIP,       /* min(max(x, a), b) */
-    ACCEL_ACT_LEAKY_RELU, /* x < 0 ? a * x : x */
-    ACCEL_ACT_SIGMOID,    /* 1 / (1 + exp(-x)) */
-    ACCEL_ACT_TANH,
-    ACCEL_ACT_HARD_SIGMOID, /* max(0, min(1, a * x + b)) */
-    ACCEL_ACT_HARD_SWISH,   /* x * max(0, min(1, x / 6 + 0.5)) */
-    ACCEL_ACT_SILU,         /* x * sigmoid(x) */
-    ACCEL_ACT_COUNT
-};
-
+/* What a node does to its result before storing it; set by the fusion passes. Order: result +
+ * inputs[add] (operators with ACCEL_OP_RESIDUAL), then the activation (ACCEL_OP_EPILOGUE). */
 struct accel_node_epilogue {
-    enum accel_act act;
-    float a, b;
-    int32_t add; /* index into inputs of a tensor of the output's shape; -1: none */
+    struct accel_activation act; /* IDENTITY: none */
+    int32_t add;                 /* index into inputs of a tensor of the output's shape; -1: none */
 };
 
 struct accel_node {
@@ -154,9 +148,10 @@ struct accel_node {
     size_t captures_count;
 
     struct accel_node_epilogue epilogue;
-    const char *fused; /* "BatchNormalization+Relu": operators folded in; "" for none */
-    bool dead;         /* unlinked; dropped from graph->nodes by accel_graph_link() */
-    uint32_t order;    /* position in graph->nodes */
+    const char *fused;         /* "BatchNormalization+Relu": operators folded in; "" for none */
+    struct accel_blobs *blobs; /* packed weights (plan/eval.h), once the model is packed */
+    bool dead;                 /* unlinked; dropped from graph->nodes by accel_ir_link() */
+    uint32_t order;            /* position in graph->nodes */
 };
 
 struct accel_graph {
@@ -190,8 +185,12 @@ struct accel_ir {
     size_t values_capacity;
     struct accel_value **values; /* by id, those no longer used included */
     struct accel_graph *main;
-    size_t heap_bytes;         /* owned constants allocated so far, held against the limits */
-    struct accel_owned *owned; /* constants too large for the bump: freed with the ir */
+    /* The loader's thread is at work: reasons against a node are noted in it and all reported
+     * together. Afterwards the ir is read-only and they are errors of whoever met them. */
+    bool loading;
+    struct accel_kernels *kernels; /* for computing constants; plain C until the model chooses */
+    size_t owned_bytes;            /* constants allocated, held against limits.model_bytes */
+    struct accel_owned *owned;     /* all of them, freed with the ir */
 };
 
 /* ---------------------------------------------------------------- building and rewriting */
@@ -211,8 +210,6 @@ struct accel_value *accel_value_new(struct accel_graph *graph, const char *name,
 struct accel_value *accel_constant_new(struct accel_graph *graph, const char *name,
                                        enum accel_dtype dtype, const struct accel_shape *shape,
                                        void **data, struct accel_error *err);
-/* Room for a tensor's bytes, 64-aligned, zeroed, owned by the ir. */
-void *accel_ir_alloc_data(struct accel_ir *ir, size_t bytes, struct accel_error *err);
 struct accel_graph *accel_graph_new(struct accel_ir *ir, struct accel_graph *parent,
                                     const char *name, struct accel_error *err);
 /* A node not yet in graph->nodes, with room for the counts given. */
@@ -220,16 +217,36 @@ struct accel_node *accel_node_new(struct accel_graph *graph, const char *op_type
                                   const char *domain, size_t inputs, size_t outputs,
                                   struct accel_error *err);
 
-/* Sorts graph->nodes so that producers come first (stable), drops dead nodes, recounts uses,
- * collects captures; subgraphs too. Call after every rewrite.
+/* Looks the node up in the operator table and lets its entry parse the attributes: fills op, opset
+ * and params, or `unsupported`. For whoever makes nodes. Errors: INVALID (attributes or number of
+ * arguments that the operator cannot have: names the node), NOMEM. */
+int accel_node_bind(struct accel_node *node, struct accel_error *err);
+/* Follows replacements, sorts nodes so that producers come first (stable), drops dead ones,
+ * recounts uses and readers, collects captures; in every graph of the ir. Call after every rewrite.
  * Errors: INVALID (a cycle: names a node on it), NOMEM. */
-int accel_graph_link(struct accel_graph *graph, struct accel_error *err);
-/* Every use of `from` in the whole ir reads `to` from now on (graph outputs included). */
-void accel_value_replace(struct accel_ir *ir, struct accel_value *from, struct accel_value *to);
-/* True when a graph output (of any graph) names the value. */
-bool accel_value_is_output(const struct accel_value *value);
-/* The only node reading the value, NULL when there are none, several, or a graph output is it. */
-struct accel_node *accel_value_only_reader(const struct accel_value *value);
+int accel_ir_link(struct accel_ir *ir, struct accel_error *err);
+/* Every use of `from` in the whole ir (graph outputs included) reads `to` from the next link on. */
+void accel_value_replace(struct accel_value *from, struct accel_value *to);
+/* A pass calls this on each node it comes to: inputs replaced so far become what they stand for. */
+void accel_node_resolve(struct accel_node *node);
+/* `node` takes over output 0 of its only reader `gone`, which is dead from here on: how a follower
+ * is fused into the node that feeds it. */
+void accel_node_absorb(struct accel_node *node, struct accel_node *gone);
+/* The value becomes a constant of the static shape given; it has no producer any more.
+ * *data: zeroed bytes to fill. Errors: LIMIT, INVALID, NOMEM. */
+int accel_value_make_constant(struct accel_value *value, enum accel_dtype dtype,
+                              const struct accel_shape *shape, void **data,
+                              struct accel_error *err);
+/* The plain bytes of a constant, aligned to 16 at least (a slice of the file is copied the first
+ * time). NULL: out of memory. */
+const struct accel_tensor *accel_value_constant(struct accel_ir *ir, struct accel_value *value,
+                                                struct accel_error *err);
+/* Sees to it that the plain bytes of a constant are memory of the ir. Errors: LIMIT, NOMEM. */
+int accel_value_keep(struct accel_ir *ir, struct accel_value *value, struct accel_error *err);
+/* Frees what a value owned before it was given other bytes; NULL is fine. */
+void accel_owned_release(struct accel_ir *ir, struct accel_owned *owned);
+/* Frees the plain bytes of a constant: dims and dtype stay, data becomes NULL. */
+void accel_value_drop_bytes(struct accel_ir *ir, struct accel_value *value);
 /* Appends "+name" to what the node says it has folded in. */
 int accel_node_fused(struct accel_node *node, const char *name, struct accel_error *err);
 
@@ -248,7 +265,7 @@ static inline struct accel_shape accel_shape_of(const struct accel_tensor *t)
 }
 /* "1x3x224x224", "Nx?" style with "?" for unknown, "scalar"; returns `text`. */
 #define ACCEL_SHAPE_TEXT 160
-const char *accel_shape_text(const struct accel_shape *shape, char text[ACCEL_SHAPE_TEXT]);
+const char *accel_shape_format(const struct accel_shape *shape, char text[ACCEL_SHAPE_TEXT]);
 /* Elements and bytes of a static shape; false when they overflow size_t. */
 bool accel_shape_elements(const struct accel_shape *shape, size_t *elements);
 bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, size_t *bytes);
@@ -263,13 +280,25 @@ size_t accel_dims_product(const int64_t *dims, uint32_t begin, uint32_t end);
 
 /* ---------------------------------------------------------------- inference over a graph */
 
-/* Infers types[0..ir->values_count) of the graph and its subgraphs from the types of its inputs
- * (given in types[] by value id). Values that follow from shapes alone are computed and left in
- * type.data. `mem` owns what is found; types[] must be zeroed but for the inputs.
- * A node the table lacks, or marked unsupported, has outputs of unknown type.
+/* Fills types[0..ir->values_count): constants and declared inputs are known, nothing else is. */
+void accel_types_init(const struct accel_ir *ir, struct accel_type *types);
+/* Infers types[] (by value id) of all that the graph's nodes produce, from those of its inputs.
+ * Values that follow from shapes alone are computed and left in type.data. `mem` owns what is
+ * found. A node that the table lacks, or that is marked unsupported, has outputs of unknown type.
  * Errors: INVALID (names the node, what was expected and found), LIMIT, NOMEM. */
 int accel_graph_infer(struct accel_graph *graph, struct accel_type *types, struct accel_bump *mem,
                       struct accel_error *err);
+/* One node of it. */
+int accel_graph_infer_node(struct accel_node *node, struct accel_type *types,
+                           struct accel_bump *mem, struct accel_error *err);
+/* One node given its types, without the node's name in front of what is wrong. */
+int accel_node_infer(const struct accel_node *node, const struct accel_type *const *in,
+                     struct accel_type *const *out, struct accel_type *types,
+                     struct accel_bump *mem, struct accel_error *err);
+/* True when everything the node reads is known, it always gives the same, and its outputs take
+ * at most max_bytes: it can be computed before running. */
+bool accel_node_computable(const struct accel_node *node, const struct accel_type *const *in,
+                           struct accel_type *const *out, size_t max_bytes);
 /* The same with the declared types of the inputs, into value->type. */
 int accel_ir_infer(struct accel_ir *ir, struct accel_error *err);
 

@@ -82,12 +82,16 @@ struct accel_attr_rule {
 };
 
 #define ACCEL_OP_VIEW     0x1u /* output 0 is input 0's bytes under another shape: no run if shared */
-#define ACCEL_OP_EPILOGUE 0x2u  /* honours node->epilogue */
-#define ACCEL_OP_RANDOM   0x4u  /* never folded: another result each run */
-#define ACCEL_OP_DYNAMIC  0x8u  /* output shapes depend on data: run calls accel_run_output() */
-#define ACCEL_OP_REMOVED  0x10u /* from `since` on the standard no longer has it */
-#define ACCEL_OP_PLACED   0x20u /* Concat: inputs may already lie inside the output (plan/) */
-#define ACCEL_OP_CONTROL  0x40u /* runs subgraphs */
+#define ACCEL_OP_EPILOGUE 0x2u   /* honours node->epilogue.act */
+#define ACCEL_OP_RESIDUAL 0x100u /* honours node->epilogue.add */
+#define ACCEL_OP_RANDOM   0x4u   /* never folded: another result each run */
+#define ACCEL_OP_DYNAMIC  0x8u   /* output shapes depend on data: run calls accel_run_output() */
+#define ACCEL_OP_REMOVED  0x10u  /* from `since` on the standard no longer has it */
+#define ACCEL_OP_PLACED   0x20u  /* Concat: inputs may already lie inside the output (plan/) */
+#define ACCEL_OP_CONTROL  0x40u  /* runs subgraphs */
+/* infer copes with inputs of unknown rank. Without it the framework then sets the outputs' types
+ * from the table, leaves their shapes open and does not call infer. */
+#define ACCEL_OP_ANY_RANK 0x80u
 
 #define ACCEL_OP_INPUTS  16
 #define ACCEL_OP_OUTPUTS 8
@@ -124,12 +128,14 @@ struct accel_op {
     void (*cost)(const struct accel_prepare *prep, struct accel_cost *cost);
 };
 
-/* The entry for a node, or NULL. *newest (may be NULL): 0 when the operator is not known at all,
+/* The entry for a node, or NULL. *oldest (may be NULL): 0 when the operator is not known at all,
  * else the lowest `since` it is known from. */
 const struct accel_op *accel_op_find(const char *domain, const char *name, int64_t opset,
                                      int *oldest);
 /* Every entry, in no particular order, for the coverage table: i counts from 0, NULL ends. */
 const struct accel_op *accel_op_at(size_t i);
+/* The description of argument i (a variadic one repeats); NULL: the operator has not so many. */
+const struct accel_arg *accel_op_arg(const struct accel_arg *args, size_t max, size_t i);
 /* Highest version of the domain that this core knows; 0: an unknown domain. */
 int64_t accel_opset_newest(const char *domain);
 
@@ -167,6 +173,9 @@ bool accel_infer_ints(const struct accel_infer *in, size_t i, int64_t *values, s
 /* The same, but elements may be ACCEL_INT_ANY. */
 bool accel_infer_partial(const struct accel_infer *in, size_t i, int64_t *values, size_t max,
                          size_t *count);
+/* Value of input i as floats (from FLOAT, DOUBLE, FLOAT16 or an integer type), as above. */
+bool accel_infer_floats(const struct accel_infer *in, size_t i, float *values, size_t max,
+                        size_t *count);
 /* Says that output o is this (partly known) integer vector or scalar. Errors: NOMEM. */
 int accel_infer_set_ints(struct accel_infer *in, size_t o, const int64_t *values, size_t count,
                          struct accel_error *err);
@@ -180,7 +189,6 @@ int accel_infer_broadcast(struct accel_infer *in, struct accel_error *err);
 
 struct accel_prepack {
     const struct accel_node *node;
-    unsigned cpu; /* ACCEL_CPU_* bits the blobs will be used with */
     const struct accel_kernels *kernels;
     /* Inputs (bit i) that run reads from its blobs alone: their plain bytes may be dropped. */
     unsigned consumed;
@@ -205,10 +213,10 @@ struct accel_prepare {
     const struct accel_kernels *kernels;
     const void *const *blobs; /* [ACCEL_BLOBS], NULL where none */
     struct accel_bump *mem;
-    /* To fill in, all 0 at entry. */
-    void *state;                     /* from mem */
-    size_t scratch_bytes;            /* shared by all threads; part of the arena */
-    size_t scratch_bytes_per_thread; /* times the session's threads */
+    unsigned threads; /* that will run it */
+    /* To fill in, 0 at entry. */
+    void *state;          /* from mem */
+    size_t scratch_bytes; /* lent to run, 64-aligned, for the time of the call */
 };
 
 struct accel_run {
@@ -217,9 +225,7 @@ struct accel_run {
     struct accel_tensor *const *out; /* NULL: not wanted */
     const void *state;               /* prepare's */
     const void *const *blobs;
-    void *scratch;         /* 64-aligned */
-    void *scratch_threads; /* thread t's begins at t * scratch_per_thread */
-    size_t scratch_per_thread;
+    void *scratch;           /* 64-aligned, prepare's scratch_bytes */
     struct accel_pool *pool; /* NULL: one thread */
     const struct accel_kernels *kernels;
     void *framework;

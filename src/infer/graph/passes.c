@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infer/graph/passes.h"
+
+#include <string.h>
+
+/* Order matters: what folding and widening leave is what the fusions see. */
+const struct accel_pass accel_passes[] = {
+    {"drop-identity", accel_pass_drop_identity},
+    {"fold-constants", accel_pass_fold_constants},
+    {"widen-f16", accel_pass_widen_f16},
+    {"drop-identity", accel_pass_drop_identity}, /* casts that widening made pointless */
+    {"fold-constants", accel_pass_fold_constants},
+    {"fold-pad", accel_pass_fold_pad},
+    {"fold-batchnorm", accel_pass_fold_batchnorm},
+    {"fuse-bias", accel_pass_fuse_bias},
+    {"fuse-residual", accel_pass_fuse_residual},
+    {"fuse-activation", accel_pass_fuse_activation},
+    {"dead-code", accel_pass_dead_code},
+    {NULL, NULL},
+};
+
+/* One name of a comma-separated list? */
+static bool listed(const char *list, const char *name)
+{
+    const size_t n = strlen(name);
+
+    while (list != NULL && *list != '\0') {
+        const size_t part = strcspn(list, ",");
+
+        if ((part == n && strncmp(list, name, n) == 0) ||
+            (part == 3 && strncmp(list, "all", 3) == 0))
+            return true;
+        list += part + (list[part] == ',');
+    }
+    return false;
+}
+
+static int check_names(const char *off, struct accel_error *err)
+{
+    while (off != NULL && *off != '\0') {
+        const size_t part = strcspn(off, ",");
+        bool known = part == 0 || (part == 3 && strncmp(off, "all", 3) == 0);
+
+        for (const struct accel_pass *p = accel_passes; p->name != NULL; p++)
+            known = known || (strlen(p->name) == part && strncmp(off, p->name, part) == 0);
+        if (!known)
+            return accel_fail(err, ACCEL_E_INVALID, "there is no graph pass '%.*s'", (int)part,
+                              off);
+        off += part + (off[part] == ',');
+    }
+    return ACCEL_OK;
+}
+
+int accel_passes_run(struct accel_ir *ir, const char *off, struct accel_error *err)
+{
+    int rc = check_names(off, err);
+
+    for (const struct accel_pass *p = accel_passes; p->name != NULL && rc == ACCEL_OK; p++) {
+        size_t changes = 0;
+
+        if (listed(off, p->name))
+            continue;
+        rc = p->run(ir, &changes, err);
+        if (rc == ACCEL_OK && changes > 0) {
+            rc = accel_ir_link(ir, err);
+            if (rc == ACCEL_OK)
+                rc = accel_ir_infer(ir, err);
+        }
+        if (rc != ACCEL_OK)
+            return accel_fail_in(err, "pass %s", p->name);
+    }
+    return rc;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fold-constants: what depends on constants alone, or on shapes that are known, is computed now. */
+#include "infer/graph/passes.h"
+#include "infer/plan/eval.h"
+
+#include <string.h>
+
+/* A result may be larger than what it is made of (ConstantOfShape, Expand, Tile): then it costs
+ * less to compute it each time than to carry it in the pack. */
+#define GROWTH_BYTES ((size_t)1 << 20)
+
+static int make_constants(struct accel_node *n, struct accel_type *types, struct accel_error *err)
+{
+    for (size_t o = 0; o < n->outputs_count; o++) {
+        struct accel_value *v = n->outputs[o];
+        void *data;
+
+        if (v == NULL)
+            continue;
+        const struct accel_tensor *t = types[v->id].data;
+        const int rc = accel_value_make_constant(v, t->dtype, &types[v->id].shape, &data, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        if (t->size_bytes > 0)
+            memcpy(data, t->data, t->size_bytes);
+        types[v->id].data = v->data;
+    }
+    n->dead = true;
+    return ACCEL_OK;
+}
+
+/* Runs the node into memory of `mem`, which then holds its outputs' data. */
+static int compute(struct accel_node *n, struct accel_type *types, struct accel_bump *mem,
+                   bool *done, struct accel_error *err)
+{
+    const struct accel_type **in = accel_bump_alloc(mem, n->inputs_count + 1, sizeof(*in));
+    struct accel_type **out = accel_bump_alloc(mem, n->outputs_count + 1, sizeof(*out));
+    struct accel_tensor *results = accel_bump_alloc(mem, n->outputs_count + 1, sizeof(*results));
+    size_t most = GROWTH_BYTES;
+
+    *done = false;
+    if (in == NULL || out == NULL || results == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to fold constants");
+    for (size_t i = 0; i < n->inputs_count; i++) {
+        in[i] = n->inputs[i] != NULL ? &types[n->inputs[i]->id] : NULL;
+        if (in[i] != NULL && in[i]->data != NULL)
+            most = ACCEL_MAX(most, in[i]->data->size_bytes);
+    }
+    /* A constant of its own is as large as it is. */
+    if (n->inputs_count == 0)
+        most = n->graph->ir->limits.tensor_bytes;
+    for (size_t o = 0; o < n->outputs_count; o++)
+        out[o] = n->outputs[o] != NULL ? &types[n->outputs[o]->id] : NULL;
+    if (!accel_node_computable(n, in, out, most))
+        return ACCEL_OK;
+    for (size_t o = 0; o < n->outputs_count; o++) {
+        struct accel_tensor *t = &results[o];
+
+        if (out[o] == NULL)
+            continue;
+        t->dtype = out[o]->dtype;
+        t->rank = out[o]->shape.rank;
+        memcpy(t->dims, out[o]->shape.dims, sizeof(t->dims));
+        accel_shape_bytes(&out[o]->shape, t->dtype, &t->size_bytes);
+        t->data = accel_bump_alloc(mem, t->size_bytes + 1, 1);
+        if (t->data == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory to fold constants");
+    }
+    const int rc = accel_node_eval(n, in, out, results, err);
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node '%s' (%s)", n->name, n->op_type);
+    for (size_t o = 0; o < n->outputs_count; o++)
+        if (out[o] != NULL)
+            out[o]->data = &results[o];
+    *done = true;
+    return ACCEL_OK;
+}
+
+static bool outputs_known(const struct accel_node *n, const struct accel_type *types)
+{
+    for (size_t o = 0; o < n->outputs_count; o++)
+        if (n->outputs[o] != NULL && (types[n->outputs[o]->id].data == NULL ||
+                                      !accel_shape_static(&types[n->outputs[o]->id].shape)))
+            return false;
+    return true;
+}
+
+int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel_error *err)
+{
+    struct accel_graph *g = ir->main;
+    ACCEL_CLEANUP(accel_freep)
+    struct accel_type *types = accel_calloc(ir->values_count, sizeof(*types));
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+
+    if (types == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to fold constants");
+    accel_types_init(ir, types);
+    for (size_t i = 0; i < g->nodes_count; i++) {
+        struct accel_node *n = g->nodes[i];
+        ACCEL_CLEANUP(accel_bump_free) struct accel_bump big = {0};
+        bool known;
+        int rc = accel_graph_infer_node(n, types, &mem, err);
+
+        if (rc != ACCEL_OK)
+            return rc;
+        if (n->op == NULL || n->unsupported != NULL)
+            continue;
+        known = outputs_known(n, types);
+        if (!known)
+            rc = compute(n, types, &big, &known, err);
+        if (rc == ACCEL_OK && known)
+            rc = make_constants(n, types, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        *changes += known;
+    }
+    return ACCEL_OK;
+}

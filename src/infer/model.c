@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infer/model.h"
+
+#include "base/fd.h"
+#include "infer/onnx/onnx.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+void accel_load_options_init(struct accel_load_options *options)
+{
+    *options =
+        (struct accel_load_options){.struct_size = sizeof(*options), .cpu_mask = ACCEL_CPU_ALL};
+}
+
+struct accel_load_options accel_options_of(const struct accel_load_options *options)
+{
+    struct accel_load_options o;
+
+    accel_load_options_init(&o);
+    if (options != NULL)
+        memcpy(&o, options, ACCEL_MIN(options->struct_size, sizeof(o)));
+    return o;
+}
+
+static void model_free(struct accel_model *m)
+{
+    if (m == NULL)
+        return;
+    for (size_t i = 0; i < m->blobs_count; i++)
+        if (m->mapped == NULL)
+            accel_blobs_free(m->blobs[i]);
+    accel_free(m->blobs);
+    accel_plan_free(m->plan);
+    accel_free(m->analysis);
+    accel_ir_free(m->ir);
+    if (m->mapped != NULL)
+        munmap(m->mapped, m->mapped_bytes);
+    accel_free(m);
+}
+
+struct accel_model *accel_model_ref(struct accel_model *model)
+{
+    atomic_fetch_add(&model->references, 1);
+    return model;
+}
+
+void accel_model_unref(struct accel_model *model)
+{
+    if (model != NULL && atomic_fetch_sub(&model->references, 1) == 1)
+        model_free(model);
+}
+
+static void model_unrefp(struct accel_model **model)
+{
+    accel_model_unref(*model);
+}
+
+/* ---------------------------------------------------------------- dimensions */
+
+/* "N" or "input:axis" = value: into the declared shapes of the inputs. */
+static int bind_dims(struct accel_ir *ir, const struct accel_load_options *o,
+                     struct accel_error *err)
+{
+    for (size_t d = 0; d < o->dims_count; d++) {
+        const char *name = o->dims[d].name, *colon = strrchr(name, ':');
+        bool used = false;
+
+        if (o->dims[d].value < 0)
+            return accel_fail(err, ACCEL_E_INVALID, "dimension '%s' cannot be %" PRId64, name,
+                              o->dims[d].value);
+        for (size_t i = 0; i < ir->main->inputs_count; i++) {
+            struct accel_value *v = ir->main->inputs[i];
+
+            for (uint32_t k = 0; k < v->type.shape.rank; k++) {
+                char axis[16];
+                const bool symbol = v->dim_names != NULL && v->dim_names[k] != NULL &&
+                                    strcmp(v->dim_names[k], name) == 0;
+
+                snprintf(axis, sizeof(axis), "%u", k);
+                if (!symbol && (colon == NULL || strcmp(colon + 1, axis) != 0 ||
+                                strncmp(name, v->name, (size_t)(colon - name)) != 0 ||
+                                v->name[colon - name] != '\0'))
+                    continue;
+                used = true;
+                if (v->type.shape.dims[k] >= 0 && v->type.shape.dims[k] != o->dims[d].value)
+                    return accel_fail(err, ACCEL_E_INVALID,
+                                      "dimension '%s': input '%s' fixes it to %" PRId64, name,
+                                      v->name, v->type.shape.dims[k]);
+                v->type.shape.dims[k] = o->dims[d].value;
+            }
+        }
+        if (!used)
+            return accel_fail(err, ACCEL_E_INVALID, "dimension '%s': no input has it", name);
+    }
+    return ACCEL_OK;
+}
+
+static int fill_infos(struct accel_model *m, struct accel_error *err)
+{
+    const struct accel_graph *g = m->ir->main;
+
+    m->inputs = accel_bump_alloc(&m->ir->mem, g->inputs_count + 1, sizeof(*m->inputs));
+    m->outputs = accel_bump_alloc(&m->ir->mem, g->outputs_count + 1, sizeof(*m->outputs));
+    if (m->inputs == NULL || m->outputs == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a model");
+    for (size_t i = 0; i < g->inputs_count + g->outputs_count; i++) {
+        const bool in = i < g->inputs_count;
+        const size_t k = in ? i : i - g->inputs_count;
+        const struct accel_value *v = in ? g->inputs[k] : g->outputs[k];
+        struct accel_tensor_info *info = in ? &m->inputs[k] : &m->outputs[k];
+
+        info->name = in ? g->input_names[k] : g->output_names[k];
+        info->dtype = v->type.dtype != ACCEL_DTYPE_UNDEFINED ? v->type.dtype : v->declared;
+        info->has_rank = v->type.shape.has_rank;
+        info->rank = v->type.shape.rank;
+        for (uint32_t d = 0; d < info->rank; d++) {
+            info->dims[d] = v->type.shape.dims[d];
+            info->dim_names[d] = v->dim_names != NULL && info->dims[d] < 0 ? v->dim_names[d] : NULL;
+        }
+    }
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- packing */
+
+static int pack_node(struct accel_model *m, struct accel_node *n, bool filled, size_t *left,
+                     struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_freep)
+    const struct accel_type **in = accel_calloc(n->inputs_count, sizeof(struct accel_type *));
+
+    if (in == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to pack weights");
+    for (size_t i = 0; i < n->inputs_count; i++) {
+        if (n->inputs[i] == NULL || n->inputs[i]->data == NULL)
+            continue;
+        /* Packing reads by the element: a slice of the file is copied to where it is aligned. */
+        if (!filled && n->inputs[i]->data->data != NULL &&
+            accel_value_constant(m->ir, n->inputs[i], err) == NULL)
+            return err != NULL && err->code == ACCEL_E_LIMIT ? ACCEL_E_LIMIT : ACCEL_E_NOMEM;
+        n->inputs[i]->type.data = n->inputs[i]->data;
+        in[i] = &n->inputs[i]->type;
+    }
+    if (n->blobs == NULL) {
+        if (accel_grow(&m->blobs, &m->blobs_capacity, m->blobs_count + 1, sizeof(*m->blobs), err) !=
+            ACCEL_OK)
+            return ACCEL_E_NOMEM;
+        n->blobs = accel_bump_alloc(&m->ir->mem, 1, sizeof(*n->blobs));
+        if (n->blobs == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory to pack weights");
+        m->blobs[m->blobs_count++] = n->blobs;
+    }
+    struct accel_prepack_frame frame = {
+        .ir = m->ir, .in = in, .blobs = n->blobs, .fill = !filled, .max_bytes = *left};
+    const int rc = accel_node_prepack(n, &frame, &m->kernels, err);
+    *left = frame.max_bytes;
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node '%s' (%s)", n->name, n->op_type);
+    for (unsigned i = 0; i < ACCEL_BLOBS; i++)
+        m->packed_bytes += n->blobs->bytes[i];
+    return ACCEL_OK;
+}
+
+static int pack_graph(struct accel_model *m, struct accel_graph *g, bool filled, uint32_t *plain,
+                      size_t *left, struct accel_error *err)
+{
+    for (size_t i = 0; i < g->nodes_count; i++) {
+        struct accel_node *n = g->nodes[i];
+        int rc = ACCEL_OK;
+
+        for (size_t a = 0; a < n->attrs_count && rc == ACCEL_OK; a++)
+            if (n->attrs[a].type == ACCEL_ATTR_GRAPH || n->attrs[a].type == ACCEL_ATTR_GRAPHS)
+                for (size_t k = 0; k < n->attrs[a].count && rc == ACCEL_OK; k++)
+                    rc = pack_graph(m, n->attrs[a].graphs[k], filled, plain, left, err);
+        if (rc == ACCEL_OK && n->op != NULL && n->unsupported == NULL && n->op->prepack != NULL)
+            rc = pack_node(m, n, filled, left, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        const unsigned consumed = n->blobs != NULL ? n->blobs->consumed : 0;
+        for (size_t k = 0; k < n->inputs_count; k++) {
+            struct accel_value *v = n->inputs[k];
+
+            if (v == NULL || v->data == NULL)
+                continue;
+            plain[v->id] -= k < 32 && (consumed & 1u << k) != 0;
+            /* The last node that wanted the plain bytes has packed them. Freed at once, so that
+             * packing costs one tensor more than the result, not twice. */
+            if (plain[v->id] == 0 && !filled && v->data->data != NULL)
+                accel_value_drop_bytes(m->ir, v);
+        }
+    }
+    return ACCEL_OK;
+}
+
+/* Constants that are still read as they are: out of the caller's bytes, into memory of the ir. */
+static int keep_constants(struct accel_model *m, const uint32_t *plain, struct accel_error *err)
+{
+    for (size_t id = 0; id < m->ir->values_count; id++) {
+        struct accel_value *v = m->ir->values[id];
+
+        if (v->data == NULL || v->data->data == NULL || v->data->dtype == ACCEL_DTYPE_STRING)
+            continue;
+        if (plain[id] == 0) {
+            accel_value_drop_bytes(m->ir, v);
+            continue;
+        }
+        if (accel_value_keep(m->ir, v, err) != ACCEL_OK)
+            return accel_fail_in(err, "constant '%s'", v->name);
+        m->packed_bytes += v->data->size_bytes;
+    }
+    return ACCEL_OK;
+}
+
+static int pack_all(struct accel_model *m, bool filled, struct accel_error *err)
+{
+    /* How many readers want a constant's plain bytes. */
+    ACCEL_CLEANUP(accel_freep)
+    uint32_t *plain = accel_calloc(m->ir->values_count, sizeof(*plain));
+    size_t left = m->ir->limits.model_bytes * 2;
+
+    if (plain == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to pack weights");
+    for (size_t id = 0; id < m->ir->values_count; id++)
+        plain[id] = m->ir->values[id]->uses;
+    const int rc = pack_graph(m, m->ir->main, filled, plain, &left, err);
+    if (rc != ACCEL_OK || filled)
+        return rc;
+    return keep_constants(m, plain, err);
+}
+
+/* ---------------------------------------------------------------- building */
+
+/* All at once, as far as one message holds them: the analysis has the whole list. */
+static int report_unsupported(const struct accel_graph *g, struct accel_error *err)
+{
+    char text[ACCEL_ERROR_MSG_MAX];
+    size_t at = 0, count = 0;
+
+    for (size_t i = 0; i < g->nodes_count; i++) {
+        const struct accel_node *n = g->nodes[i];
+
+        if (n->unsupported == NULL)
+            continue;
+        if (at < sizeof(text) - 1)
+            at += (size_t)snprintf(text + at, sizeof(text) - at,
+                                   "%snode '%s': %s%s%s-%" PRId64 ": %s", count > 0 ? "; " : "",
+                                   n->name, n->domain, n->domain[0] != '\0' ? ":" : "", n->op_type,
+                                   n->opset, n->unsupported);
+        count++;
+    }
+    if (count == 0)
+        return ACCEL_OK;
+    return accel_fail(err, ACCEL_E_UNSUPPORTED, "%zu node%s cannot be run: %s", count,
+                      count > 1 ? "s" : "", text);
+}
+
+static int default_plan(struct accel_model *m, struct accel_error *err)
+{
+    const struct accel_graph *g = m->ir->main;
+    ACCEL_CLEANUP(accel_freep)
+    struct accel_shape *shapes = accel_calloc(g->inputs_count, sizeof(*shapes));
+
+    if (shapes == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a plan");
+    for (size_t i = 0; i < g->inputs_count; i++) {
+        shapes[i] = g->inputs[i]->type.shape;
+        if (!shapes[i].has_rank)
+            return ACCEL_OK; /* nothing to plan for: each run makes its own */
+        for (uint32_t d = 0; d < shapes[i].rank; d++)
+            if (shapes[i].dims[d] < 0)
+                shapes[i].dims[d] = 1;
+    }
+    struct accel_error why = {0};
+    const int rc = accel_plan_new(m->ir, shapes, &m->kernels, accel_usable_cpus(), &m->plan, &why);
+    /* A free dimension of 1 may not suit the model; with all declared the model is at fault. */
+    bool free_dims = false;
+    for (size_t i = 0; i < g->inputs_count; i++)
+        free_dims = free_dims || !accel_shape_static(&g->inputs[i]->type.shape);
+    if (rc == ACCEL_OK || (rc == ACCEL_E_INVALID && free_dims))
+        return ACCEL_OK;
+    return accel_fail(err, (enum accel_code)rc, "%s", why.msg);
+}
+
+int accel_model_finish(struct accel_model *m, bool filled, struct accel_error *err)
+{
+    int rc = pack_all(m, filled, err);
+
+    m->ir->loading = false;
+    if (rc == ACCEL_OK)
+        rc = fill_infos(m, err);
+    if (rc == ACCEL_OK && report_unsupported(m->ir->main, NULL) == ACCEL_OK)
+        rc = default_plan(m, err);
+    if (rc == ACCEL_OK)
+        rc = accel_analysis_make(m, err);
+    return rc;
+}
+
+int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, bool any,
+                      struct accel_model **out, struct accel_error *err)
+{
+    ACCEL_CLEANUP(model_unrefp) struct accel_model *m = accel_calloc(1, sizeof(*m));
+
+    if (m == NULL) {
+        accel_ir_free(ir);
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a model");
+    }
+    m->references = 1;
+    m->ir = ir;
+    accel_kernels_init(&m->kernels, o->cpu_mask);
+    *ir->kernels = m->kernels;
+    int rc = bind_dims(ir, o, err);
+    if (rc == ACCEL_OK)
+        rc = accel_ir_infer(ir, err);
+    if (rc == ACCEL_OK)
+        rc = accel_passes_run(ir, o->passes_off, err);
+    if (rc == ACCEL_OK && !any)
+        rc = report_unsupported(ir->main, err);
+    if (rc == ACCEL_OK)
+        rc = accel_model_finish(m, false, err);
+    if (rc == ACCEL_OK)
+        *out = accel_steal(&m);
+    return rc;
+}
+
+static int load(const void *bytes, size_t size, accel_external_fn *external, void *context,
+                const struct accel_load_options *options, bool any, struct accel_model **out,
+                struct accel_error *err)
+{
+    const struct accel_load_options o = accel_options_of(options);
+    struct accel_ir *ir;
+    const int rc = accel_onnx_read(bytes, size, external, context, &o.limits, &ir, err);
+
+    return rc == ACCEL_OK ? accel_model_build(ir, &o, any, out, err) : rc;
+}
+
+int accel_model_load_memory(const void *bytes, size_t size, accel_external_fn *external,
+                            void *context, const struct accel_load_options *options,
+                            struct accel_model **model, struct accel_error *err)
+{
+    return load(bytes, size, external, context, options, false, model, err);
+}
+
+int accel_model_load_bundle(const void *bytes, size_t size,
+                            const struct accel_load_options *options, struct accel_model **model,
+                            struct accel_error *err)
+{
+    struct accel_bundle bundle;
+    const int rc = accel_bundle_open(bytes, size, &bundle, err);
+
+    return rc != ACCEL_OK ? rc
+                          : load(bundle.model.data, bundle.model.size, accel_bundle_external,
+                                 &bundle, options, false, model, err);
+}
+
+static int load_file(const char *path, const struct accel_load_options *options, bool any,
+                     struct accel_model **model, struct accel_error *err)
+{
+    const struct accel_load_options o = accel_options_of(options);
+    const size_t most = o.limits.model_bytes > 0 ? o.limits.model_bytes : (size_t)2 << 30;
+    ACCEL_CLEANUP(accel_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ACCEL_CLEANUP(accel_folder_freep) struct accel_folder *folder = NULL;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return accel_fail_errno(err, errno, "open %s", path);
+    if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        return accel_fail(err, ACCEL_E_INVALID, "%s is %s", path,
+                          S_ISREG(st.st_mode) ? "empty" : "not a file");
+    if ((uint64_t)st.st_size > most)
+        return accel_fail(err, ACCEL_E_LIMIT, "%s has %lld bytes, over the limit of %zu", path,
+                          (long long)st.st_size, most);
+    int rc = accel_folder_new(path, most - (size_t)st.st_size, &folder, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return accel_fail_errno(err, errno, "map %s", path);
+    rc = load(bytes, (size_t)st.st_size, accel_folder_external, folder, options, any, model, err);
+    munmap(bytes, (size_t)st.st_size);
+    return rc == ACCEL_OK ? rc : accel_fail_in(err, "%s", path);
+}
+
+int accel_model_load_file(const char *path, const struct accel_load_options *options,
+                          struct accel_model **model, struct accel_error *err)
+{
+    return load_file(path, options, false, model, err);
+}
+
+/* ---------------------------------------------------------------- analysis of anything */
+
+/* The analysis keeps its model: accel_analysis_free finds it. */
+static int analysis_of(struct accel_model *m, struct accel_analysis **analysis)
+{
+    *analysis = m->analysis;
+    return ACCEL_OK;
+}
+
+int accel_analyse_memory(const void *bytes, size_t size, accel_external_fn *external, void *context,
+                         const struct accel_load_options *options, struct accel_analysis **analysis,
+                         struct accel_error *err)
+{
+    struct accel_model *m;
+    const int rc = load(bytes, size, external, context, options, true, &m, err);
+
+    return rc == ACCEL_OK ? analysis_of(m, analysis) : rc;
+}
+
+int accel_analyse_bundle(const void *bytes, size_t size, const struct accel_load_options *options,
+                         struct accel_analysis **analysis, struct accel_error *err)
+{
+    struct accel_bundle bundle;
+    const int rc = accel_bundle_open(bytes, size, &bundle, err);
+
+    return rc != ACCEL_OK
+               ? rc
+               : accel_analyse_memory(bundle.model.data, bundle.model.size, accel_bundle_external,
+                                      &bundle, options, analysis, err);
+}
+
+int accel_analyse_file(const char *path, const struct accel_load_options *options,
+                       struct accel_analysis **analysis, struct accel_error *err)
+{
+    struct accel_model *m;
+    const int rc = load_file(path, options, true, &m, err);
+
+    return rc == ACCEL_OK ? analysis_of(m, analysis) : rc;
+}
+
+/* ---------------------------------------------------------------- looking at one */
+
+size_t accel_model_input_count(const struct accel_model *model)
+{
+    return model->ir->main->inputs_count;
+}
+
+size_t accel_model_output_count(const struct accel_model *model)
+{
+    return model->ir->main->outputs_count;
+}
+
+const struct accel_tensor_info *accel_model_input(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->inputs_count ? &model->inputs[i] : NULL;
+}
+
+const struct accel_tensor_info *accel_model_output(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->outputs_count ? &model->outputs[i] : NULL;
+}
+
+size_t accel_model_packed_bytes(const struct accel_model *model)
+{
+    return model->packed_bytes;
+}
+
+const struct accel_analysis *accel_model_analysis(const struct accel_model *model)
+{
+    return model->analysis;
+}
+
+const char *accel_infer_version(void)
+{
+    return ACCELD_VERSION;
+}

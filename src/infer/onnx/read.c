@@ -1,0 +1,1252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infer/onnx/onnx.h"
+#include "infer/ops/op.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Field numbers: schemas/onnx.proto. */
+
+#define NAME_MAX_BYTES 4096
+/* Attributes, inputs and outputs of one node, dims of one tensor, strings of one list. */
+#define LIST_MAX       65536
+
+/* Names of one graph, open addressing. */
+struct scope {
+    struct scope *parent;
+    struct accel_value **slots;
+    size_t size; /* a power of two */
+    size_t used;
+};
+
+struct reader {
+    struct accel_ir *ir;
+    accel_external_fn *external;
+    void *context;
+    size_t nodes;          /* so far, subgraphs counted in */
+    size_t external_bytes; /* claimed so far */
+};
+
+static int no_memory(struct accel_error *err)
+{
+    return accel_fail(err, ACCEL_E_NOMEM, "no memory for the graph");
+}
+
+/* ---------------------------------------------------------------- strings */
+
+static bool is_utf8(const uint8_t *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        const uint8_t c = s[i];
+        const size_t more = c < 0x80                ? 0
+                            : c >= 0xc2 && c < 0xe0 ? 1
+                            : c >= 0xe0 && c < 0xf0 ? 2
+                            : c >= 0xf0 && c < 0xf5 ? 3
+                                                    : SIZE_MAX;
+
+        if (more == SIZE_MAX || more >= n - i)
+            return false;
+        for (size_t k = 1; k <= more; k++)
+            if ((s[i + k] & 0xc0) != 0x80)
+                return false;
+        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) ||
+            (c == 0xf0 && s[i + 1] < 0x90) || (c == 0xf4 && s[i + 1] > 0x8f))
+            return false;
+        i += more + 1;
+    }
+    return true;
+}
+
+/* Names go into messages, JSON and C strings: no NUL, no control characters, UTF-8. */
+static int text_of(struct reader *r, const struct accel_wire_field *f, const char *what,
+                   const char **out, struct accel_error *err)
+{
+    if (f->type != ACCEL_WIRE_BYTES)
+        return accel_fail(err, ACCEL_E_INVALID, "%s is not a string", what);
+    if (f->bytes.size > NAME_MAX_BYTES)
+        return accel_fail(err, ACCEL_E_INVALID, "%s of %zu bytes, %d are allowed", what,
+                          f->bytes.size, NAME_MAX_BYTES);
+    if (!is_utf8(f->bytes.data, f->bytes.size))
+        return accel_fail(err, ACCEL_E_INVALID, "%s is not UTF-8", what);
+    for (size_t i = 0; i < f->bytes.size; i++)
+        if (f->bytes.data[i] < 0x20)
+            return accel_fail(err, ACCEL_E_INVALID, "%s holds a control character", what);
+    char *copy = accel_bump_alloc(&r->ir->mem, f->bytes.size + 1, 1);
+    if (copy == NULL)
+        return no_memory(err);
+    memcpy(copy, f->bytes.data, f->bytes.size);
+    *out = copy;
+    return ACCEL_OK;
+}
+
+/* "" and "ai.onnx" are one domain. */
+static const char *domain_of(const char *domain)
+{
+    return strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+/* ---------------------------------------------------------------- scopes */
+
+static size_t hash_name(const char *name)
+{
+    uint64_t h = 1469598103934665603u; /* FNV-1a */
+
+    for (; *name != '\0'; name++)
+        h = (h ^ (uint8_t)*name) * 1099511628211u;
+    return (size_t)(h ^ h >> 29);
+}
+
+static void scope_free(struct scope *s)
+{
+    accel_free(s->slots);
+}
+
+static int scope_reserve(struct scope *s, size_t count, struct accel_error *err)
+{
+    size_t size = 16;
+
+    while (size < count * 2)
+        size *= 2;
+    s->slots = accel_calloc(size, sizeof(struct accel_value *));
+    s->size = size;
+    return s->slots != NULL ? ACCEL_OK : no_memory(err);
+}
+
+static struct accel_value **scope_slot(const struct scope *s, const char *name)
+{
+    size_t i = hash_name(name) & (s->size - 1);
+
+    while (s->slots[i] != NULL && strcmp(s->slots[i]->name, name) != 0)
+        i = (i + 1) & (s->size - 1);
+    return &s->slots[i];
+}
+
+static struct accel_value *scope_find(const struct scope *s, const char *name)
+{
+    for (; s != NULL; s = s->parent) {
+        struct accel_value *v = *scope_slot(s, name);
+
+        if (v != NULL)
+            return v;
+    }
+    return NULL;
+}
+
+/* Doubles when half full: nodes have as many outputs as they like. */
+static int scope_add(struct scope *s, struct accel_value *v, struct accel_error *err)
+{
+    if (s->used * 2 >= s->size) {
+        struct scope bigger = {0};
+        const int rc = scope_reserve(&bigger, s->size, err);
+
+        if (rc != ACCEL_OK)
+            return rc;
+        for (size_t i = 0; i < s->size; i++)
+            if (s->slots[i] != NULL)
+                *scope_slot(&bigger, s->slots[i]->name) = s->slots[i];
+        accel_free(s->slots);
+        s->slots = bigger.slots;
+        s->size = bigger.size;
+    }
+    *scope_slot(s, v->name) = v;
+    s->used++;
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- tensors */
+
+/* Adds the numbers of one field (packed or one by one) of int64 type. */
+static int int64s_of(const struct accel_wire_field *f, int64_t *out, size_t max, size_t *count,
+                     struct accel_error *err)
+{
+    struct accel_wire w;
+    uint64_t v;
+
+    if (f->type == ACCEL_WIRE_VARINT) {
+        if (*count == max)
+            return accel_fail(err, ACCEL_E_LIMIT, "more than %zu numbers", max);
+        out[(*count)++] = (int64_t)f->value;
+        return ACCEL_OK;
+    }
+    if (f->type != ACCEL_WIRE_BYTES)
+        return accel_fail(err, ACCEL_E_INVALID, "a list of integers is of another type");
+    for (w = accel_wire_of(f->bytes); w.at < w.end;) {
+        if (!accel_wire_varint(&w, &v))
+            return accel_fail(err, ACCEL_E_INVALID, "a list of integers is cut off");
+        if (*count == max)
+            return accel_fail(err, ACCEL_E_LIMIT, "more than %zu numbers", max);
+        out[(*count)++] = (int64_t)v;
+    }
+    return ACCEL_OK;
+}
+
+/* What a TensorProto says before its data is looked at. */
+struct tensor_fields {
+    const char *name;
+    uint64_t data_type;
+    bool external;
+    const char *location;
+    uint64_t offset, length;
+    bool has_length;
+    struct accel_slice raw;
+    bool has_raw;
+    size_t typed_fields; /* fields of typed data seen */
+};
+
+static int number_of_text(const struct accel_slice *s, uint64_t *out, struct accel_error *err)
+{
+    *out = 0;
+    for (size_t i = 0; i < s->size; i++)
+        if (s->data[i] < '0' || s->data[i] > '9' || __builtin_mul_overflow(*out, 10, out) ||
+            __builtin_add_overflow(*out, s->data[i] - '0', out))
+            return accel_fail(err, ACCEL_E_INVALID, "external data: offset or length is no number");
+    return ACCEL_OK;
+}
+
+static int external_entry(struct reader *r, struct accel_slice bytes, struct tensor_fields *t,
+                          struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(bytes);
+    struct accel_wire_field f, value = {0};
+    struct accel_slice key = {0};
+    int more;
+
+    while ((more = accel_wire_next(&w, &f, err)) > 0) {
+        if (f.number == 1)
+            key = f.bytes;
+        else if (f.number == 2)
+            value = f;
+    }
+    if (more < 0)
+        return -more;
+#define KEY_IS(text) (key.size == sizeof(text) - 1 && memcmp(key.data, text, sizeof(text) - 1) == 0)
+    if (KEY_IS("location"))
+        return text_of(r, &value, "location of external data", &t->location, err);
+    if (KEY_IS("offset"))
+        return number_of_text(&value.bytes, &t->offset, err);
+    if (KEY_IS("length")) {
+        t->has_length = true;
+        return number_of_text(&value.bytes, &t->length, err);
+    }
+#undef KEY_IS
+    return ACCEL_OK; /* checksum, basepath: not used */
+}
+
+/* Bytes per element of a typed field's numbers as stored, 0: varints. */
+static int typed_data(struct accel_slice proto, struct accel_tensor *t, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    const size_t size = accel_dtype_size(t->dtype);
+    size_t at = 0;
+    int more;
+
+    while ((more = accel_wire_next(&w, &f, err)) > 0) {
+        const bool floats = f.number == 4, doubles = f.number == 10;
+
+        if (floats || doubles) {
+            const size_t step = floats ? 4 : 8;
+            const bool fits =
+                floats ? t->dtype == ACCEL_DTYPE_FLOAT || t->dtype == ACCEL_DTYPE_COMPLEX64
+                       : t->dtype == ACCEL_DTYPE_DOUBLE || t->dtype == ACCEL_DTYPE_COMPLEX128;
+            const void *from = f.type == ACCEL_WIRE_BYTES ? (const void *)f.bytes.data : &f.value;
+            const size_t n = f.type == ACCEL_WIRE_BYTES ? f.bytes.size : step;
+
+            if (!fits || n % step != 0 || f.type == ACCEL_WIRE_VARINT)
+                return accel_fail(err, ACCEL_E_INVALID, "its data is not of type %s",
+                                  accel_dtype_name(t->dtype));
+            if (n > t->size_bytes - at)
+                return accel_fail(err, ACCEL_E_INVALID, "more data than its shape holds");
+            memcpy((char *)t->data + at, from, n);
+            at += n;
+        } else if (f.number == 5 || f.number == 7 || f.number == 11) {
+            struct accel_wire list =
+                f.type == ACCEL_WIRE_BYTES ? accel_wire_of(f.bytes) : (struct accel_wire){0};
+            bool one = f.type == ACCEL_WIRE_VARINT;
+            const bool fits =
+                f.number == 7 ? t->dtype == ACCEL_DTYPE_INT64
+                : f.number == 11
+                    ? t->dtype == ACCEL_DTYPE_UINT32 || t->dtype == ACCEL_DTYPE_UINT64
+                    : size <= 4 && t->dtype != ACCEL_DTYPE_FLOAT && t->dtype != ACCEL_DTYPE_UINT32;
+
+            if (!fits || (f.type != ACCEL_WIRE_BYTES && !one))
+                return accel_fail(err, ACCEL_E_INVALID, "its data is not of type %s",
+                                  accel_dtype_name(t->dtype));
+            while (one || list.at < list.end) {
+                uint64_t v = f.value;
+
+                if (!one && !accel_wire_varint(&list, &v))
+                    return accel_fail(err, ACCEL_E_INVALID, "its data is cut off");
+                if (size > t->size_bytes - at)
+                    return accel_fail(err, ACCEL_E_INVALID, "more data than its shape holds");
+                memcpy((char *)t->data + at, &v, size);
+                at += size;
+                one = false;
+            }
+        }
+    }
+    if (more < 0)
+        return -more;
+    if (at != t->size_bytes)
+        return accel_fail(err, ACCEL_E_INVALID, "its shape needs %zu bytes of data, it holds %zu",
+                          t->size_bytes, at);
+    return ACCEL_OK;
+}
+
+static int external_data(struct reader *r, const struct tensor_fields *fields,
+                         const struct accel_tensor *t, const uint8_t **data,
+                         struct accel_error *err)
+{
+    const void *bytes;
+    size_t size;
+
+    if (fields->location == NULL || !accel_location_inside(fields->location))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "external data must lie in the model's own folder, not at '%s'",
+                          fields->location != NULL ? fields->location : "");
+    if (r->external == NULL)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "its data is in another file ('%s') and none was given",
+                          fields->location);
+    if (fields->has_length && fields->length != t->size_bytes)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "external data of %" PRIu64 " bytes, its shape needs %zu", fields->length,
+                          t->size_bytes);
+    const int rc = r->external(r->context, fields->location, &bytes, &size, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (fields->offset > size || t->size_bytes > size - fields->offset)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "external data '%s': %zu bytes at %" PRIu64 " are asked, it has %zu",
+                          fields->location, t->size_bytes, fields->offset, size);
+    *data = (const uint8_t *)bytes + fields->offset;
+    return ACCEL_OK;
+}
+
+static int strings_data(struct reader *r, struct accel_slice proto, struct accel_tensor *t,
+                        struct accel_error *err)
+{
+    const size_t elements = t->size_bytes / sizeof(char *);
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    size_t count = 0;
+    int more;
+    /* An empty string costs two bytes in the file: no shape may ask for more. */
+    if (elements > proto.size)
+        return accel_fail(err, ACCEL_E_INVALID, "its shape needs %zu strings, it has %zu bytes",
+                          elements, proto.size);
+    const char **strings = accel_bump_alloc(&r->ir->mem, elements + 1, sizeof(*strings));
+    if (strings == NULL)
+        return no_memory(err);
+    while ((more = accel_wire_next(&w, &f, err)) > 0) {
+        if (f.number != 6)
+            continue;
+        if (f.type != ACCEL_WIRE_BYTES || count == elements)
+            return accel_fail(err, ACCEL_E_INVALID, "not the strings its shape needs");
+        char *copy = accel_bump_alloc(&r->ir->mem, f.bytes.size + 1, 1);
+        if (copy == NULL)
+            return no_memory(err);
+        memcpy(copy, f.bytes.data, f.bytes.size);
+        strings[count++] = copy;
+    }
+    if (more < 0)
+        return -more;
+    if (count != elements)
+        return accel_fail(err, ACCEL_E_INVALID, "its shape needs %zu strings, it has %zu", elements,
+                          count);
+    t->data = strings;
+    return ACCEL_OK;
+}
+
+/* TensorProto -> tensor. The data is a slice of the file where the file holds it plainly and it is
+ * large, else memory of the ir. */
+static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_tensor *t,
+                     const char **name, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    struct tensor_fields fields = {.name = ""};
+    struct accel_shape shape = {.has_rank = true};
+    int64_t dims[ACCEL_RANK_MAX];
+    size_t rank = 0;
+    int more, rc = ACCEL_OK;
+
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        switch (f.number) {
+        case 1:
+            rc = int64s_of(&f, dims, ACCEL_RANK_MAX, &rank, err);
+            break;
+        case 2:
+            fields.data_type = f.value;
+            break;
+        case 4:
+        case 5:
+        case 6:
+        case 7:
+        case 10:
+        case 11:
+            fields.typed_fields++;
+            break;
+        case 8:
+            rc = text_of(r, &f, "a tensor's name", &fields.name, err);
+            break;
+        case 9:
+            fields.has_raw = true;
+            fields.raw = f.bytes;
+            if (f.type != ACCEL_WIRE_BYTES)
+                rc = accel_fail(err, ACCEL_E_INVALID, "raw data is not bytes");
+            break;
+        case 13:
+            rc = external_entry(r, f.bytes, &fields, err);
+            break;
+        case 14:
+            fields.external = f.value == 1;
+            break;
+        default:
+            break;
+        }
+    }
+    if (name != NULL)
+        *name = fields.name;
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "tensor '%s'", fields.name);
+    shape.rank = (uint32_t)rank;
+    for (size_t i = 0; i < rank; i++) {
+        shape.dims[i] = dims[i];
+        if (dims[i] < 0)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "tensor '%s': dimension %zu is negative (%" PRId64 ")", fields.name,
+                              i, dims[i]);
+    }
+    *t = (struct accel_tensor){.dtype = (enum accel_dtype)fields.data_type, .rank = shape.rank};
+    memcpy(t->dims, shape.dims, sizeof(t->dims));
+    if (fields.data_type > ACCEL_DTYPE_BFLOAT16 || fields.data_type == 0)
+        return accel_fail(err, fields.data_type == 0 ? ACCEL_E_INVALID : ACCEL_E_UNSUPPORTED,
+                          "tensor '%s': data type %" PRIu64 " is not supported", fields.name,
+                          fields.data_type);
+    if (!accel_shape_bytes(&shape, t->dtype, &t->size_bytes)) {
+        char text[ACCEL_SHAPE_TEXT];
+
+        return accel_fail(err, ACCEL_E_INVALID, "tensor '%s': shape %s overflows", fields.name,
+                          accel_shape_format(&shape, text));
+    }
+    if (t->size_bytes > r->ir->limits.tensor_bytes)
+        return accel_fail(err, ACCEL_E_LIMIT, "tensor '%s': %zu bytes, over the limit of %zu",
+                          fields.name, t->size_bytes, r->ir->limits.tensor_bytes);
+    const uint8_t *data = NULL;
+    if (fields.external) {
+        rc = external_data(r, &fields, t, &data, err);
+    } else if (t->dtype == ACCEL_DTYPE_STRING) {
+        rc = strings_data(r, proto, t, err);
+        return rc == ACCEL_OK ? rc : accel_fail_in(err, "tensor '%s'", fields.name);
+    } else if (fields.has_raw) {
+        if (fields.raw.size != t->size_bytes)
+            rc = accel_fail(err, ACCEL_E_INVALID, "its shape needs %zu bytes of data, it holds %zu",
+                            t->size_bytes, fields.raw.size);
+        data = fields.raw.data;
+    } else {
+        /* A varint costs a byte at least, whatever the element's size: no allocation beyond what
+         * the file could fill. */
+        if (t->size_bytes / accel_dtype_size(t->dtype) > proto.size)
+            rc = accel_fail(err, ACCEL_E_INVALID,
+                            "its shape needs %zu bytes of data, it holds less than %zu",
+                            t->size_bytes, proto.size);
+        if (rc == ACCEL_OK) {
+            t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
+            rc = t->data == NULL ? no_memory(err) : typed_data(proto, t, err);
+        }
+    }
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "tensor '%s'", fields.name);
+    if (data != NULL && t->size_bytes <= ACCEL_CONSTANT_SMALL) {
+        t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
+        if (t->data == NULL)
+            return no_memory(err);
+        memcpy(t->data, data, t->size_bytes);
+    } else if (data != NULL) {
+        t->data = (void *)(uintptr_t)data; /* read-only from here on: nobody writes constants */
+    }
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- types */
+
+static int shape_of_proto(struct reader *r, struct accel_slice proto, struct accel_shape *shape,
+                          const char ***dim_names, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f, d;
+    int more, inner;
+
+    *shape = (struct accel_shape){.has_rank = true};
+    while ((more = accel_wire_next(&w, &f, err)) > 0) {
+        if (f.number != 1)
+            continue;
+        if (shape->rank == ACCEL_RANK_MAX)
+            return accel_fail(err, ACCEL_E_INVALID, "more than %d dimensions", ACCEL_RANK_MAX);
+        int64_t *dim = &shape->dims[shape->rank];
+        *dim = ACCEL_DIM_ANY;
+        struct accel_wire dim_wire = accel_wire_of(f.bytes);
+        while ((inner = accel_wire_next(&dim_wire, &d, err)) > 0) {
+            if (d.number == 1 && d.type == ACCEL_WIRE_VARINT) {
+                /* Exporters write -1 and 0 for "any" here; below that nothing has a meaning. */
+                const int64_t v = (int64_t)d.value;
+
+                if (v < -1)
+                    return accel_fail(err, ACCEL_E_INVALID,
+                                      "dimension %u is negative (%" PRId64 ")", shape->rank, v);
+                *dim = v == -1 ? ACCEL_DIM_ANY : v;
+            } else if (d.number == 2) {
+                const char *name;
+                const int rc = text_of(r, &d, "a dimension's name", &name, err);
+
+                if (rc != ACCEL_OK)
+                    return rc;
+                if (*dim_names == NULL)
+                    *dim_names = accel_bump_alloc(&r->ir->mem, ACCEL_RANK_MAX, sizeof(**dim_names));
+                if (*dim_names == NULL)
+                    return no_memory(err);
+                if (name[0] != '\0')
+                    (*dim_names)[shape->rank] = name;
+            }
+        }
+        if (inner < 0)
+            return -inner;
+        shape->rank++;
+    }
+    return more < 0 ? -more : ACCEL_OK;
+}
+
+/* TypeProto. Sequences and optionals keep their element's type; deeper nesting is OTHER. */
+static int type_of(struct reader *r, struct accel_slice proto, unsigned depth,
+                   struct accel_type *type, const char ***dim_names, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f, g;
+    int more, inner, rc = ACCEL_OK;
+
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        if (f.type != ACCEL_WIRE_BYTES)
+            continue;
+        if (f.number == 5 || f.number == 8)
+            type->kind = ACCEL_VALUE_OTHER;
+        if (f.number != 1 && f.number != 4 && f.number != 9)
+            continue;
+        struct accel_wire t = accel_wire_of(f.bytes);
+        while (rc == ACCEL_OK && (inner = accel_wire_next(&t, &g, err)) != 0) {
+            if (inner < 0)
+                return -inner;
+            if (f.number == 1 && g.number == 1) {
+                if (g.value > ACCEL_DTYPE_BFLOAT16)
+                    rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
+                                    "data type %" PRIu64 " is not supported", g.value);
+                else
+                    type->dtype = (enum accel_dtype)g.value;
+            } else if (f.number == 1 && g.number == 2) {
+                rc = shape_of_proto(r, g.bytes, &type->shape, dim_names, err);
+            } else if (f.number != 1 && g.number == 1 && g.type == ACCEL_WIRE_BYTES) {
+                if (depth >= 2) {
+                    type->kind = ACCEL_VALUE_OTHER;
+                    return ACCEL_OK;
+                }
+                rc = type_of(r, g.bytes, depth + 1, type, dim_names, err);
+                type->kind = depth > 0 || type->kind == ACCEL_VALUE_OTHER ? ACCEL_VALUE_OTHER
+                             : f.number == 4                              ? ACCEL_VALUE_SEQUENCE
+                                                                          : ACCEL_VALUE_OPTIONAL;
+            }
+        }
+    }
+    return rc;
+}
+
+static int value_info_of(struct reader *r, struct accel_slice proto, const char *what,
+                         const char **name, struct accel_type *type, const char ***dim_names,
+                         struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    int more, rc = ACCEL_OK;
+
+    *name = "";
+    *dim_names = NULL;
+    *type = (struct accel_type){0};
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return accel_fail_in(err, "%s '%s'", what, *name), -more;
+        if (f.number == 1)
+            rc = text_of(r, &f, "a name", name, err);
+        else if (f.number == 2 && f.type == ACCEL_WIRE_BYTES)
+            rc = type_of(r, f.bytes, 0, type, dim_names, err);
+    }
+    if (rc == ACCEL_OK && (*name)[0] == '\0')
+        rc = accel_fail(err, ACCEL_E_INVALID, "has no name");
+    if (rc != ACCEL_OK)
+        accel_fail_in(err, "%s '%s'", what, *name);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- nodes */
+
+static int graph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
+                    struct scope *outer, unsigned depth, struct accel_graph **out,
+                    struct accel_error *err);
+
+/* Counts the fields of one number, to size arrays; the wire is checked on the way. */
+static int count_fields(struct accel_slice proto, uint32_t number, size_t *count,
+                        struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    int more;
+
+    *count = 0;
+    while ((more = accel_wire_next(&w, &f, err)) > 0)
+        *count += f.number == number;
+    return more < 0 ? -more : ACCEL_OK;
+}
+
+/* Lists of numbers may come packed: counts elements, for room. */
+static size_t count_packed(const struct accel_wire_field *f, size_t fixed_size)
+{
+    size_t n = 0;
+
+    if (f->type != ACCEL_WIRE_BYTES)
+        return 1;
+    if (fixed_size > 0)
+        return f->bytes.size / fixed_size;
+    for (size_t i = 0; i < f->bytes.size; i++)
+        n += (f->bytes.data[i] & 0x80) == 0;
+    return n;
+}
+
+/* Where each kind of value lies in AttributeProto: scalar and list field. */
+static const struct {
+    uint32_t number;
+    enum accel_attr_type type;
+} attr_fields[] = {
+    {2, ACCEL_ATTR_FLOAT},          {3, ACCEL_ATTR_INT},
+    {4, ACCEL_ATTR_STRING},         {5, ACCEL_ATTR_TENSOR},
+    {6, ACCEL_ATTR_GRAPH},          {7, ACCEL_ATTR_FLOATS},
+    {8, ACCEL_ATTR_INTS},           {9, ACCEL_ATTR_STRINGS},
+    {10, ACCEL_ATTR_TENSORS},       {11, ACCEL_ATTR_GRAPHS},
+    {14, ACCEL_ATTR_TYPE},          {15, ACCEL_ATTR_TYPES},
+    {22, ACCEL_ATTR_SPARSE_TENSOR}, {23, ACCEL_ATTR_SPARSE_TENSORS},
+};
+
+static uint32_t attr_field_of(enum accel_attr_type type)
+{
+    for (size_t i = 0; i < ACCEL_COUNT(attr_fields); i++)
+        if (attr_fields[i].type == type)
+            return attr_fields[i].number;
+    return 0;
+}
+
+static int floats_append(const struct accel_wire_field *f, float *out, size_t *n,
+                         struct accel_error *err)
+{
+    if (f->type == ACCEL_WIRE_32) {
+        memcpy(&out[(*n)++], &f->value, 4);
+        return ACCEL_OK;
+    }
+    if (f->type != ACCEL_WIRE_BYTES || f->bytes.size % 4 != 0)
+        return accel_fail(err, ACCEL_E_INVALID, "not a list of floats");
+    memcpy(out + *n, f->bytes.data, f->bytes.size);
+    *n += f->bytes.size / 4;
+    return ACCEL_OK;
+}
+
+/* The values of an attribute, all in the one field that its type names. `room`: how many. */
+static int attr_values(struct reader *r, struct accel_slice proto, uint32_t number, size_t room,
+                       struct accel_attr *attr, struct accel_node *node, struct scope *scope,
+                       unsigned depth, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    static const size_t sizes[] = {
+        [ACCEL_ATTR_FLOAT] = sizeof(float),
+        [ACCEL_ATTR_FLOATS] = sizeof(float),
+        [ACCEL_ATTR_INT] = sizeof(int64_t),
+        [ACCEL_ATTR_INTS] = sizeof(int64_t),
+        [ACCEL_ATTR_STRING] = sizeof(struct accel_bytes),
+        [ACCEL_ATTR_STRINGS] = sizeof(struct accel_bytes),
+        [ACCEL_ATTR_TENSOR] = sizeof(struct accel_tensor),
+        [ACCEL_ATTR_TENSORS] = sizeof(struct accel_tensor),
+        [ACCEL_ATTR_GRAPH] = sizeof(void *),
+        [ACCEL_ATTR_GRAPHS] = sizeof(void *),
+        [ACCEL_ATTR_TYPE] = sizeof(struct accel_type),
+        [ACCEL_ATTR_TYPES] = sizeof(struct accel_type),
+    };
+    void *array = accel_bump_alloc(&r->ir->mem, room + 1, sizes[attr->type]);
+    size_t n = 0;
+    int more, rc = ACCEL_OK;
+
+    if (array == NULL)
+        return no_memory(err);
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        if (f.number != number)
+            continue;
+        switch (attr->type) {
+        case ACCEL_ATTR_FLOAT:
+        case ACCEL_ATTR_FLOATS:
+            rc = floats_append(&f, array, &n, err);
+            break;
+        case ACCEL_ATTR_INT:
+        case ACCEL_ATTR_INTS:
+            rc = int64s_of(&f, array, room, &n, err);
+            break;
+        case ACCEL_ATTR_STRING:
+        case ACCEL_ATTR_STRINGS: {
+            char *copy = accel_bump_alloc(&r->ir->mem, f.bytes.size + 1, 1);
+
+            if (copy == NULL)
+                return no_memory(err);
+            if (f.bytes.size > 0)
+                memcpy(copy, f.bytes.data, f.bytes.size);
+            ((struct accel_bytes *)array)[n++] =
+                (struct accel_bytes){.data = copy, .size = f.bytes.size};
+            break;
+        }
+        case ACCEL_ATTR_TENSOR:
+        case ACCEL_ATTR_TENSORS:
+            rc = tensor_of(r, f.bytes, &((struct accel_tensor *)array)[n++], NULL, err);
+            break;
+        case ACCEL_ATTR_GRAPH:
+        case ACCEL_ATTR_GRAPHS:
+            rc = graph_of(r, f.bytes, node->graph, scope, depth + 1,
+                          &((struct accel_graph **)array)[n++], err);
+            break;
+        case ACCEL_ATTR_TYPE:
+        case ACCEL_ATTR_TYPES: {
+            const char **names = NULL;
+
+            rc = type_of(r, f.bytes, 0, &((struct accel_type *)array)[n++], &names, err);
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    attr->count = n;
+    attr->floats = array;
+    return rc;
+}
+
+/* Proto2 writes no scalar that is absent; proto3 none that is zero: an attribute of a scalar type
+ * without its field is the zero of the type. */
+static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node *node,
+                   struct scope *scope, unsigned depth, struct accel_attr *attr,
+                   struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    enum accel_attr_type stated = ACCEL_ATTR_NONE, found = ACCEL_ATTR_NONE;
+    size_t room = 0;
+    int more, rc = ACCEL_OK;
+
+    attr->name = "";
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        if (f.number == 1)
+            rc = text_of(r, &f, "an attribute's name", &attr->name, err);
+        else if (f.number == 20)
+            stated = f.value <= ACCEL_ATTR_TYPES ? (enum accel_attr_type)f.value : ACCEL_ATTR_NONE;
+        else if (f.number == 21 && f.bytes.size > 0)
+            rc = accel_fail(err, ACCEL_E_INVALID, "refers to a function's attribute outside one");
+        for (size_t i = 0; i < ACCEL_COUNT(attr_fields); i++)
+            if (attr_fields[i].number == f.number)
+                found = attr_fields[i].type;
+    }
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "attribute '%s'", attr->name);
+    attr->type = stated != ACCEL_ATTR_NONE ? stated : found; /* IR version 1 has no type field */
+    const uint32_t number = attr_field_of(attr->type);
+    if (number == 0)
+        return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has no value", attr->name);
+    if (attr->type == ACCEL_ATTR_SPARSE_TENSOR || attr->type == ACCEL_ATTR_SPARSE_TENSORS)
+        return ACCEL_OK; /* no operator of the table takes one: its rules refuse it */
+    w = accel_wire_of(proto);
+    while ((more = accel_wire_next(&w, &f, err)) > 0)
+        if (f.number == number)
+            room += attr->type == ACCEL_ATTR_FLOATS ? count_packed(&f, 4)
+                    : attr->type == ACCEL_ATTR_INTS ? count_packed(&f, 0)
+                                                    : 1;
+    rc = attr_values(r, proto, number, room, attr, node, scope, depth, err);
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "attribute '%s'", attr->name);
+    const bool scalar = attr->type <= ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_TYPE;
+    if (scalar && attr->count == 0) {
+        if (attr->type > ACCEL_ATTR_STRING)
+            return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has no value", attr->name);
+        if (attr->type == ACCEL_ATTR_STRING)
+            ((struct accel_bytes *)(uintptr_t)attr->strings)[0].data = "";
+        attr->count = 1; /* the array has room for one more and is zeroed */
+    }
+    if (scalar && attr->count > 1)
+        return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has %zu values", attr->name,
+                          attr->count);
+    return ACCEL_OK;
+}
+
+/* What the second walk over a graph needs of a node read in the first. */
+struct pending {
+    struct accel_node *node;
+    struct accel_slice proto;
+};
+
+/* First walk: name, operator, outputs. Inputs and attributes need all names of the graph. */
+static int node_of(struct reader *r, struct accel_slice proto, struct accel_graph *graph,
+                   struct scope *scope, size_t index, struct pending *pending,
+                   struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    const char *op_type = "", *domain = "", *name = "", *overload = "";
+    size_t inputs = 0, outputs = 0, o = 0;
+    int more, rc = ACCEL_OK;
+
+    if (++r->nodes > r->ir->limits.nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "more than %zu nodes", r->ir->limits.nodes);
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0) {
+            accel_fail_in(err, "node %zu '%s' (%s)", index, name, op_type);
+            return -more;
+        }
+        inputs += f.number == 1;
+        outputs += f.number == 2;
+        if (f.number == 3)
+            rc = text_of(r, &f, "a node's name", &name, err);
+        else if (f.number == 4)
+            rc = text_of(r, &f, "an operator's name", &op_type, err);
+        else if (f.number == 7)
+            rc = text_of(r, &f, "a domain", &domain, err);
+        else if (f.number == 8)
+            rc = text_of(r, &f, "an overload", &overload, err);
+    }
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node %zu '%s'", index, name);
+    if (op_type[0] == '\0')
+        return accel_fail(err, ACCEL_E_INVALID, "node %zu '%s' has no operator", index, name);
+    if (inputs > LIST_MAX || outputs > LIST_MAX)
+        return accel_fail(err, ACCEL_E_LIMIT, "node '%s': more than %d inputs or outputs", name,
+                          LIST_MAX);
+    struct accel_node *node =
+        accel_node_new(graph, op_type, domain_of(domain), inputs, outputs, err);
+    if (node == NULL)
+        return ACCEL_E_NOMEM;
+    node->name = name[0] != '\0' ? name : accel_bump_printf(&r->ir->mem, "%s_%zu", op_type, index);
+    if (node->name == NULL)
+        return no_memory(err);
+    graph->nodes[graph->nodes_count++] = node;
+    *pending = (struct pending){.node = node, .proto = proto};
+    w = accel_wire_of(proto);
+    while (accel_wire_next(&w, &f, err) > 0) {
+        const char *text;
+
+        if (f.number != 2)
+            continue;
+        rc = text_of(r, &f, "an output's name", &text, err);
+        if (rc != ACCEL_OK)
+            return accel_fail_in(err, "node '%s' (%s)", node->name, op_type);
+        if (text[0] != '\0') {
+            if (*scope_slot(scope, text) != NULL)
+                return accel_fail(err, ACCEL_E_INVALID,
+                                  "node '%s' (%s): its output '%s' is already defined", node->name,
+                                  op_type, text);
+            struct accel_value *v = accel_value_new(graph, text, err);
+            if (v == NULL)
+                return ACCEL_E_NOMEM;
+            v->producer = node;
+            v->output = (uint32_t)o;
+            node->outputs[o] = v;
+            rc = scope_add(scope, v, err);
+            if (rc != ACCEL_OK)
+                return rc;
+        }
+        o++;
+    }
+    return ACCEL_OK;
+}
+
+/* Second walk: inputs by name, attributes, subgraphs. */
+static int node_finish(struct reader *r, const struct pending *p, struct scope *scope,
+                       unsigned depth, struct accel_error *err)
+{
+    struct accel_node *node = p->node;
+    struct accel_wire w = accel_wire_of(p->proto);
+    struct accel_wire_field f;
+    size_t attrs, i = 0, a = 0;
+    int rc = count_fields(p->proto, 5, &attrs, err);
+
+    if (rc == ACCEL_OK && attrs > LIST_MAX)
+        rc = accel_fail(err, ACCEL_E_LIMIT, "more than %d attributes", LIST_MAX);
+    struct accel_attr *list = accel_bump_alloc(&r->ir->mem, attrs + 1, sizeof(*list));
+    if (rc == ACCEL_OK && list == NULL)
+        rc = no_memory(err);
+    while (rc == ACCEL_OK && accel_wire_next(&w, &f, err) > 0) {
+        if (f.number == 1) {
+            const char *text;
+
+            rc = text_of(r, &f, "an input's name", &text, err);
+            if (rc != ACCEL_OK || text[0] == '\0') {
+                i++;
+                continue;
+            }
+            node->inputs[i] = scope_find(scope, text);
+            if (node->inputs[i] == NULL)
+                rc =
+                    accel_fail(err, ACCEL_E_INVALID,
+                               "its input '%s' is no input, initialiser or output of a node", text);
+            i++;
+        } else if (f.number == 5) {
+            rc = f.type != ACCEL_WIRE_BYTES
+                     ? accel_fail(err, ACCEL_E_INVALID, "an attribute is broken")
+                     : attr_of(r, f.bytes, node, scope, depth, &list[a], err);
+            for (size_t k = 0; rc == ACCEL_OK && k < a && a < 256; k++)
+                if (strcmp(list[k].name, list[a].name) == 0)
+                    rc = accel_fail(err, ACCEL_E_INVALID, "attribute '%s' is given twice",
+                                    list[a].name);
+            a++;
+        }
+    }
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node '%s' (%s)", node->name, node->op_type);
+    node->attrs = list;
+    node->attrs_count = attrs;
+    /* An optional input left out at the end is as good as not there. */
+    while (node->inputs_count > 0 && node->inputs[node->inputs_count - 1] == NULL)
+        node->inputs_count--;
+    while (node->outputs_count > 0 && node->outputs[node->outputs_count - 1] == NULL)
+        node->outputs_count--;
+    return accel_node_bind(node, err);
+}
+
+/* ---------------------------------------------------------------- graphs */
+
+/* What a graph's fields are counted to before anything is allocated. */
+struct graph_counts {
+    size_t nodes, initializers, inputs, outputs, sparse;
+    const char *name;
+};
+
+static int count_graph(struct reader *r, struct accel_slice proto, struct graph_counts *c,
+                       struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    int more;
+
+    *c = (struct graph_counts){.name = ""};
+    while ((more = accel_wire_next(&w, &f, err)) > 0) {
+        c->nodes += f.number == 1;
+        c->initializers += f.number == 5;
+        c->inputs += f.number == 11;
+        c->outputs += f.number == 12;
+        c->sparse += f.number == 15;
+        if (f.number == 2) {
+            const int rc = text_of(r, &f, "a graph's name", &c->name, err);
+            if (rc != ACCEL_OK)
+                return rc;
+        }
+        if ((f.number == 1 || f.number == 5 || f.number == 11 || f.number == 12) &&
+            f.type != ACCEL_WIRE_BYTES)
+            return accel_fail(err, ACCEL_E_INVALID, "field %u of a graph is not a message",
+                              f.number);
+    }
+    if (more < 0)
+        return -more;
+    if (c->nodes > r->ir->limits.nodes - r->nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu nodes, over the limit of %zu",
+                          r->nodes + c->nodes, r->ir->limits.nodes);
+    if (c->initializers > 4 * r->ir->limits.nodes || c->inputs > 4 * r->ir->limits.nodes ||
+        c->outputs > 4 * r->ir->limits.nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu initialisers, %zu inputs, %zu outputs",
+                          c->initializers, c->inputs, c->outputs);
+    if (c->sparse > 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "sparse initialisers are not supported");
+    return ACCEL_OK;
+}
+
+static int define(struct scope *scope, struct accel_graph *g, const char *name, const char *what,
+                  struct accel_value **out, struct accel_error *err)
+{
+    if (*scope_slot(scope, name) != NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "%s '%s' is already defined", what, name);
+    *out = accel_value_new(g, name, err);
+    return *out == NULL ? ACCEL_E_NOMEM : scope_add(scope, *out, err);
+}
+
+static int read_initializers(struct reader *r, struct accel_slice proto, struct accel_graph *g,
+                             struct scope *scope, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+
+    while (accel_wire_next(&w, &f, err) > 0) {
+        const char *name = "";
+        struct accel_value *v;
+
+        if (f.number != 5)
+            continue;
+        struct accel_tensor *t = accel_bump_alloc(&r->ir->mem, 1, sizeof(*t));
+        if (t == NULL)
+            return no_memory(err);
+        int rc = tensor_of(r, f.bytes, t, &name, err);
+        if (rc == ACCEL_OK && name[0] == '\0')
+            rc = accel_fail(err, ACCEL_E_INVALID, "an initialiser has no name");
+        if (rc == ACCEL_OK)
+            rc = define(scope, g, name, "initialiser", &v, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        v->data = t;
+        r->ir->parameters += t->dtype == ACCEL_DTYPE_STRING
+                                 ? t->size_bytes / sizeof(char *)
+                                 : t->size_bytes / accel_dtype_size(t->dtype);
+    }
+    return ACCEL_OK;
+}
+
+static int read_inputs(struct reader *r, struct accel_slice proto, struct accel_graph *g,
+                       struct scope *scope, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+
+    while (accel_wire_next(&w, &f, err) > 0) {
+        const char *name, **dim_names;
+        struct accel_type type;
+        struct accel_value *v;
+
+        if (f.number != 11)
+            continue;
+        int rc = value_info_of(r, f.bytes, "input", &name, &type, &dim_names, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        v = *scope_slot(scope, name);
+        if (v != NULL && v->data != NULL && !v->is_input) {
+            v->is_input = true; /* IR 3 lists every initialiser; later ones may be overridden: we
+                                 * take the default as the value. */
+            continue;
+        }
+        rc = define(scope, g, name, "input", &v, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        v->is_input = true;
+        v->type = type;
+        v->dim_names = dim_names;
+        g->input_names[g->inputs_count] = v->name;
+        g->inputs[g->inputs_count++] = v;
+    }
+    return ACCEL_OK;
+}
+
+static int read_outputs(struct reader *r, struct accel_slice proto, struct accel_graph *g,
+                        struct scope *scope, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+
+    while (accel_wire_next(&w, &f, err) > 0) {
+        const char *name, **dim_names;
+        struct accel_type type;
+
+        if (f.number != 12)
+            continue;
+        const int rc = value_info_of(r, f.bytes, "output", &name, &type, &dim_names, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        struct accel_value *v = scope_find(scope, name);
+        if (v == NULL)
+            return accel_fail(err, ACCEL_E_INVALID, "output '%s' is produced by no node", name);
+        if (v->graph == g && !v->is_input && v->data == NULL) {
+            v->dim_names = dim_names;
+            v->declared = type.dtype;
+        }
+        g->output_names[g->outputs_count] = name;
+        g->outputs[g->outputs_count++] = v;
+    }
+    return ACCEL_OK;
+}
+
+static int read_nodes(struct reader *r, struct accel_slice proto, struct accel_graph *g,
+                      struct scope *scope, size_t count, struct pending *pending,
+                      struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    size_t i = 0;
+
+    while (i < count && accel_wire_next(&w, &f, err) > 0) {
+        if (f.number != 1)
+            continue;
+        const int rc = node_of(r, f.bytes, g, scope, i, &pending[i], err);
+        if (rc != ACCEL_OK)
+            return rc;
+        i++;
+    }
+    return ACCEL_OK;
+}
+
+static int graph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
+                    struct scope *outer, unsigned depth, struct accel_graph **out,
+                    struct accel_error *err)
+{
+    ACCEL_CLEANUP(scope_free) struct scope scope = {.parent = outer};
+    ACCEL_CLEANUP(accel_freep) struct pending *pending = NULL;
+    struct accel_bump *mem = &r->ir->mem;
+    struct graph_counts c;
+
+    if (depth > r->ir->limits.nesting)
+        return accel_fail(err, ACCEL_E_LIMIT, "graphs nest deeper than %zu", r->ir->limits.nesting);
+    int rc = count_graph(r, proto, &c, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    struct accel_graph *g = accel_graph_new(r->ir, parent, c.name, err);
+    if (g == NULL)
+        return ACCEL_E_NOMEM;
+    *out = g;
+    pending = accel_calloc(c.nodes, sizeof(*pending));
+    g->nodes = accel_bump_alloc(mem, c.nodes + 1, sizeof(*g->nodes));
+    g->inputs = accel_bump_alloc(mem, c.inputs + 1, sizeof(*g->inputs));
+    g->outputs = accel_bump_alloc(mem, c.outputs + 1, sizeof(*g->outputs));
+    g->input_names = accel_bump_alloc(mem, c.inputs + 1, sizeof(*g->input_names));
+    g->output_names = accel_bump_alloc(mem, c.outputs + 1, sizeof(*g->output_names));
+    if (pending == NULL || g->nodes == NULL || g->inputs == NULL || g->outputs == NULL ||
+        g->input_names == NULL || g->output_names == NULL)
+        return no_memory(err);
+    rc = scope_reserve(&scope, c.initializers + c.inputs + c.nodes, err);
+    if (rc == ACCEL_OK)
+        rc = read_initializers(r, proto, g, &scope, err);
+    if (rc == ACCEL_OK)
+        rc = read_inputs(r, proto, g, &scope, err);
+    if (rc == ACCEL_OK)
+        rc = read_nodes(r, proto, g, &scope, c.nodes, pending, err);
+    if (rc == ACCEL_OK)
+        rc = read_outputs(r, proto, g, &scope, err);
+    for (size_t i = 0; i < c.nodes && rc == ACCEL_OK; i++)
+        rc = node_finish(r, &pending[i], &scope, depth, err);
+    if (rc == ACCEL_OK && parent == NULL && g->outputs_count == 0)
+        rc = accel_fail(err, ACCEL_E_INVALID, "the graph has no outputs");
+    return rc;
+}
+
+/* ---------------------------------------------------------------- the model */
+
+static int opset_of(struct reader *r, struct accel_slice proto, struct accel_opset *opset,
+                    struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    int more, rc = ACCEL_OK;
+
+    opset->domain = "";
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        if (f.number == 1)
+            rc = text_of(r, &f, "a domain", &opset->domain, err);
+        else if (f.number == 2)
+            opset->version = (int64_t)f.value;
+    }
+    opset->domain = domain_of(opset->domain);
+    return rc;
+}
+
+static int check_model(const struct accel_ir *ir, struct accel_error *err)
+{
+    const int64_t version = accel_ir_opset(ir, ""), newest = accel_opset_newest("");
+
+    if (ir->ir_version < 3)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "IR version %" PRId64 ": 3 is the oldest that is read", ir->ir_version);
+    if (ir->ir_version > 1000)
+        return accel_fail(err, ACCEL_E_INVALID, "IR version %" PRId64 " is none", ir->ir_version);
+    if (version != 0 && (version < 7 || version > newest))
+        return accel_fail(err, version < 1 ? ACCEL_E_INVALID : ACCEL_E_UNSUPPORTED,
+                          "opset %" PRId64 " of ai.onnx: 7 to %" PRId64 " are read", version,
+                          newest);
+    return ACCEL_OK;
+}
+
+static int model_of(struct reader *r, struct accel_slice proto, struct accel_error *err)
+{
+    struct accel_ir *ir = r->ir;
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    struct accel_slice graph = {0};
+    const char *producer = "", *producer_version = "";
+    size_t graphs = 0, functions = 0, opsets;
+    int more, rc = count_fields(proto, 8, &opsets, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (opsets > 1024)
+        return accel_fail(err, ACCEL_E_INVALID, "%zu operator sets", opsets);
+    ir->opsets = accel_bump_alloc(&ir->mem, opsets + 1, sizeof(*ir->opsets));
+    if (ir->opsets == NULL)
+        return no_memory(err);
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) > 0) {
+        if (f.number == 1)
+            ir->ir_version = (int64_t)f.value;
+        else if (f.number == 2)
+            rc = text_of(r, &f, "the producer's name", &producer, err);
+        else if (f.number == 3)
+            rc = text_of(r, &f, "the producer's version", &producer_version, err);
+        else if (f.number == 7 && f.type == ACCEL_WIRE_BYTES) {
+            graph = f.bytes;
+            graphs++;
+        } else if (f.number == 8 && f.type == ACCEL_WIRE_BYTES)
+            rc = opset_of(r, f.bytes, &ir->opsets[ir->opsets_count++], err);
+        else if (f.number == 25)
+            functions++;
+    }
+    if (rc != ACCEL_OK)
+        return rc;
+    if (graphs != 1)
+        return accel_fail(err, ACCEL_E_INVALID, "not an ONNX model: it holds %zu graphs", graphs);
+    if (functions > 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "the model defines %zu functions of its own, which are not supported",
+                          functions);
+    rc = check_model(ir, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    ir->producer = accel_bump_printf(&ir->mem, "%s%s%s", producer,
+                                     producer_version[0] != '\0' && producer[0] != '\0' ? " " : "",
+                                     producer_version);
+    if (ir->producer == NULL)
+        return no_memory(err);
+    return graph_of(r, graph, NULL, NULL, 1, &ir->main, err);
+}
+
+int accel_onnx_read(const void *bytes, size_t size, accel_external_fn *external, void *context,
+                    const struct accel_limits *limits, struct accel_ir **out,
+                    struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_ir_freep) struct accel_ir *ir = accel_ir_new(limits, err);
+    struct reader r = {.ir = ir, .external = external, .context = context};
+
+    if (ir == NULL)
+        return ACCEL_E_NOMEM;
+    ir->loading = true;
+    if (size > ir->limits.model_bytes)
+        return accel_fail(err, ACCEL_E_LIMIT, "the model has %zu bytes, over the limit of %zu",
+                          size, ir->limits.model_bytes);
+    if (size == 0)
+        return accel_fail(err, ACCEL_E_INVALID, "the model is empty");
+    int rc = model_of(&r, (struct accel_slice){.data = bytes, .size = size}, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    ir->nodes_in_file = r.nodes;
+    rc = accel_ir_link(ir, err);
+    if (rc == ACCEL_OK)
+        *out = accel_steal(&ir);
+    return rc;
+}

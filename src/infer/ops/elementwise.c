@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unary and binary arithmetic, comparisons, Clip, Where, and the variadic Min, Max, Sum. */
+#include "infer/kernels/kernels.h"
+#include "infer/ops/op.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- unary */
+
+struct unary_params {
+    enum accel_unary_op op;
+    float alpha, beta;
+};
+
+/* Names, and the attributes with the standard's defaults. */
+static const struct {
+    const char *name;
+    enum accel_unary_op op;
+    const char *alpha, *beta;
+    float alpha_default, beta_default;
+} unaries[] = {
+    {"Relu", ACCEL_UNARY_RELU, NULL, NULL, 0, 0},
+    {"LeakyRelu", ACCEL_UNARY_LEAKYRELU, "alpha", NULL, 0.01f, 0},
+    {"Sigmoid", ACCEL_UNARY_SIGMOID, NULL, NULL, 0, 0},
+    {"Tanh", ACCEL_UNARY_TANH, NULL, NULL, 0, 0},
+    {"HardSigmoid", ACCEL_UNARY_HARDSIGMOID, "alpha", "beta", 0.2f, 0.5f},
+    {"HardSwish", ACCEL_UNARY_HARDSWISH, NULL, NULL, 0, 0},
+    {"Elu", ACCEL_UNARY_ELU, "alpha", NULL, 1, 0},
+    {"Celu", ACCEL_UNARY_CELU, "alpha", NULL, 1, 0},
+    {"Selu", ACCEL_UNARY_SELU, "alpha", "gamma", 1.67326319217681884765625f,
+     1.05070102214813232421875f},
+    {"Softplus", ACCEL_UNARY_SOFTPLUS, NULL, NULL, 0, 0},
+    {"Softsign", ACCEL_UNARY_SOFTSIGN, NULL, NULL, 0, 0},
+    {"Mish", ACCEL_UNARY_MISH, NULL, NULL, 0, 0},
+    {"ThresholdedRelu", ACCEL_UNARY_THRESHOLDEDRELU, "alpha", NULL, 1, 0},
+    {"Shrink", ACCEL_UNARY_SHRINK, "lambd", "bias", 0.5f, 0},
+    {"Exp", ACCEL_UNARY_EXP, NULL, NULL, 0, 0},
+    {"Log", ACCEL_UNARY_LOG, NULL, NULL, 0, 0},
+    {"Sqrt", ACCEL_UNARY_SQRT, NULL, NULL, 0, 0},
+    {"Reciprocal", ACCEL_UNARY_RECIPROCAL, NULL, NULL, 0, 0},
+    {"Erf", ACCEL_UNARY_ERF, NULL, NULL, 0, 0},
+    {"Abs", ACCEL_UNARY_ABS, NULL, NULL, 0, 0},
+    {"Neg", ACCEL_UNARY_NEG, NULL, NULL, 0, 0},
+    {"Sign", ACCEL_UNARY_SIGN, NULL, NULL, 0, 0},
+    {"Floor", ACCEL_UNARY_FLOOR, NULL, NULL, 0, 0},
+    {"Ceil", ACCEL_UNARY_CEIL, NULL, NULL, 0, 0},
+    {"Round", ACCEL_UNARY_ROUND, NULL, NULL, 0, 0},
+    {"Sin", ACCEL_UNARY_SIN, NULL, NULL, 0, 0},
+    {"Cos", ACCEL_UNARY_COS, NULL, NULL, 0, 0},
+    {"Tan", ACCEL_UNARY_TAN, NULL, NULL, 0, 0},
+    {"Asin", ACCEL_UNARY_ASIN, NULL, NULL, 0, 0},
+    {"Acos", ACCEL_UNARY_ACOS, NULL, NULL, 0, 0},
+    {"Atan", ACCEL_UNARY_ATAN, NULL, NULL, 0, 0},
+    {"Sinh", ACCEL_UNARY_SINH, NULL, NULL, 0, 0},
+    {"Cosh", ACCEL_UNARY_COSH, NULL, NULL, 0, 0},
+    {"Asinh", ACCEL_UNARY_ASINH, NULL, NULL, 0, 0},
+    {"Acosh", ACCEL_UNARY_ACOSH, NULL, NULL, 0, 0},
+    {"Atanh", ACCEL_UNARY_ATANH, NULL, NULL, 0, 0},
+    {"Not", ACCEL_UNARY_NOT, NULL, NULL, 0, 0},
+};
+
+static int unary_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                       struct accel_error *err)
+{
+    struct unary_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+    size_t i = 0;
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    while (strcmp(unaries[i].name, n->op_type) != 0)
+        i++;
+    p->op = unaries[i].op;
+    if (unaries[i].alpha != NULL)
+        p->alpha = accel_attr_float(n, unaries[i].alpha, unaries[i].alpha_default);
+    if (unaries[i].beta != NULL)
+        p->beta = accel_attr_float(n, unaries[i].beta, unaries[i].beta_default);
+    *params = p;
+    return ACCEL_OK;
+}
+
+static int unary_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct unary_params *p = in->node->params;
+
+    if (!accel_unary_supported(p->op, in->in[0]->dtype))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "input 0 of type %s",
+                          accel_dtype_name(in->in[0]->dtype));
+    return accel_infer_same(in, err);
+}
+
+static size_t elements_of(const struct accel_tensor *t)
+{
+    return t->size_bytes / accel_dtype_size(t->dtype);
+}
+
+static int unary_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct unary_params *p = run->node->params;
+    const struct accel_tensor *x = run->in[0];
+
+    (void)err;
+    accel_unary(run->kernels, run->pool, p->op, p->alpha, p->beta, x->dtype, elements_of(x),
+                x->data, run->out[0]->data);
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- Clip */
+
+/* Clip-6: bounds are attributes. Since 11 they are inputs. */
+static int clip6_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                       struct accel_error *err)
+{
+    struct unary_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    *p = (struct unary_params){.op = ACCEL_UNARY_CLIP,
+                               .alpha = accel_attr_float(n, "min", -INFINITY),
+                               .beta = accel_attr_float(n, "max", INFINITY)};
+    *params = p;
+    return ACCEL_OK;
+}
+
+static int clip_infer(struct accel_infer *in, struct accel_error *err)
+{
+    for (size_t i = 1; i < in->node->inputs_count; i++) {
+        size_t elements;
+
+        if (in->in[i] != NULL && accel_shape_static(&in->in[i]->shape) &&
+            (!accel_shape_elements(&in->in[i]->shape, &elements) || elements != 1))
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu is not one number", i);
+    }
+    if (!accel_binary_supported(ACCEL_BINARY_MIN, in->in[0]->dtype))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "input 0 of type %s",
+                          accel_dtype_name(in->in[0]->dtype));
+    return accel_infer_same(in, err);
+}
+
+static int clip_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct accel_tensor *x = run->in[0];
+    const void *from = x->data;
+    struct accel_nd nd = {.rank = 1, .dims = {elements_of(x)}, .stride = {{1}, {0}}};
+
+    (void)err;
+    if (x->dtype == ACCEL_DTYPE_FLOAT) {
+        float low = -INFINITY, high = INFINITY;
+
+        if (run->node->inputs_count > 1 && run->in[1] != NULL)
+            memcpy(&low, run->in[1]->data, sizeof(low));
+        if (run->node->inputs_count > 2 && run->in[2] != NULL)
+            memcpy(&high, run->in[2]->data, sizeof(high));
+        accel_unary(run->kernels, run->pool, ACCEL_UNARY_CLIP, low, high, x->dtype, elements_of(x),
+                    x->data, run->out[0]->data);
+        return ACCEL_OK;
+    }
+    for (size_t i = 1; i < 3; i++) {
+        if (i >= run->node->inputs_count || run->in[i] == NULL)
+            continue;
+        accel_binary(run->kernels, run->pool, i == 1 ? ACCEL_BINARY_MAX : ACCEL_BINARY_MIN,
+                     x->dtype, &nd, from, run->in[i]->data, run->out[0]->data);
+        from = run->out[0]->data;
+    }
+    if (from != run->out[0]->data)
+        memcpy(run->out[0]->data, from, x->size_bytes);
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- binary */
+
+struct binary_params {
+    enum accel_binary_op op;
+    bool swap; /* a < b computed as ... with operands as they are; kept for later */
+};
+
+static const struct {
+    const char *name;
+    enum accel_binary_op op;
+} binaries[] = {
+    {"Add", ACCEL_BINARY_ADD},    {"Sub", ACCEL_BINARY_SUB},
+    {"Mul", ACCEL_BINARY_MUL},    {"Div", ACCEL_BINARY_DIV},
+    {"Min", ACCEL_BINARY_MIN},    {"Max", ACCEL_BINARY_MAX},
+    {"Sum", ACCEL_BINARY_ADD},    {"PRelu", ACCEL_BINARY_PRELU},
+    {"Pow", ACCEL_BINARY_POW},    {"Mod", ACCEL_BINARY_MOD},
+    {"And", ACCEL_BINARY_AND},    {"Or", ACCEL_BINARY_OR},
+    {"Xor", ACCEL_BINARY_XOR},    {"Equal", ACCEL_BINARY_EQ},
+    {"Less", ACCEL_BINARY_LT},    {"LessOrEqual", ACCEL_BINARY_LE},
+    {"Greater", ACCEL_BINARY_GT}, {"GreaterOrEqual", ACCEL_BINARY_GE},
+};
+
+static int binary_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                        struct accel_error *err)
+{
+    struct binary_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+    size_t i = 0;
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    while (strcmp(binaries[i].name, n->op_type) != 0)
+        i++;
+    p->op = binaries[i].op;
+    if (p->op == ACCEL_BINARY_MOD && accel_attr_int(n, "fmod", 0) != 0)
+        p->op = ACCEL_BINARY_FMOD;
+    *params = p;
+    return ACCEL_OK;
+}
+
+/* Elements that are integers and known in part: x + 1 of an unknown stays unknown. */
+static int propagate(struct accel_infer *in, enum accel_binary_op op, struct accel_error *err)
+{
+    int64_t a[ACCEL_INTS_MAX], b[ACCEL_INTS_MAX], y[ACCEL_INTS_MAX];
+    size_t na, nb;
+
+    if (op > ACCEL_BINARY_DIV || in->node->inputs_count != 2 || in->out[0]->shape.rank > 1 ||
+        (in->in[0]->data != NULL && in->in[1]->data != NULL) ||
+        !accel_infer_partial(in, 0, a, ACCEL_INTS_MAX, &na) ||
+        !accel_infer_partial(in, 1, b, ACCEL_INTS_MAX, &nb) || na == 0 || nb == 0 ||
+        (na != nb && na != 1 && nb != 1))
+        return ACCEL_OK;
+    const size_t n = ACCEL_MAX(na, nb);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t l = a[na == 1 ? 0 : i], r = b[nb == 1 ? 0 : i];
+        bool wraps = l == ACCEL_INT_ANY || r == ACCEL_INT_ANY;
+
+        if (!wraps && op == ACCEL_BINARY_ADD)
+            wraps = __builtin_add_overflow(l, r, &y[i]);
+        else if (!wraps && op == ACCEL_BINARY_SUB)
+            wraps = __builtin_sub_overflow(l, r, &y[i]);
+        else if (!wraps && op == ACCEL_BINARY_MUL)
+            wraps = __builtin_mul_overflow(l, r, &y[i]);
+        else if (!wraps && (r == 0 || r == -1))
+            wraps = true;
+        else if (!wraps)
+            y[i] = l / r;
+        if (wraps)
+            y[i] = ACCEL_INT_ANY;
+    }
+    return accel_infer_set_ints(in, 0, y, n, err);
+}
+
+static int binary_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct binary_params *p = in->node->params;
+    int rc = accel_infer_broadcast(in, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (p->op == ACCEL_BINARY_PRELU && accel_shape_static(&in->out[0]->shape) &&
+        !accel_shape_equal(&in->out[0]->shape, &in->in[0]->shape))
+        return accel_fail(err, ACCEL_E_INVALID, "the slope does not broadcast to the input");
+    if (!accel_binary_supported(p->op, in->in[0]->dtype))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "inputs of type %s",
+                          accel_dtype_name(in->in[0]->dtype));
+    if (p->op >= ACCEL_BINARY_EQ) {
+        in->out[0]->dtype = ACCEL_DTYPE_BOOL;
+        return ACCEL_OK;
+    }
+    return propagate(in, p->op, err);
+}
+
+static int binary_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    /* One view per input after the first: variadic forms fold them in one by one. */
+    const size_t n = prep->node->inputs_count > 1 ? prep->node->inputs_count - 1 : 1;
+    struct accel_nd *nd = accel_bump_alloc(prep->mem, n, sizeof(*nd));
+    const struct accel_shape *y = &prep->out[0]->shape;
+
+    if (nd == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    prep->state = nd;
+    for (size_t k = 0; k < n; k++) {
+        nd[k].rank = y->rank;
+        for (uint32_t i = 0; i < y->rank; i++)
+            nd[k].dims[i] = (size_t)y->dims[i];
+        /* From the second on, the left operand is what has been summed up so far. */
+        const struct accel_shape *a = k == 0 ? &prep->in[0]->shape : y;
+        accel_nd_operand(&nd[k], 0, a->rank, a->dims);
+        if (prep->node->inputs_count > 1)
+            accel_nd_operand(&nd[k], 1, prep->in[k + 1]->shape.rank, prep->in[k + 1]->shape.dims);
+    }
+    return ACCEL_OK;
+}
+
+static int binary_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct binary_params *p = run->node->params;
+    const struct accel_nd *nd = run->state;
+    const void *a = run->in[0]->data;
+
+    (void)err;
+    if (run->node->inputs_count == 1)
+        memmove(run->out[0]->data, a, run->in[0]->size_bytes);
+    for (size_t k = 1; k < run->node->inputs_count; k++) {
+        accel_binary(run->kernels, run->pool, p->op, run->in[0]->dtype, &nd[k - 1], a,
+                     run->in[k]->data, run->out[0]->data);
+        a = run->out[0]->data;
+    }
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- Where */
+
+static int where_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const int rc = accel_infer_broadcast(in, err);
+
+    in->out[0]->dtype = in->in[1]->dtype;
+    return rc;
+}
+
+static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
+    const struct accel_shape *y = &prep->out[0]->shape;
+
+    if (nd == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    prep->state = nd;
+    nd->rank = y->rank;
+    for (uint32_t i = 0; i < y->rank; i++)
+        nd->dims[i] = (size_t)y->dims[i];
+    for (unsigned k = 0; k < 3; k++)
+        accel_nd_operand(nd, k, prep->in[k]->shape.rank, prep->in[k]->shape.dims);
+    return ACCEL_OK;
+}
+
+static int where_run(struct accel_run *run, struct accel_error *err)
+{
+    (void)err;
+    accel_where(run->pool, accel_dtype_size(run->in[1]->dtype), run->state, run->in[0]->data,
+                run->in[1]->data, run->in[2]->data, run->out[0]->data);
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- the entries */
+
+#define NUM  ACCEL_T_NUMBERS
+#define BOOL ACCEL_T(BOOL)
+
+static const struct accel_attr_rule alpha_beta[] = {{"alpha", ACCEL_ATTR_FLOAT, 0},
+                                                    {"beta", ACCEL_ATTR_FLOAT, 0},
+                                                    {"gamma", ACCEL_ATTR_FLOAT, 0},
+                                                    {"lambd", ACCEL_ATTR_FLOAT, 0},
+                                                    {"bias", ACCEL_ATTR_FLOAT, 0},
+                                                    {"consumed_inputs", ACCEL_ATTR_INTS,
+                                                     ACCEL_ATTR_IGNORED},
+                                                    {0}};
+static const struct accel_attr_rule min_max[] = {
+    {"min", ACCEL_ATTR_FLOAT, 0}, {"max", ACCEL_ATTR_FLOAT, 0}, {0}};
+static const struct accel_attr_rule mod_attrs[] = {{"fmod", ACCEL_ATTR_INT, 0}, {0}};
+
+#define UNARY(op, version, k, flops)                                                   \
+    {                                                                                  \
+        .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_##k,            \
+        .flops_per_value = flops, .in_place = 1, .in = {{"X", NUM | BOOL, 'T', 0}},    \
+        .out = {{"Y", NUM | BOOL, 'T', 0}}, .attrs = alpha_beta, .parse = unary_parse, \
+        .infer = unary_infer, .run = unary_run                                         \
+    }
+#define BINARY(op, version, result, var)                                            \
+    {                                                                               \
+        .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_ELEMENTWISE, \
+        .flops_per_value = 1, .in_place = var == 'T' ? 3 : 0,                       \
+        .in = {{"A", NUM | BOOL, 'T', 0}, {"B", NUM | BOOL, 'T', 0}},               \
+        .out = {{"C", result, var, 0}}, .attrs = mod_attrs, .parse = binary_parse,  \
+        .infer = binary_infer, .prepare = binary_prepare, .run = binary_run         \
+    }
+#define VARIADIC(op)                                                                    \
+    {                                                                                   \
+        .name = op, .domain = "", .since = 6, .kind = ACCEL_KIND_ELEMENTWISE,           \
+        .flops_per_value = 1, .in = {{"data_0", NUM, 'T', ACCEL_ARG_VARIADIC}},         \
+        .out = {{"result", NUM, 'T', 0}}, .parse = binary_parse, .infer = binary_infer, \
+        .prepare = binary_prepare, .run = binary_run                                    \
+    }
+
+const struct accel_op accel_ops_elementwise[] = {
+    UNARY("Relu", 6, ELEMENTWISE, 1),
+    UNARY("LeakyRelu", 6, ELEMENTWISE, 2),
+    UNARY("Sigmoid", 6, TRANSCENDENTAL, 4),
+    UNARY("Tanh", 6, TRANSCENDENTAL, 4),
+    UNARY("HardSigmoid", 6, ELEMENTWISE, 3),
+    UNARY("HardSwish", 14, ELEMENTWISE, 4),
+    UNARY("Elu", 6, TRANSCENDENTAL, 4),
+    UNARY("Celu", 12, TRANSCENDENTAL, 4),
+    UNARY("Selu", 6, TRANSCENDENTAL, 4),
+    UNARY("Softplus", 1, TRANSCENDENTAL, 4),
+    UNARY("Softsign", 1, ELEMENTWISE, 3),
+    UNARY("Mish", 18, TRANSCENDENTAL, 6),
+    UNARY("ThresholdedRelu", 10, ELEMENTWISE, 1),
+    UNARY("Shrink", 9, ELEMENTWISE, 2),
+    UNARY("Exp", 6, TRANSCENDENTAL, 4),
+    UNARY("Log", 6, TRANSCENDENTAL, 4),
+    UNARY("Sqrt", 6, ELEMENTWISE, 1),
+    UNARY("Reciprocal", 6, ELEMENTWISE, 1),
+    UNARY("Erf", 9, TRANSCENDENTAL, 4),
+    UNARY("Abs", 6, ELEMENTWISE, 1),
+    UNARY("Neg", 6, ELEMENTWISE, 1),
+    UNARY("Sign", 9, ELEMENTWISE, 1),
+    UNARY("Floor", 6, ELEMENTWISE, 1),
+    UNARY("Ceil", 6, ELEMENTWISE, 1),
+    UNARY("Round", 11, ELEMENTWISE, 1),
+    UNARY("Sin", 7, TRANSCENDENTAL, 4),
+    UNARY("Cos", 7, TRANSCENDENTAL, 4),
+    UNARY("Tan", 7, TRANSCENDENTAL, 4),
+    UNARY("Asin", 7, TRANSCENDENTAL, 4),
+    UNARY("Acos", 7, TRANSCENDENTAL, 4),
+    UNARY("Atan", 7, TRANSCENDENTAL, 4),
+    UNARY("Sinh", 9, TRANSCENDENTAL, 4),
+    UNARY("Cosh", 9, TRANSCENDENTAL, 4),
+    UNARY("Asinh", 9, TRANSCENDENTAL, 4),
+    UNARY("Acosh", 9, TRANSCENDENTAL, 4),
+    UNARY("Atanh", 9, TRANSCENDENTAL, 4),
+    UNARY("Not", 1, ELEMENTWISE, 1),
+    {.name = "Clip",
+     .domain = "",
+     .since = 6,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 2,
+     .in_place = 1,
+     .in = {{"input", ACCEL_T_FLOATS, 'T', 0}},
+     .out = {{"output", ACCEL_T_FLOATS, 'T', 0}},
+     .attrs = min_max,
+     .parse = clip6_parse,
+     .infer = unary_infer,
+     .run = unary_run},
+    {.name = "Clip",
+     .domain = "",
+     .since = 11,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 2,
+     .in_place = 1,
+     .in = {{"input", NUM, 'T', 0},
+            {"min", NUM, 'T', ACCEL_ARG_OPTIONAL},
+            {"max", NUM, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"output", NUM, 'T', 0}},
+     .infer = clip_infer,
+     .run = clip_run},
+    BINARY("Add", 7, NUM, 'T'),
+    BINARY("Sub", 7, NUM, 'T'),
+    BINARY("Mul", 7, NUM, 'T'),
+    BINARY("Div", 7, NUM, 'T'),
+    BINARY("PRelu", 7, NUM, 'T'),
+    BINARY("Pow", 7, NUM, 'T'),
+    BINARY("Mod", 10, NUM, 'T'),
+    BINARY("And", 7, BOOL, 'T'),
+    BINARY("Or", 7, BOOL, 'T'),
+    BINARY("Xor", 7, BOOL, 'T'),
+    BINARY("Equal", 7, BOOL, 0),
+    BINARY("Less", 7, BOOL, 0),
+    BINARY("LessOrEqual", 12, BOOL, 0),
+    BINARY("Greater", 7, BOOL, 0),
+    BINARY("GreaterOrEqual", 12, BOOL, 0),
+    VARIADIC("Min"),
+    VARIADIC("Max"),
+    VARIADIC("Sum"),
+    {.name = "Where",
+     .domain = "",
+     .since = 9,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 1,
+     .in = {{"condition", BOOL, 0, 0}, {"X", ACCEL_T_FIXED, 'T', 0}, {"Y", ACCEL_T_FIXED, 'T', 0}},
+     .out = {{"output", ACCEL_T_FIXED, 'T', 0}},
+     .infer = where_infer,
+     .prepare = where_prepare,
+     .run = where_run},
+    {0},
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_OPS_SPATIAL_H
+#define ACCEL_INFER_OPS_SPATIAL_H
+
+/* The attributes that convolutions and pools share: kernel_shape, strides, pads, dilations,
+ * auto_pad. The functions are in ops/common/spatial.c. */
+
+#include "infer/kernels/kernels.h"
+#include "infer/ops/op.h"
+
+enum accel_auto_pad {
+    ACCEL_PAD_NOTSET,
+    ACCEL_PAD_SAME_UPPER,
+    ACCEL_PAD_SAME_LOWER,
+    ACCEL_PAD_VALID
+};
+
+struct accel_spatial_attrs {
+    size_t kernel_count, strides_count, pads_count, dilations_count;
+    int64_t kernel[ACCEL_SPATIAL_MAX], strides[ACCEL_SPATIAL_MAX];
+    int64_t pads[2 * ACCEL_SPATIAL_MAX], dilations[ACCEL_SPATIAL_MAX];
+    enum accel_auto_pad auto_pad;
+    bool ceil_mode;
+};
+
+/* One axis: all >= 0; stride, dilation and kernel >= 1. */
+struct accel_axis_window {
+    enum accel_auto_pad auto_pad;
+    int64_t kernel, stride, dilation, pad_begin, pad_end;
+};
+
+/* Errors: INVALID (negative or zero where that has no meaning), UNSUPPORTED (negative pads, more
+ * than three spatial axes). */
+int accel_spatial_parse(const struct accel_node *node, struct accel_spatial_attrs *attrs,
+                        struct accel_error *err);
+/* One list attribute of at most three numbers >= least. */
+int accel_spatial_list(const struct accel_node *node, const char *name, int64_t least,
+                       int64_t values[ACCEL_SPATIAL_MAX], size_t *count, struct accel_error *err);
+/* The window of one of `spatial` axes. Errors: INVALID (a list of another length). */
+int accel_spatial_axis(const struct accel_spatial_attrs *attrs, uint32_t spatial, uint32_t axis,
+                       int64_t kernel, struct accel_axis_window *window, struct accel_error *err);
+/* auto_pad -> pads, for an input of `in`. */
+int accel_spatial_resolve(struct accel_axis_window *window, int64_t in, struct accel_error *err);
+/* ConvTranspose-11: the size of the output and the pads (negative ones are refused). want: its
+ * output_shape, -1 when not given. */
+int accel_spatial_transposed(struct accel_axis_window *window, int64_t in, int64_t output_padding,
+                             int64_t want, int64_t *out, struct accel_error *err);
+
+#endif
