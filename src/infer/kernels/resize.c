@@ -72,36 +72,35 @@ int accel_resize_scratch_bytes(const struct accel_resize *resize, size_t *bytes,
     return ACCEL_OK;
 }
 
-/* Where output i lies in the input. */
-static double coordinate(const struct accel_resize *r, unsigned d, size_t i)
+/* Where output i lies in the input. In floats, as ONNX Runtime does it: 3 / 0.6f is 5 and its floor
+ * 5, where double arithmetic says 4.9999998. */
+static float coordinate(const struct accel_resize *r, unsigned d, size_t i)
 {
-    const double x = (double)i, scale = (double)r->scale[d];
-    const double in = (double)r->in[d], out = (double)r->out[d];
+    const float x = (float)i, scale = r->scale[d], in = (float)r->in[d], out = (float)r->out[d];
 
     switch (r->coord) {
     case ACCEL_COORD_HALF_PIXEL:
-        return (x + 0.5) / scale - 0.5;
+        return (x + 0.5f) / scale - 0.5f;
     case ACCEL_COORD_HALF_PIXEL_SYMMETRIC: {
         /* The part of the output that the scale promised and the rounding of out cut off. */
-        const double adjustment = out / (scale * in);
-        const double center = in / 2, offset = center * (1 - adjustment);
+        const float adjustment = out / (scale * in);
 
-        return offset + (x + 0.5) / scale - 0.5;
+        return in / 2 * (1 - adjustment) + ((x + 0.5f) / scale - 0.5f);
     }
     case ACCEL_COORD_PYTORCH_HALF_PIXEL:
-        return out > 1 ? (x + 0.5) / scale - 0.5 : 0;
+        return out > 1 ? (x + 0.5f) / scale - 0.5f : 0;
     case ACCEL_COORD_ALIGN_CORNERS:
         return out > 1 ? x * (in - 1) / (out - 1) : 0;
     case ACCEL_COORD_ASYMMETRIC:
         return x / scale;
     case ACCEL_COORD_TF_CROP_AND_RESIZE: {
-        const double start = (double)r->roi_start[d], end = (double)r->roi_end[d];
+        const float start = r->roi_start[d], end = r->roi_end[d];
 
         return out > 1 ? start * (in - 1) + x * (end - start) * (in - 1) / (out - 1)
-                       : 0.5 * (start + end) * (in - 1);
+                       : 0.5f * (start + end) * (in - 1);
     }
     case ACCEL_COORD_TF_HALF_PIXEL_FOR_NN:
-        return (x + 0.5) / scale;
+        return (x + 0.5f) / scale;
     }
     return 0;
 }
@@ -170,7 +169,7 @@ static void fill_axis(const struct accel_resize *r, unsigned d, struct axis *axi
         axis->outside = outside;
     for (size_t i = 0; i < r->out[d]; i++) {
         struct tap *taps = table + i * axis->taps;
-        const double x = resized(r, d) ? coordinate(r, d, i) : (double)i;
+        const double x = resized(r, d) ? (double)coordinate(r, d, i) : (double)i;
 
         outside[i] = x < 0 || x > (double)(r->in[d] - 1);
         if (axis->taps == 1)
