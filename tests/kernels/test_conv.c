@@ -3,6 +3,7 @@
 #include "kernels/kc.h"
 
 static struct accel_pool *pools[3]; /* NULL, 2 and 3 threads */
+static size_t turned;               /* cases that took the transposed form */
 
 /* A random convolution; every attribute takes part. */
 static struct accel_conv random_conv(bool transpose)
@@ -96,6 +97,31 @@ static void check_random(void)
     for (int i = 0; i < 400; i++) {
         const struct accel_conv c = random_conv(false);
 
+        check_conv(&c, false, (unsigned)kc_below(32));
+    }
+}
+
+/* Many channels on a small image: the form whose product is transposed. */
+static void check_turned(void)
+{
+    for (int i = 0; i < 40; i++) {
+        const size_t groups = 1 + kc_below(2), size = 1 + kc_below(7);
+        struct accel_conv c = {.spatial = 2,
+                               .batch = 1 + kc_below(2),
+                               .groups = groups,
+                               .cin = groups * (1 + kc_below(i % 8 == 0 ? 90 : 9)),
+                               .cout = groups * (4 * kc_new->f32_gemm_nr + kc_below(20))};
+
+        for (unsigned d = 0; d < 2; d++) {
+            c.kernel[d] = kc_below(3) == 0 ? 1 : 3;
+            c.stride[d] = 1 + kc_below(2);
+            c.dilation[d] = 1;
+            c.pad_begin[d] = c.kernel[d] / 2;
+            c.in[d] = size;
+            c.out[d] =
+                accel_conv_out(size, c.kernel[d], c.stride[d], 1, c.pad_begin[d], c.pad_begin[d]);
+        }
+        turned += accel_conv_f32_algo(kc_new, &c) == ACCEL_CONV_TURNED;
         check_conv(&c, false, (unsigned)kc_below(32));
     }
 }
@@ -241,6 +267,8 @@ int main(int argc, char **argv)
         accel_pool_new(3, &pools[2], &err) != ACCEL_OK)
         return 1;
     kc_walk("a random convolution", check_random);
+    kc_walk("a convolution of many channels on a small image", check_turned);
+    ok(turned > 0, "%zu of them took the transposed form", turned);
     kc_walk("a random transposed convolution", check_transposed);
     kc_walk("a layer of a real model", check_layers);
     bad_sizes_are_refused();

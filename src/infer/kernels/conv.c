@@ -54,6 +54,24 @@ int accel_conv_check(const struct accel_conv *conv, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Pixels along the vectors waste much of them when there are few: 49 pixels of a 7x7 image take 64
+ * lanes. Then the channels go along the vectors and the result is turned around afterwards. */
+static bool turned_wins(const struct accel_kernels *kernels, const struct accel_conv3 *c)
+{
+    const size_t lanes = kernels->f32_gemm_nr / 2;
+
+    if (c->cout_group < 8 * lanes || c->out_size > 1024)
+        return false;
+    /* In cycles of a microkernel that does one vector in each; turning takes about 1.5 per element.
+     */
+    const double k = (double)(c->cin_group * c->taps) / (double)lanes;
+    const double upright = k * (double)(ACCEL_ROUND_UP(c->out_size, lanes) * c->cout_group);
+    const double turned = k * (double)(c->out_size * ACCEL_ROUND_UP(c->cout_group, lanes)) +
+                          1.5 * (double)(c->out_size * c->cout_group);
+
+    return turned < 0.98 * upright;
+}
+
 enum accel_conv_algo accel_conv_f32_algo(const struct accel_kernels *kernels,
                                          const struct accel_conv *conv)
 {
@@ -66,6 +84,8 @@ enum accel_conv_algo accel_conv_f32_algo(const struct accel_kernels *kernels,
                     c.in[d] == c.out[d];
     if (c.cin_group == 1 && conv->groups > 1 && c.taps <= TAPS_MAX)
         return ACCEL_CONV_DEPTHWISE;
+    if (turned_wins(kernels, &c))
+        return ACCEL_CONV_TURNED;
     return pointwise ? ACCEL_CONV_POINTWISE : ACCEL_CONV_IM2COL;
 }
 
@@ -76,6 +96,8 @@ const char *accel_conv_algo_name(enum accel_conv_algo algo)
         return "pointwise";
     case ACCEL_CONV_IM2COL:
         return "im2col";
+    case ACCEL_CONV_TURNED:
+        return "im2col turned";
     case ACCEL_CONV_DEPTHWISE:
         return "depthwise";
     }
@@ -84,10 +106,14 @@ const char *accel_conv_algo_name(enum accel_conv_algo algo)
 
 /* Bytes of one group's packed weights, a multiple of the alignment. */
 static bool group_bytes(const struct accel_kernels *kernels, const struct accel_conv3 *c,
-                        size_t *bytes)
+                        enum accel_conv_algo algo, size_t *bytes)
 {
-    if (!accel_gemm_a_size(kernels, c->cout_group, c->cin_group * c->taps, bytes) ||
-        *bytes > SIZE_MAX - ACCEL_KERNEL_ALIGN)
+    const size_t k = c->cin_group * c->taps;
+    const bool fits = algo == ACCEL_CONV_TURNED
+                          ? accel_gemm_b_size(kernels, k, c->cout_group, bytes)
+                          : accel_gemm_a_size(kernels, c->cout_group, k, bytes);
+
+    if (!fits || *bytes > SIZE_MAX - ACCEL_KERNEL_ALIGN)
         return false;
     *bytes = ACCEL_ROUND_UP(*bytes, ACCEL_KERNEL_ALIGN);
     return true;
@@ -97,12 +123,14 @@ int accel_conv_f32_packed_bytes(const struct accel_kernels *kernels, const struc
                                 size_t *bytes, struct accel_error *err)
 {
     const struct accel_conv3 c = accel_conv3_of(conv);
+    const enum accel_conv_algo algo = accel_conv_f32_algo(kernels, conv);
 
-    if (accel_conv_f32_algo(kernels, conv) == ACCEL_CONV_DEPTHWISE) {
+    if (algo == ACCEL_CONV_DEPTHWISE) {
         *bytes = conv->cout * c.taps * sizeof(float); /* accel_conv_check saw that it fits */
         return ACCEL_OK;
     }
-    if (!group_bytes(kernels, &c, bytes) || __builtin_mul_overflow(*bytes, conv->groups, bytes))
+    if (!group_bytes(kernels, &c, algo, bytes) ||
+        __builtin_mul_overflow(*bytes, conv->groups, bytes))
         return accel_fail(err, ACCEL_E_INVALID, "the weights of the convolution are too large");
     return ACCEL_OK;
 }
@@ -111,18 +139,32 @@ void accel_conv_f32_pack(const struct accel_kernels *kernels, const struct accel
                          const float *w, void *packed)
 {
     const struct accel_conv3 c = accel_conv3_of(conv);
+    const enum accel_conv_algo algo = accel_conv_f32_algo(kernels, conv);
     const size_t k = c.cin_group * c.taps;
     size_t bytes;
 
-    if (accel_conv_f32_algo(kernels, conv) == ACCEL_CONV_DEPTHWISE) {
+    if (algo == ACCEL_CONV_DEPTHWISE) {
         memcpy(packed, w, conv->cout * c.taps * sizeof(float));
         return;
     }
-    if (!group_bytes(kernels, &c, &bytes))
+    if (!group_bytes(kernels, &c, algo, &bytes))
         return; /* packed_bytes refused it */
-    for (size_t g = 0; g < conv->groups; g++)
-        accel_gemm_f32_pack_a(kernels, c.cout_group, k, w + g * c.cout_group * k, k, false,
-                              (char *)packed + g * bytes);
+    for (size_t g = 0; g < conv->groups; g++) {
+        const float *from = w + g * c.cout_group * k;
+        char *to = (char *)packed + g * bytes;
+
+        if (algo == ACCEL_CONV_TURNED)
+            accel_gemm_f32_pack_b(kernels, k, c.cout_group, from, k, true, to);
+        else
+            accel_gemm_f32_pack_a(kernels, c.cout_group, k, from, k, false, to);
+    }
+}
+
+/* Floats from row to row of a turned result: a line more than it holds, since a power of two would
+ * put a column's elements into the same set of the cache. */
+static size_t turned_row(const struct accel_gemm_cut *cut)
+{
+    return cut->task_panels * cut->nr + 16;
 }
 
 /* A channel is copied into a plane with its padding around it, so that every window is whole and a
@@ -150,12 +192,22 @@ struct conv_job {
     float *in_place;
 };
 
+/* The cut and, per thread, floats for the turned result of a task. */
 static struct accel_gemm_cut conv_cut(const struct accel_kernels *kernels,
                                       const struct accel_conv *conv, const struct accel_conv3 *c,
-                                      unsigned threads)
+                                      enum accel_conv_algo algo, unsigned threads)
 {
-    return accel_gemm_cut_of(kernels, c->cout_group, c->out_size, c->cin_group * c->taps, true,
-                             false, conv->batch * conv->groups, threads);
+    const size_t k = c->cin_group * c->taps, repeats = conv->batch * conv->groups;
+
+    if (algo != ACCEL_CONV_TURNED)
+        return accel_gemm_cut_of(kernels, c->cout_group, c->out_size, k, true, false, repeats,
+                                 threads);
+    struct accel_gemm_cut cut =
+        accel_gemm_cut_of(kernels, c->out_size, c->cout_group, k, false, true, repeats, threads);
+    /* out_size is at most 1024 here: this cannot overflow. */
+    cut.scratch_floats += ACCEL_ROUND_UP(cut.task_strips * cut.mr * turned_row(&cut), 16);
+    cut.scratch_floats = ACCEL_ROUND_UP(cut.scratch_floats, 16);
+    return cut;
 }
 
 /* ---------------------------------------------------------------- as a matrix product */
@@ -216,6 +268,81 @@ static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
 
         accel_gemm_task(&core, &job->cut, unit % tasks,
                         job->scratch + thread * job->cut.scratch_floats);
+    }
+}
+
+/* Writes a task's result [pixel][channel] to y as [channel][pixel], with residual and activation.
+ */
+static void turn(const struct conv_job *job, const struct accel_gemm_part *part, const float *from,
+                 size_t row, const float *residual, float *y)
+{
+    const size_t out = job->c.out_size, pixels = part->i1 - part->i0;
+    const struct accel_activation *act = &job->epilogue->act;
+
+    /* A line of channels at a time: each is read once, and its 16 rows of y stay in L1. */
+    for (size_t j = part->j0; j < part->j1; j += 16) {
+        const size_t channels = ACCEL_MIN((size_t)16, part->j1 - j);
+
+        for (size_t i = 0; i < pixels; i++)
+            for (size_t c = 0; c < channels; c++) {
+                const size_t at = (j + c) * out + part->i0 + i;
+                const float v = from[i * row + j - part->j0 + c];
+
+                y[at] = residual != NULL ? v + residual[at] : v;
+            }
+    }
+    float lo, hi;
+    if (residual == NULL && accel_activation_clamp(act, &lo, &hi))
+        return; /* the product's tiles did it */
+    for (size_t j = part->j0; j < part->j1; j++) {
+        float *to = y + j * out + part->i0;
+
+        job->kernels->f32_unary[act->op](pixels, to, to, act->alpha, act->beta);
+    }
+}
+
+static void turned_range(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct conv_job *job = context;
+    const struct accel_conv *conv = job->conv;
+    const struct accel_conv3 *c = &job->c;
+    const struct accel_conv_epilogue *e = job->epilogue;
+    const size_t tasks = job->cut.tasks_m * job->cut.tasks_n;
+    const size_t turned_floats = job->cut.task_strips * job->cut.mr * turned_row(&job->cut);
+    float *turned = job->scratch + thread * job->cut.scratch_floats;
+    float lo, hi;
+    const bool fused = e->residual == NULL && accel_activation_clamp(&e->act, &lo, &hi);
+
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t image = unit / tasks / conv->groups, group = unit / tasks % conv->groups;
+        const size_t channel = group * c->cout_group;
+        const size_t at = (image * conv->cout + channel) * c->out_size;
+        const struct accel_patches patches = {
+            .c = c,
+            .x = job->x + (image * conv->cin + group * c->cin_group) * c->in_size,
+            .nr = job->cut.mr,
+        };
+        const struct accel_gemm_core core = {
+            .kernels = job->kernels,
+            .m = c->out_size,
+            .n = c->cout_group,
+            .k = c->cin_group * c->taps,
+            .pack_strip = job->kernels->f32_patches,
+            .strip_context = &patches,
+            .packed_b =
+                (const float *)(const void *)((const char *)job->packed + group * job->group_bytes),
+            .bias_col = e->bias != NULL ? e->bias + channel : NULL,
+            .act = fused ? e->act : (struct accel_activation){.op = ACCEL_UNARY_IDENTITY},
+            .y = turned,
+            .ldy = turned_row(&job->cut),
+            .y_of_task = true,
+        };
+        const struct accel_gemm_part part =
+            accel_gemm_part_of(&job->cut, core.m, core.n, unit % tasks);
+
+        accel_gemm_task(&core, &job->cut, unit % tasks, turned + ACCEL_ROUND_UP(turned_floats, 16));
+        turn(job, &part, turned, core.ldy, e->residual != NULL ? e->residual + at : NULL,
+             job->y + at);
     }
 }
 
@@ -363,7 +490,8 @@ int accel_conv_f32_scratch_bytes(const struct accel_kernels *kernels, const stru
     if (accel_conv_f32_algo(kernels, conv) == ACCEL_CONV_DEPTHWISE) {
         fits = depthwise_scratch(&c, threads, bytes);
     } else {
-        const struct accel_gemm_cut cut = conv_cut(kernels, conv, &c, threads);
+        const struct accel_gemm_cut cut =
+            conv_cut(kernels, conv, &c, accel_conv_f32_algo(kernels, conv), threads);
 
         fits = accel_gemm_scratch_size(&cut, threads, bytes);
     }
@@ -395,9 +523,9 @@ void accel_conv_f32(const struct accel_kernels *kernels, struct accel_pool *pool
         accel_pool_run(pool, conv->batch * conv->cout, 1, depthwise_range, &job);
         return;
     }
-    job.cut = conv_cut(kernels, conv, &job.c, accel_pool_threads(pool));
-    if (!group_bytes(kernels, &job.c, &job.group_bytes))
+    job.cut = conv_cut(kernels, conv, &job.c, job.algo, accel_pool_threads(pool));
+    if (!group_bytes(kernels, &job.c, job.algo, &job.group_bytes))
         return; /* packed_bytes refused it */
     accel_pool_run(pool, conv->batch * conv->groups * job.cut.tasks_m * job.cut.tasks_n, 1,
-                   gemm_range, &job);
+                   job.algo == ACCEL_CONV_TURNED ? turned_range : gemm_range, &job);
 }

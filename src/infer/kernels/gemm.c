@@ -78,7 +78,9 @@ struct accel_gemm_cut accel_gemm_cut_of(const struct accel_kernels *kernels, siz
     /* The fewest tasks whose blocks fit the caches, then more as long as threads would idle. */
     const size_t max_strips =
         a_packed ? cut.strips : ACCEL_MAX(A_BLOCK_FLOATS / (cut.mr * kc), (size_t)1);
-    const size_t max_panels = ACCEL_MAX(B_BLOCK_FLOATS / (cut.nr * kc), (size_t)1);
+    /* Packed B only streams past a block of A. */
+    const size_t max_panels =
+        ACCEL_MAX((b_packed && !a_packed ? 4 : 1) * B_BLOCK_FLOATS / (cut.nr * kc), (size_t)1);
     const size_t least_m =
         ACCEL_MAX(div_up(cut.strips, ACCEL_MAX(max_strips, (size_t)1)), (size_t)1);
     const size_t least_n = ACCEL_MAX(div_up(cut.panels, max_panels), (size_t)1);
@@ -156,70 +158,133 @@ static void finish_rows(const struct accel_gemm_core *core, size_t i0, size_t ro
     }
 }
 
+struct accel_gemm_part accel_gemm_part_of(const struct accel_gemm_cut *cut, size_t m, size_t n,
+                                          size_t task)
+{
+    const size_t rows = cut->task_strips * cut->mr, columns = cut->task_panels * cut->nr;
+    const size_t i0 = task / cut->tasks_n * rows, j0 = task % cut->tasks_n * columns;
+
+    return (struct accel_gemm_part){
+        .i0 = i0, .i1 = ACCEL_MIN(i0 + rows, m), .j0 = j0, .j1 = ACCEL_MIN(j0 + columns, n)};
+}
+
+/* One block of K of a task at work. */
+struct block {
+    const struct accel_gemm_core *core;
+    const struct accel_gemm_cut *cut;
+    struct accel_gemm_part part;
+    size_t k0, kc;
+    bool first, last, clamps, in_place;
+    const float *a, *b; /* packed: the task's first strip and panel */
+};
+
+static void multiply_tile(const struct block *block, size_t strip, size_t panel)
+{
+    const struct accel_gemm_core *core = block->core;
+    const size_t mr = block->cut->mr, nr = block->cut->nr;
+    const size_t i = block->part.i0 + strip * mr, j = block->part.j0 + panel * nr;
+    const size_t row = core->y_of_task ? strip * mr : i, column = core->y_of_task ? panel * nr : j;
+    struct accel_f32_tile tile = {
+        .k = block->kc,
+        .a = block->a + strip * mr * block->kc,
+        .a_rows = mr,
+        .b = block->b + panel * nr * block->kc,
+        .c = core->y + row * core->ldy + column,
+        .ldc = core->ldy,
+        .m = ACCEL_MIN(mr, core->m - i),
+        .n = ACCEL_MIN(nr, core->n - j),
+        .accumulate = !block->first || block->in_place,
+        .bias_row = block->first && core->bias_row != NULL ? core->bias_row + i : NULL,
+        .bias_col = block->first && core->bias_col != NULL ? core->bias_col + j : NULL,
+        .residual = block->last && core->residual != NULL && !block->in_place
+                        ? core->residual + i * core->ldr + j
+                        : NULL,
+        .ldr = core->ldr,
+        .lo = -INFINITY,
+        .hi = INFINITY,
+    };
+
+    if (block->last && block->clamps)
+        accel_activation_clamp(&core->act, &tile.lo, &tile.hi);
+    core->kernels->f32_gemm(&tile);
+}
+
+static void pack_a_block(const struct block *block, size_t strips, float *packed)
+{
+    const struct accel_gemm_core *core = block->core;
+    const size_t mr = block->cut->mr;
+
+    for (size_t s = 0; s < strips; s++, packed += mr * block->kc) {
+        const size_t i = block->part.i0 + s * mr, rows = ACCEL_MIN(mr, core->m - i);
+
+        if (core->pack_strip != NULL)
+            core->pack_strip(core->strip_context, block->k0, block->kc, i, rows, packed);
+        else
+            pack_strip(core->a, core->lda, core->trans_a, core->alpha, i, rows, mr, block->k0,
+                       block->kc, packed);
+    }
+}
+
+static void pack_b_block(const struct block *block, size_t panels, float *packed)
+{
+    const struct accel_gemm_core *core = block->core;
+    const size_t nr = block->cut->nr;
+
+    for (size_t p = 0; p < panels; p++, packed += nr * block->kc) {
+        const size_t j = block->part.j0 + p * nr;
+
+        core->pack_panel(core->pack_context, block->k0, block->kc, j, ACCEL_MIN(nr, core->n - j),
+                         packed);
+    }
+}
+
 void accel_gemm_task(const struct accel_gemm_core *core, const struct accel_gemm_cut *cut,
                      size_t task, float *scratch)
 {
-    const size_t strip0 = task / cut->tasks_n * cut->task_strips;
-    const size_t strip1 = ACCEL_MIN(strip0 + cut->task_strips, cut->strips);
-    const size_t panel0 = task % cut->tasks_n * cut->task_panels;
-    const size_t panel1 = ACCEL_MIN(panel0 + cut->task_panels, cut->panels);
-    const size_t j0 = panel0 * cut->nr, j1 = ACCEL_MIN(panel1 * cut->nr, core->n);
+    const struct accel_gemm_part part = accel_gemm_part_of(cut, core->m, core->n, task);
+    const size_t strips = div_up(part.i1 - part.i0, cut->mr);
+    const size_t panels = div_up(part.j1 - part.j0, cut->nr);
     const bool clamps = accel_activation_clamp(&core->act, &(float){0}, &(float){0});
     const bool fused = clamps && core->c == NULL;
-    /* A residual that lies in y is where the sums start. */
-    const bool in_place = core->residual == core->y;
     float *a_block = scratch;
     float *b_block =
         scratch +
         (core->packed_a != NULL ? 0 : ACCEL_ROUND_UP(cut->task_strips * cut->mr * cut->kc, 16));
-    struct accel_f32_tile tile = {.a_rows = cut->mr, .ldc = core->ldy, .ldr = core->ldr};
+    /* A residual that lies in y is where the sums start. */
+    struct block block = {.core = core,
+                          .cut = cut,
+                          .part = part,
+                          .clamps = fused,
+                          .in_place = core->residual != NULL && core->residual == core->y};
 
-    for (size_t block = 0; block < cut->k_blocks; block++) {
-        const size_t k0 = block * cut->kc, kc = ACCEL_MIN(cut->kc, core->k - k0);
-        const bool last = block + 1 == cut->k_blocks;
-
+    for (size_t at = 0; at < cut->k_blocks; at++) {
+        block.k0 = at * cut->kc;
+        block.kc = ACCEL_MIN(cut->kc, core->k - block.k0);
+        block.first = at == 0;
+        block.last = at + 1 == cut->k_blocks;
         if (core->packed_a == NULL)
-            for (size_t s = strip0; s < strip1; s++)
-                pack_strip(core->a, core->lda, core->trans_a, core->alpha, s * cut->mr,
-                           ACCEL_MIN(cut->mr, core->m - s * cut->mr), cut->mr, k0, kc,
-                           a_block + (s - strip0) * cut->mr * kc);
+            pack_a_block(&block, strips, a_block);
         if (core->packed_b == NULL)
-            for (size_t p = panel0; p < panel1; p++)
-                core->pack_panel(core->pack_context, k0, kc, p * cut->nr,
-                                 ACCEL_MIN(cut->nr, core->n - p * cut->nr),
-                                 b_block + (p - panel0) * cut->nr * kc);
-        tile.k = kc;
-        tile.accumulate = block > 0 || in_place;
-        tile.lo = -INFINITY;
-        tile.hi = INFINITY;
-        if (last && fused)
-            accel_activation_clamp(&core->act, &tile.lo, &tile.hi);
-        for (size_t s = strip0; s < strip1; s++) {
-            const size_t i0 = s * cut->mr;
-
-            tile.m = ACCEL_MIN(cut->mr, core->m - i0);
-            tile.a = core->packed_a != NULL
-                         ? core->packed_a + k0 * cut->strips * cut->mr + s * cut->mr * kc
-                         : a_block + (s - strip0) * cut->mr * kc;
-            tile.bias_row = block == 0 && core->bias_row != NULL ? core->bias_row + i0 : NULL;
-            for (size_t p = panel0; p < panel1; p++) {
-                const size_t j = p * cut->nr;
-
-                tile.n = ACCEL_MIN(cut->nr, core->n - j);
-                tile.b = core->packed_b != NULL
-                             ? core->packed_b + k0 * cut->panels * cut->nr + p * cut->nr * kc
-                             : b_block + (p - panel0) * cut->nr * kc;
-                tile.bias_col = block == 0 && core->bias_col != NULL ? core->bias_col + j : NULL;
-                tile.residual = last && core->residual != NULL && !in_place
-                                    ? core->residual + i0 * core->ldr + j
-                                    : NULL;
-                tile.c = core->y + i0 * core->ldy + j;
-                core->kernels->f32_gemm(&tile);
-            }
-            if (last && !fused)
-                finish_rows(core, i0, tile.m, j0, j1 - j0);
+            pack_b_block(&block, panels, b_block);
+        block.a = core->packed_a != NULL
+                      ? core->packed_a + block.k0 * cut->strips * cut->mr + part.i0 * block.kc
+                      : a_block;
+        block.b = core->packed_b != NULL
+                      ? core->packed_b + block.k0 * cut->panels * cut->nr + part.j0 * block.kc
+                      : b_block;
+        /* What was packed here stays in L2; what comes packed is read once. */
+        if (core->packed_a == NULL && core->packed_b != NULL) {
+            for (size_t p = 0; p < panels; p++)
+                for (size_t s = 0; s < strips; s++)
+                    multiply_tile(&block, s, p);
+        } else {
+            for (size_t s = 0; s < strips; s++)
+                for (size_t p = 0; p < panels; p++)
+                    multiply_tile(&block, s, p);
         }
     }
+    if (!fused)
+        finish_rows(core, part.i0, part.i1 - part.i0, part.j0, part.j1 - part.j0);
 }
 
 /* ---------------------------------------------------------------- the public product */

@@ -15,7 +15,9 @@
 struct accel_gemm_core {
     const struct accel_kernels *kernels;
     size_t m, n, k;
-    const float *packed_a; /* or: */
+    const float *packed_a;          /* or: */
+    accel_f32_panel_fn *pack_strip; /* rows i0..i0+n of A into [kc][mr], or NULL: */
+    const void *strip_context;
     const float *a;
     size_t lda;
     bool trans_a;
@@ -33,6 +35,7 @@ struct accel_gemm_core {
     struct accel_activation act;
     float *y;
     size_t ldy;
+    bool y_of_task; /* y begins with the task's own first row and column */
 };
 
 /* How a product is cut up; the same for all products of one shape. */
@@ -49,6 +52,12 @@ struct accel_gemm_cut {
 struct accel_gemm_cut accel_gemm_cut_of(const struct accel_kernels *kernels, size_t m, size_t n,
                                         size_t k, bool a_packed, bool b_packed, size_t repeats,
                                         unsigned threads);
+/* Rows i0..i1 and columns j0..j1 of a task. */
+struct accel_gemm_part {
+    size_t i0, i1, j0, j1;
+};
+struct accel_gemm_part accel_gemm_part_of(const struct accel_gemm_cut *cut, size_t m, size_t n,
+                                          size_t task);
 void accel_gemm_task(const struct accel_gemm_core *core, const struct accel_gemm_cut *cut,
                      size_t task, float *scratch);
 

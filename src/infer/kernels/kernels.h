@@ -293,6 +293,7 @@ struct accel_conv_epilogue {
 enum accel_conv_algo {
     ACCEL_CONV_POINTWISE, /* 1x1, stride 1, no padding: x is the matrix */
     ACCEL_CONV_IM2COL, /* patches go straight into the packed panel of B, never to memory whole */
+    ACCEL_CONV_TURNED, /* as IM2COL with the product transposed: small images, many channels */
     ACCEL_CONV_DEPTHWISE, /* one input channel per group: direct */
 };
 
