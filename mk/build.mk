@@ -82,7 +82,13 @@ $(BUILD)/drivers/%.so: $$(call obj,$$(wildcard drivers/$$*/*.c)) $(BUILD)/obj/sr
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(LDFLAGS_ALL) -o $@ $^ $(MODULE_LIBS_$*)
-MODULE_LIBS_pci := -lpci
+MODULE_LIBS_pci := -lpci -ljansson
 MODULE_LIBS_fake := -ljansson
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# The migrations travel inside the program.
+$(BUILD)/gen/migrations.h: $(wildcard schemas/sql/*.sql) tools/embed_sql.sh
+	@mkdir -p $(@D)
+	$(Q)tools/embed_sql.sh $(sort $(wildcard schemas/sql/*.sql)) >$@
+$(BUILD)/obj/src/store/store.o: $(BUILD)/gen/migrations.h

@@ -82,6 +82,18 @@ int accel_read_file(const char *path, size_t max, char **text, size_t *size,
     return ACCEL_OK;
 }
 
+int accel_fd_size(int fd, size_t *size, struct accel_error *err)
+{
+    struct stat about;
+
+    if (fstat(fd, &about) != 0)
+        return accel_fail_errno(err, errno, "size of descriptor %d", fd);
+    if (!S_ISREG(about.st_mode))
+        return accel_fail(err, ACCEL_E_INVALID, "descriptor %d is no file", fd);
+    *size = (size_t)about.st_size;
+    return ACCEL_OK;
+}
+
 int accel_memfd_new(const char *name, size_t size, int *fd, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_closep) int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);

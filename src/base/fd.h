@@ -30,6 +30,9 @@ int accel_read_full(int fd, void *bytes, size_t size, size_t *got, const char *n
 int accel_read_file(const char *path, size_t max, char **text, size_t *size,
                     struct accel_error *err);
 
+/* Bytes of a file or memory file. Errors: as errno says; INVALID when it is none of both. */
+int accel_fd_size(int fd, size_t *size, struct accel_error *err);
+
 /* A memory file (memfd_create, close-on-exec, sealable) of `size` zero bytes. */
 int accel_memfd_new(const char *name, size_t size, int *fd, struct accel_error *err);
 /* A sealed memory file holding the bytes. */

@@ -403,7 +403,9 @@ int accel_control_main(int argc, char **argv)
     }
     umask(0077);
     (void)prctl(PR_SET_NAME, "acceld-control");
-    if (read_config(control.config_fd, control.config_path, &config, &err) != ACCEL_OK ||
+    /* Before anything that starts a thread or parses what others wrote. */
+    if (accel_control_sandbox(&err) != ACCEL_OK ||
+        read_config(control.config_fd, control.config_path, &config, &err) != ACCEL_OK ||
         keep_config(&control, config, &err) != ACCEL_OK) {
         accel_log_error("cannot start", "error=\"%s\"", err.msg);
         return exit_status(&err);

@@ -937,6 +937,12 @@ static void rest_free(struct accel_rest *rest, int *sockets)
     accel_free(rest);
 }
 
+/* What waits in the service looks whether it was cancelled. */
+static void on_hang_up(void *context)
+{
+    accel_service_poke(context);
+}
+
 int accel_rest_start(const struct accel_config *config, struct accel_store *store,
                      struct accel_service *service, const int *sockets, size_t count,
                      struct accel_rest **rest, struct accel_error *err)
@@ -966,7 +972,7 @@ int accel_rest_start(const struct accel_config *config, struct accel_store *stor
     pthread_condattr_destroy(&monotonic);
     if (accel_task_pool_new(QUICK_THREADS, &made->quick, err) != ACCEL_OK ||
         accel_task_pool_new(LONG_THREADS, &made->slow, err) != ACCEL_OK ||
-        accel_watch_new(&made->watch, err) != ACCEL_OK)
+        accel_watch_new(on_hang_up, made->service, &made->watch, err) != ACCEL_OK)
         goto undo;
     for (size_t i = 0; i < count; i++)
         if (start_daemon(made, config, sockets[i], err) != ACCEL_OK)
@@ -1023,6 +1029,7 @@ void accel_rest_stop(struct accel_rest *rest, int64_t deadline_ms)
                 shutdown(ex->connection->watched.fd, SHUT_RDWR);
         }
         pthread_mutex_unlock(&rest->lock);
+        accel_service_poke(rest->service);
         wait_for_none(rest, NULL);
     }
     /* Nothing is suspended any more: libmicrohttpd may stop. */

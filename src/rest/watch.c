@@ -18,6 +18,8 @@ struct accel_watch {
     pthread_mutex_t lock;
     pthread_t thread;
     struct accel_watched *first;
+    void (*hung_up)(void *context); /* or NULL */
+    void *context;
     int epoll, wake;
     bool ending;
 };
@@ -56,6 +58,8 @@ static void *run(void *context)
     while (!ending) {
         const int n = epoll_wait(watch->epoll, events, ACCEL_COUNT(events), any ? SWEEP_MS : -1);
 
+        bool tell = false;
+
         pthread_mutex_lock(&watch->lock);
         for (int i = 0; i < n; i++) {
             const int fd = events[i].data.fd;
@@ -64,13 +68,17 @@ static void *run(void *context)
 
             if (fd == watch->wake)
                 (void)!read(fd, &count, sizeof(count));
-            else if (it != NULL && it->cancelled != NULL)
+            else if (it != NULL && it->cancelled != NULL) {
                 atomic_store(it->cancelled, true);
+                tell = true;
+            }
         }
         sweep(watch);
         ending = watch->ending;
         any = watch->first != NULL;
         pthread_mutex_unlock(&watch->lock);
+        if (tell && watch->hung_up != NULL)
+            watch->hung_up(watch->context);
     }
     return NULL;
 }
@@ -82,7 +90,8 @@ static void wake(struct accel_watch *watch)
     (void)!write(watch->wake, &one, sizeof(one));
 }
 
-int accel_watch_new(struct accel_watch **watch, struct accel_error *err)
+int accel_watch_new(void (*hung_up)(void *context), void *context, struct accel_watch **watch,
+                    struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_freep) struct accel_watch *made = accel_calloc(1, sizeof(*made));
     ACCEL_CLEANUP(accel_closep) int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -95,6 +104,8 @@ int accel_watch_new(struct accel_watch **watch, struct accel_error *err)
     if (epoll < 0 || event < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, event, &interest) != 0)
         return accel_fail_errno(err, errno, "watch of connections");
     pthread_mutex_init(&made->lock, NULL);
+    made->hung_up = hung_up;
+    made->context = context;
     made->epoll = epoll;
     made->wake = event;
     rc = pthread_create(&made->thread, NULL, run, made);

@@ -20,7 +20,9 @@ struct accel_watched {
 
 struct accel_watch;
 
-int accel_watch_new(struct accel_watch **watch, struct accel_error *err);
+/* hung_up (or NULL) is called after somebody's `cancelled` was set, so that what waits sees it. */
+int accel_watch_new(void (*hung_up)(void *context), void *context, struct accel_watch **watch,
+                    struct accel_error *err);
 void accel_watch_free(struct accel_watch *watch); /* nothing is watched any more; NULL is fine */
 void accel_watch_add(struct accel_watch *watch, struct accel_watched *it);
 void accel_watch_remove(struct accel_watch *watch, struct accel_watched *it);

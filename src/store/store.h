@@ -59,6 +59,11 @@ struct accel_scan_result {
 int accel_store_apply_scan(struct accel_store *store, const struct accel_scan *scan,
                            struct accel_scan_result *result, struct accel_error *err);
 
+/* Forgets what modules that are no more (taken out of the configuration) had found, as if each had
+ * found nothing. `modules`: those that are. */
+int accel_store_keep_modules(struct accel_store *store, const char *const *modules, size_t count,
+                             struct accel_error *err);
+
 struct accel_device_filter {
     const char *type, *vendor, *hostname, *identity, *module; /* NULL: any */
     bool leave_out_host_side;                                 /* CPU and OPENCL */

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "migrations.h"
+
+/* "acce" in SQLite's header: `file acceld.db` and a foreign database are told apart. */
+#define APPLICATION_ID 1633903461
+
+/* ---------------------------------------------------------------- opening */
+
+static int copy_database(sqlite3 *from, const char *path, struct accel_error *err)
+{
+    sqlite3 *to = NULL;
+    int rc = ACCEL_OK;
+
+    if (sqlite3_open(path, &to) != SQLITE_OK) {
+        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
+        sqlite3_close(to);
+        return rc;
+    }
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (backup == NULL || sqlite3_backup_step(backup, -1) != SQLITE_DONE)
+        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
+    if (backup != NULL && sqlite3_backup_finish(backup) != SQLITE_OK && rc == ACCEL_OK)
+        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
+    sqlite3_close(to);
+    if (rc != ACCEL_OK)
+        unlink(path);
+    return rc;
+}
+
+static int migrate_one(struct accel_db *db, size_t i, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_freep) char *script =
+        accel_asprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;",
+                       migrations[i].sql, migrations[i].number);
+
+    if (script == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for migration %s", migrations[i].name);
+    if (sqlite3_exec(db->handle, script, NULL, NULL, NULL) == SQLITE_OK)
+        return ACCEL_OK;
+    const int rc = accel_db_fail(db, migrations[i].name, err);
+    sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+static int migrate(struct accel_store *store, struct accel_error *err)
+{
+    const int newest = migrations[ACCEL_COUNT(migrations) - 1].number;
+    int64_t version = 0, application = 0, tables = 0;
+    struct accel_db *db = &store->writer;
+    int rc = accel_db_integer(db, &version, err, "PRAGMA user_version", "");
+
+    if (rc == ACCEL_OK)
+        rc = accel_db_integer(db, &application, err, "PRAGMA application_id", "");
+    if (rc == ACCEL_OK)
+        rc = accel_db_integer(db, &tables, err, "SELECT count(*) FROM sqlite_schema", "");
+    if (rc != ACCEL_OK)
+        return rc;
+    if (tables > 0 && application != APPLICATION_ID)
+        return accel_fail(err, ACCEL_E_CONFLICT,
+                          "%s is a database of another program; choose another "
+                          "node.state_dir",
+                          store->path);
+    if (version > newest)
+        return accel_fail(err, ACCEL_E_CONFLICT,
+                          "%s has schema %lld, this acceld knows %d: start the newer acceld, or "
+                          "restore the backup of this one",
+                          store->path, (long long)version, newest);
+    if (tables > 0 && version < newest) {
+        ACCEL_CLEANUP(accel_freep) char *copy =
+            accel_asprintf("%s.%lld.bak", store->path, (long long)version);
+        if (copy == NULL)
+            return accel_store_nomem(err);
+        rc = copy_database(db->handle, copy, err);
+        if (rc != ACCEL_OK)
+            return accel_fail_in(err, "migrate %s", store->path);
+        accel_log_info("database migrated", "from=%lld to=%d backup=%s", (long long)version, newest,
+                       copy);
+    }
+    if (tables == 0)
+        rc = accel_db_exec(db, err, "PRAGMA application_id = 1633903461", "");
+    for (size_t i = 0; i < ACCEL_COUNT(migrations) && rc == ACCEL_OK; i++)
+        if (migrations[i].number > version)
+            rc = migrate_one(db, i, err);
+    return rc;
+}
+
+static int check(struct accel_store *store, struct accel_error *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = accel_db_query(&store->writer, &stmt, err, "PRAGMA quick_check(1)", "");
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (accel_db_row(&store->writer, stmt, &rc, err) &&
+        strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
+        rc = accel_fail(err, ACCEL_E_CORRUPT,
+                        "%s is damaged (%s): stop acceld and put a backup in its place",
+                        store->path, (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_reset(stmt);
+    return rc;
+}
+
+static int open_all(struct accel_store *store, struct accel_error *err)
+{
+    int rc = accel_db_open(store->path, ACCEL_DB_WRITER, &store->writer, err);
+
+    if (rc == ACCEL_OK)
+        rc = migrate(store, err);
+    if (rc == ACCEL_OK)
+        rc = check(store, err);
+    if (rc == ACCEL_OK)
+        rc = accel_db_integer(&store->writer, &store->sequence, err,
+                              "SELECT coalesce(max(sequence), 0) FROM events WHERE node = ?", "s",
+                              store->hostname);
+    /* The workers that held leases ended with the daemon before this one. */
+    if (rc == ACCEL_OK)
+        rc = accel_db_exec(&store->writer, err, "DELETE FROM leases", "");
+    if (rc == ACCEL_OK)
+        rc = accel_fold_open(store, err);
+    return rc;
+}
+
+int accel_store_open(const struct accel_store_options *options, struct accel_store **out,
+                     struct accel_error *err)
+{
+    struct accel_store *store = accel_calloc(1, sizeof(*store));
+    int rc;
+
+    if (store == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for the store");
+    pthread_mutex_init(&store->writer_mutex, NULL);
+    pthread_mutex_init(&store->readers_mutex, NULL);
+    pthread_mutex_init(&store->fold_mutex, NULL);
+    pthread_cond_init(&store->reader_free, NULL);
+    store->path = accel_strdup(options->path);
+    store->hostname = accel_strdup(options->hostname);
+    rc = store->path == NULL || store->hostname == NULL
+             ? accel_fail(err, ACCEL_E_NOMEM, "no memory for the store")
+             : open_all(store, err);
+    if (rc != ACCEL_OK) {
+        accel_store_close(store);
+        return accel_fail_in(err, "open %s", options->path);
+    }
+    *out = store;
+    return ACCEL_OK;
+}
+
+void accel_store_close(struct accel_store *store)
+{
+    if (store == NULL)
+        return;
+    accel_fold_close(store);
+    for (size_t i = 0; i < ACCEL_READERS_MAX; i++)
+        if (store->reader_open[i])
+            accel_db_close(&store->readers[i]);
+    accel_db_close(&store->writer);
+    pthread_cond_destroy(&store->reader_free);
+    pthread_mutex_destroy(&store->fold_mutex);
+    pthread_mutex_destroy(&store->readers_mutex);
+    pthread_mutex_destroy(&store->writer_mutex);
+    accel_free(store->path);
+    accel_free(store->hostname);
+    accel_free(store);
+}
+
+void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, int64_t sequence),
+                           void *context)
+{
+    pthread_mutex_lock(&store->writer_mutex);
+    store->on_commit = fn;
+    store->on_commit_context = context;
+    pthread_mutex_unlock(&store->writer_mutex);
+}
+
+int accel_store_ping(struct accel_store *store, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
+    int rc = accel_tx_begin(store, &tx, err);
+
+    return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
+}
+
+int accel_store_backup(struct accel_store *store, const char *path, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_reader_end) struct accel_reader reader = {0};
+    int rc = accel_reader_begin(store, &reader, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (access(path, F_OK) == 0)
+        return accel_fail(err, ACCEL_E_EXISTS, "%s exists already", path);
+    return copy_database(reader.db->handle, path, err);
+}
+
+/* ---------------------------------------------------------------- transactions */
+
+int accel_tx_begin(struct accel_store *store, struct accel_tx *tx, struct accel_error *err)
+{
+    pthread_mutex_lock(&store->writer_mutex);
+    const int rc = accel_db_exec(&store->writer, err, "BEGIN IMMEDIATE", "");
+    if (rc != ACCEL_OK) {
+        pthread_mutex_unlock(&store->writer_mutex);
+        return rc;
+    }
+    tx->store = store;
+    tx->db = &store->writer;
+    tx->sequence_before = store->sequence;
+    accel_timestamp(tx->now);
+    return ACCEL_OK;
+}
+
+int accel_tx_commit(struct accel_tx *tx, struct accel_error *err)
+{
+    struct accel_store *store = tx->store;
+    const int rc = accel_db_exec(tx->db, err, "COMMIT", "");
+
+    if (rc != ACCEL_OK) /* accel_tx_end rolls back */
+        return rc;
+    const int64_t sequence = store->sequence;
+    const bool news = sequence != tx->sequence_before;
+    void (*fn)(void *, int64_t) = store->on_commit;
+    void *context = store->on_commit_context;
+    tx->store = NULL;
+    pthread_mutex_unlock(&store->writer_mutex);
+    if (news && fn != NULL)
+        fn(context, sequence);
+    return ACCEL_OK;
+}
+
+void accel_tx_end(struct accel_tx *tx)
+{
+    if (tx->store == NULL)
+        return;
+    /* A failed ROLLBACK leaves nothing open: SQLite has rolled back by itself then. */
+    sqlite3_exec(tx->db->handle, "ROLLBACK", NULL, NULL, NULL);
+    tx->store->sequence = tx->sequence_before;
+    pthread_mutex_unlock(&tx->store->writer_mutex);
+    tx->store = NULL;
+}
+
+/* The outbox is a window, not an archive: who was away longer reads the state anew. */
+#define EVENTS_KEPT  100000
+#define EVENTS_BATCH 1000 /* the old ones go this many at a time */
+
+static int add_event(struct accel_tx *tx, const char *kind, const char *subject,
+                     const char *project_id, const char *data, struct accel_error *err)
+{
+    const int64_t sequence = ++tx->store->sequence;
+    int rc =
+        accel_db_exec(tx->db, err,
+                      "INSERT INTO events (sequence, node, at, kind, subject, project_id, data)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                      "issssss", sequence, tx->store->hostname, tx->now, kind, subject, project_id,
+                      data);
+
+    if (rc == ACCEL_OK && sequence % EVENTS_BATCH == 0)
+        rc = accel_db_exec(tx->db, err, "DELETE FROM events WHERE node = ? AND sequence <= ?", "si",
+                           tx->store->hostname, sequence - EVENTS_KEPT);
+    return rc;
+}
+
+int accel_tx_event(struct accel_tx *tx, const char *kind, const char *subject,
+                   const char *project_id, struct accel_error *err, const char *data_fmt, ...)
+{
+    char data[4096] = "{}";
+    va_list args;
+
+    if (data_fmt != NULL) {
+        va_start(args, data_fmt);
+        const int length = vsnprintf(data, sizeof(data), data_fmt, args);
+        va_end(args);
+        if (length < 0 || (size_t)length >= sizeof(data))
+            return accel_fail(err, ACCEL_E_LIMIT, "event %s: its data is too long", kind);
+    }
+    return add_event(tx, kind, subject, project_id, data, err);
+}
+
+int accel_tx_event_about(struct accel_tx *tx, const char *kind, const char *subject,
+                         const char *project_id, const char *key, const char *value,
+                         struct accel_error *err)
+{
+    json_t *json = json_pack("{s:s?}", key, value);
+
+    return accel_tx_event_json(tx, kind, subject, project_id, json, err);
+}
+
+int accel_tx_event_json(struct accel_tx *tx, const char *kind, const char *subject,
+                        const char *project_id, json_t *json, struct accel_error *err)
+{
+    char *data = json != NULL ? json_dumps(json, 0) : NULL;
+    int rc = accel_fail(err, ACCEL_E_NOMEM, "no memory for event %s", kind);
+
+    if (data != NULL)
+        rc = add_event(tx, kind, subject, project_id, data, err);
+    free(data); /* jansson's own allocation */
+    json_decref(json);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- readers */
+
+/* A free slot, one with an open connection first; ACCEL_READERS_MAX: none. */
+static size_t free_slot(const struct accel_store *store)
+{
+    size_t closed = ACCEL_READERS_MAX;
+
+    for (size_t i = 0; i < ACCEL_READERS_MAX; i++) {
+        if (store->reader_busy[i])
+            continue;
+        if (store->reader_open[i])
+            return i;
+        closed = ACCEL_MIN(closed, i);
+    }
+    return closed;
+}
+
+int accel_reader_begin(struct accel_store *store, struct accel_reader *reader,
+                       struct accel_error *err)
+{
+    size_t slot;
+    int rc = ACCEL_OK;
+
+    pthread_mutex_lock(&store->readers_mutex);
+    while ((slot = free_slot(store)) == ACCEL_READERS_MAX)
+        pthread_cond_wait(&store->reader_free, &store->readers_mutex);
+    store->reader_busy[slot] = true;
+    pthread_mutex_unlock(&store->readers_mutex);
+    if (!store->reader_open[slot]) /* ours alone while it is busy */
+        rc = accel_db_open(store->path, ACCEL_DB_READER, &store->readers[slot], err);
+    store->reader_open[slot] = rc == ACCEL_OK;
+    reader->store = store;
+    reader->slot = slot;
+    reader->db = &store->readers[slot];
+    return rc; /* accel_reader_end gives the slot back in any case */
+}
+
+void accel_reader_end(struct accel_reader *reader)
+{
+    struct accel_store *store = reader->store;
+
+    if (store == NULL)
+        return;
+    pthread_mutex_lock(&store->readers_mutex);
+    store->reader_busy[reader->slot] = false;
+    pthread_cond_signal(&store->reader_free);
+    pthread_mutex_unlock(&store->readers_mutex);
+    reader->store = NULL;
+}
+
+/* ---------------------------------------------------------------- rows */
+
+void *accel_rows_add(struct accel_rows *rows)
+{
+    if (rows->count == rows->capacity) {
+        const size_t capacity = rows->capacity > 0 ? rows->capacity * 2 : 16;
+        void *items = accel_bump_alloc(rows->mem, capacity, rows->element);
+        if (items == NULL)
+            return NULL;
+        if (rows->count > 0)
+            memcpy(items, rows->items, rows->count * rows->element);
+        rows->items = items;
+        rows->capacity = capacity;
+    }
+    return (char *)rows->items + rows->count++ * rows->element;
+}
+
+void accel_store_uuid(sqlite3_stmt *stmt, int column, struct accel_uuid *uuid)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+    snprintf(uuid->text, sizeof(uuid->text), "%s", text != NULL ? text : "");
+}
+
+int accel_page_start(struct accel_db *db, const struct accel_page *page, const char *sql,
+                     int64_t *start, struct accel_error *err)
+{
+    *start = 0;
+    if (page == NULL || page->marker == NULL)
+        return ACCEL_OK;
+    const int rc = accel_db_integer(db, start, err, sql, "s", page->marker->text);
+    if (rc == ACCEL_OK && *start == 0)
+        return accel_fail(err, ACCEL_E_NOT_FOUND, "marker: no row has uuid %s", page->marker->text);
+    return rc;
+}
