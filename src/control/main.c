@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-int main(void)
+/* acceld-control: serves REST and keeps the record. Started by the supervisor (core/roles.h). */
+
+#include "control/control.h"
+
+int main(int argc, char **argv)
 {
-    return 1;
+    return accel_control_main(argc, argv);
 }
