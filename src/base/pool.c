@@ -177,7 +177,6 @@ void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_r
             futex_wait(&pool->state, state);
         atomic_store(&pool->caller_sleeps, 0);
     }
-    atomic_thread_fence(memory_order_acquire);
 }
 
 void accel_pool_free(struct accel_pool *pool)

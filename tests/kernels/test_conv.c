@@ -63,7 +63,7 @@ static void check_conv(const struct accel_conv *c, bool transpose, unsigned opti
     const unsigned threads = accel_pool_threads(pool);
     struct accel_conv_epilogue e = {.bias = options & 1 ? kc_floats(c->cout) : NULL,
                                     .residual = options & 2 ? kc_floats(ny) : NULL};
-    size_t packed_bytes, scratch_bytes;
+    size_t packed_bytes = 0, scratch_bytes = 0;
 
     e.act.op = options & 4 ? ACCEL_UNARY_CLIP : (options & 8 ? ACCEL_UNARY_SIGMOID : 0);
     e.act.alpha = -0.5f;

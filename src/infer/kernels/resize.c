@@ -185,6 +185,7 @@ struct resize_job {
     struct axis axes[ACCEL_RANK_MAX];
     enum accel_dtype dtype;
     size_t element_size;
+    bool rows_apart; /* resize_row does it */
     const void *x;
     void *y;
 };
@@ -232,6 +233,29 @@ static float sum_taps(const struct resize_job *job, const size_t *index, unsigne
     return sum;
 }
 
+/* One row of floats whose outer axes have a single tap each: no recursion. `plane` is where the
+ * last two axes begin in the input. */
+static void resize_row(const struct resize_job *job, const float *plane, size_t oy, float *y)
+{
+    const unsigned last = job->r->rank - 1;
+    const struct axis *rows = &job->axes[last - 1], *columns = &job->axes[last];
+    const struct tap *row_taps = rows->table + oy * rows->taps, *taps = columns->table;
+
+    for (size_t i = 0; i < columns->out; i++, taps += columns->taps) {
+        float sum = 0;
+
+        for (size_t t = 0; t < rows->taps; t++) {
+            const float *row = plane + (size_t)row_taps[t].index * columns->in;
+            float part = 0;
+
+            for (size_t u = 0; u < columns->taps; u++)
+                part += taps[u].weight * row[taps[u].index];
+            sum += row_taps[t].weight * part;
+        }
+        y[i] = sum;
+    }
+}
+
 /* Rows of the output: all axes but the last. */
 static void resize_range(void *context, size_t begin, size_t end, unsigned thread)
 {
@@ -253,6 +277,13 @@ static void resize_range(void *context, size_t begin, size_t end, unsigned threa
             source =
                 source * job->axes[d].in + job->axes[d].table[index[d] * job->axes[d].taps].index;
         source *= inner->in;
+        if (job->rows_apart) {
+            const size_t above = last > 1 ? source / inner->in / job->axes[last - 1].in : 0;
+
+            resize_row(job, (const float *)job->x + above * job->axes[last - 1].in * inner->in,
+                       index[last - 1], (float *)job->y + row * inner->out);
+            continue;
+        }
         for (size_t i = 0; i < inner->out; i++) {
             const size_t at = row * inner->out + i;
 
@@ -304,7 +335,7 @@ bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
     const bool weighs =
         dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_UINT8 || dtype == ACCEL_DTYPE_INT8;
     char *room = scratch;
-    size_t rows = 1, work = 1;
+    size_t rows = 1, work = 1, outer_taps = 1;
 
     (void)kernels;
     if (job.element_size == 0 || (!weighs && (resize->mode != ACCEL_RESIZE_NEAREST ||
@@ -324,7 +355,10 @@ bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
         room += ACCEL_ROUND_UP(table + resize->out[d], ACCEL_KERNEL_ALIGN);
         rows *= d + 1 < resize->rank ? resize->out[d] : 1;
         work *= job.axes[d].taps;
+        outer_taps *= d + 2 < resize->rank ? job.axes[d].taps : 1;
     }
+    job.rows_apart = dtype == ACCEL_DTYPE_FLOAT && resize->rank >= 2 && outer_taps == 1 &&
+                     work > 1 && resize->coord != ACCEL_COORD_TF_CROP_AND_RESIZE;
     accel_pool_run(pool, rows, 8192 / (resize->out[resize->rank - 1] * work) + 1, resize_range,
                    &job);
     return true;

@@ -3,6 +3,13 @@
  * vec.h and defined GEMM_NAME, MR and GEMM_ROWS(X), which lists 1..MR. */
 #include "infer/kernels/microkernels.h"
 
+/* Without it the array of sums stays in memory. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* `m` and `vectors` are constants wherever this is inlined, so that the sums live in registers. */
 static inline __attribute__((always_inline)) void tile(const struct accel_f32_tile *t,
                                                        const size_t m, const int vectors)
@@ -18,32 +25,34 @@ static inline __attribute__((always_inline)) void tile(const struct accel_f32_ti
             start[v] = v + 1 == vectors ? v_load_tail(t->bias_col + v * VEC_WIDTH, tail)
                                         : v_load(t->bias_col + v * VEC_WIDTH);
     }
-#pragma GCC unroll 16
-    for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 2
+    UNROLL
+    for (size_t i = 0; i < m; i++) {
+        UNROLL
         for (int v = 0; v < vectors; v++)
             acc[i][v] = t->bias_row != NULL ? v_add(start[v], v_set1(t->bias_row[i])) : start[v];
+    }
     if (t->accumulate) {
-#pragma GCC unroll 16
-        for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 2
+        UNROLL
+        for (size_t i = 0; i < m; i++) {
+            UNROLL
             for (int v = 0; v < vectors; v++) {
                 const float *c = t->c + i * t->ldc + v * VEC_WIDTH;
 
                 acc[i][v] = v_add(acc[i][v], v + 1 == vectors ? v_load_tail(c, tail) : v_load(c));
             }
+        }
     }
     for (size_t k = t->k; k > 0; k--) {
         vf row[2];
 
-#pragma GCC unroll 2
+        UNROLL
         for (int v = 0; v < vectors; v++)
             row[v] = v_load(b + v * VEC_WIDTH);
-#pragma GCC unroll 16
+        UNROLL
         for (size_t i = 0; i < m; i++) {
             const vf x = v_set1(a[i]);
 
-#pragma GCC unroll 2
+            UNROLL
             for (int v = 0; v < vectors; v++)
                 acc[i][v] = v_fma(x, row[v], acc[i][v]);
         }
@@ -52,18 +61,19 @@ static inline __attribute__((always_inline)) void tile(const struct accel_f32_ti
     }
     const vf lo = v_set1(t->lo), hi = v_set1(t->hi);
     if (t->residual != NULL) {
-#pragma GCC unroll 16
-        for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 2
+        UNROLL
+        for (size_t i = 0; i < m; i++) {
+            UNROLL
             for (int v = 0; v < vectors; v++) {
                 const float *r = t->residual + i * t->ldr + v * VEC_WIDTH;
 
                 acc[i][v] = v_add(acc[i][v], v + 1 == vectors ? v_load_tail(r, tail) : v_load(r));
             }
+        }
     }
-#pragma GCC unroll 16
-    for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 2
+    UNROLL
+    for (size_t i = 0; i < m; i++) {
+        UNROLL
         for (int v = 0; v < vectors; v++) {
             const vf y = v_min(hi, v_max(lo, acc[i][v])); /* in this order NaN stays */
             float *c = t->c + i * t->ldc + v * VEC_WIDTH;
@@ -73,6 +83,7 @@ static inline __attribute__((always_inline)) void tile(const struct accel_f32_ti
             else
                 v_store(c, y);
         }
+    }
 }
 
 #define GEMM_TILE(m)                                         \
