@@ -36,7 +36,7 @@ $(BUILD)/gen/op_families.h: FORCE
 $(BUILD)/obj/src/infer/ops/op.o: $(BUILD)/gen/op_families.h
 
 # Generated code is not ours to warn about.
-$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c | $(BUILD)/compiler
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -w -MMD -MP -c -o $@ $<
