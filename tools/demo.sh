@@ -40,7 +40,7 @@ node:
   runtime_dir: $dir/run
   user: nobody
 api:
-  tcp: none
+  listen: none
 drivers:
   enabled: [cpu, pci, fake]
 YAML
