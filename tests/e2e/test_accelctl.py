@@ -1,0 +1,134 @@
+"""accelctl against a running daemon, as an operator types it."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from daemon import BUILD, ROOT, Daemon
+
+FIXTURES = ROOT / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    with Daemon({"drivers": {"enabled": ["cpu", "fake"]}}) as running:
+        yield running.wait_ready()
+
+
+@pytest.fixture
+def ctl(daemon):
+    def run(*arguments, status=0):
+        done = subprocess.run([str(BUILD / "accelctl"), "--socket", str(daemon.socket_path), *arguments],
+                              capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout if status == 0 else done.stderr
+    return run
+
+
+def test_devices_are_listed_and_shown_by_any_name(ctl):
+    listed = json.loads(ctl("--json", "devices"))["devices"]
+    assert {d["identity"].split(":")[0] for d in listed} >= {"cpu", "fake"}
+    table = ctl("devices")
+    assert "IDENTITY" in table and "cpu:0" in table
+    cpu = next(d for d in listed if d["identity"] == "cpu:0")
+    for name in ("cpu:0", cpu["uuid"], cpu["uuid"][:8]):
+        assert json.loads(ctl("devices", "show", name))["uuid"] == cpu["uuid"]
+    assert "no device is called nothing:9" in ctl("devices", "show", "nothing:9", status=1)
+
+
+def test_a_device_goes_to_maintenance_and_back(ctl):
+    fake = next(d for d in json.loads(ctl("--json", "devices"))["devices"]
+                if d["identity"].startswith("fake:"))
+
+    def status():
+        return json.loads(ctl("devices", "show", fake["uuid"]))["status"]
+    ctl("devices", "disable", fake["uuid"])
+    assert status() == "maintaining"
+    ctl("devices", "enable", fake["uuid"])
+    assert status() == "enabled"
+
+
+def test_an_accelerator_is_asked_for_given_and_taken_back(ctl):
+    deployable = next(d for d in json.loads(ctl("--json", "deployables"))["deployables"]
+                      if d["driver_name"] == "fake" and d["num_accelerators"] > 0)
+    attributes = json.loads(deployable["attributes_list"])
+    resource = next(a["rc"] for a in attributes if "rc" in a)
+    instance = "5d2e9e4e-8b0d-4b6e-9d0a-0d6b5a3f7c11"
+    ctl("profiles", "create", "one", f"resources:{resource}=1", "--description", "one of them")
+    created = json.loads(ctl("--json", "arqs", "create", "one"))["arqs"]
+    assert len(created) == 1 and created[0]["state"] == "Initial"
+    uuid = created[0]["uuid"]
+    ctl("arqs", "bind", uuid, deployable["name"], instance)
+    bound = json.loads(ctl("arqs", "show", uuid))
+    assert bound["state"] == "Bound" and bound["attach_handle_info"]
+    assert uuid in ctl("arqs", "list", "--instance", instance)
+    assert "is used by" in ctl("profiles", "delete", "one", status=1)
+    ctl("arqs", "unbind", uuid)
+    assert json.loads(ctl("arqs", "show", uuid))["state"] == "Unbound"
+    ctl("arqs", "delete", uuid)
+    ctl("profiles", "delete", "one")
+    assert json.loads(ctl("--json", "profiles"))["device_profiles"] == []
+
+
+def test_a_model_is_uploaded_placed_run_and_deleted(ctl):
+    said = ctl("models", "put", "squeezenet", str(FIXTURES / "squeezenet1.0-fp16" / "model.onnx"))
+    assert "squeezenet version 1" in said and "the core runs it" in said
+    assert "squeezenet" in ctl("models")
+    assert "GFLOP" in ctl("models", "analysis", "squeezenet")
+    ctl("calibrate", "--seconds", "2")
+    table = ctl("place", "squeezenet", "--explain")
+    first = table.splitlines()[1].split()
+    assert first[0] == "1" and first[1] == "cpu:0", table
+    assert "refused" in table and "conv" in table
+    seen = ctl("infer", "squeezenet", "--image", str(FIXTURES / "photos" / "chelsea.png"), "--labels",
+               str(FIXTURES / "photos" / "Labels.txt"), "--bgr", "--mean", "104,117,123", "--fit", "crop")
+    best = seen.splitlines()[2]
+    assert "cat" in best, seen
+    ctl("models", "delete", "squeezenet")
+    assert "there is no model squeezenet" in ctl("models", "show", "squeezenet", status=1)
+
+
+def test_tensors_go_in_and_out_as_files(ctl, tmp_path):
+    folder = FIXTURES / "mnist-8"
+    ctl("models", "put", "mnist", str(folder / "model.onnx"))
+    said = ctl("infer", "mnist", "--input", str(folder / "test_data_set_0" / "input_0.pb"),
+               "--output", str(tmp_path))
+    written = [line for line in said.splitlines() if line.endswith(".npy")]
+    assert len(written) == 1 and os.path.getsize(written[0]) > 40
+    ctl("models", "delete", "mnist")
+
+
+def test_a_refused_model_says_why(ctl, tmp_path):
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"this is no model")
+    assert "bad" not in ctl("models")
+    assert ctl("models", "put", "bad", str(bad), status=1).startswith("accelctl: ")
+    assert "bad" not in ctl("models")
+    assert "No such file" in ctl("models", "put", "bad", str(tmp_path / "absent"), status=1)
+
+
+def test_the_daemon_says_how_it_is(ctl):
+    health = ctl("health")
+    assert re.search(r"^store\s+yes", health, re.M), health
+    drivers = ctl("drivers")
+    assert re.search(r"^cpu\s.*active", drivers, re.M) and re.search(r"^fake\s.*active", drivers, re.M)
+    assert ctl("log-level").strip() == "info"
+    assert ctl("log-level", "debug").strip() == "debug"
+    ctl("log-level", "info")
+    assert "as they were" in ctl("devices", "rescan")
+
+
+def test_wrong_usage_is_explained(ctl):
+    assert "did you mean devices?" in ctl("devcies", status=2)
+    assert "did you mean show?" in ctl("arqs", "shwo", status=1)
+    assert "usage: accelctl place MODEL" in ctl("place", "--help")
+    assert "usage: accelctl arqs show UUID" in ctl("arqs", "show", status=1)
+
+
+def test_without_a_daemon_it_says_so(tmp_path):
+    done = subprocess.run([str(BUILD / "accelctl"), "--socket", str(tmp_path / "none.sock"), "devices"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3 and "no acceld answers at" in done.stderr
