@@ -207,9 +207,10 @@ CREATE TABLE job_lines (
 
 -- Calibration: the measured points of the cost model. kind and precision are libaccelinfer's numbers
 -- as names, so that a reordered enum never changes their meaning.
+-- By the device's uuid, which outlives its row: a card that comes back is calibrated still.
 CREATE TABLE rates (
     id             INTEGER PRIMARY KEY,
-    device_id      INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    device_uuid    TEXT NOT NULL,
     driver_version TEXT NOT NULL,
     threads        INTEGER NOT NULL,
     kind           TEXT NOT NULL,
@@ -222,12 +223,12 @@ CREATE TABLE rates (
     spread         REAL NOT NULL,
     measured_at    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX rates_device ON rates (device_id, driver_version);
+CREATE INDEX rates_device ON rates (device_uuid, driver_version);
 
 -- Real inferences, folded: sums suffice for mean and variance.
 CREATE TABLE measurements (
     model_uuid    TEXT NOT NULL,
-    device_id     INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    device_uuid   TEXT NOT NULL,
     threads       INTEGER NOT NULL,
     count         INTEGER NOT NULL,
     sum_s         REAL NOT NULL,
@@ -236,7 +237,7 @@ CREATE TABLE measurements (
     max_s         REAL NOT NULL,
     predicted     INTEGER NOT NULL, -- of these inferences
     sum_ratio     REAL NOT NULL,    -- of measured to predicted time
-    PRIMARY KEY (model_uuid, device_id, threads)
+    PRIMARY KEY (model_uuid, device_uuid, threads)
 ) STRICT, WITHOUT ROWID;
 
 -- The outbox. Committed with the state it tells of.

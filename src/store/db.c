@@ -2,30 +2,56 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUSY_MS 5000 /* another connection of ours commits in far less */
 
-/* A full disk shows as SQLITE_FULL or as a failed write, depending on where it was noticed. */
+/* What the system said, where SQLite knows only that it failed: a full disk shows as SQLITE_FULL or
+ * as a failed write, depending on where it was noticed. */
+static enum accel_code code_of_system(int errnum, enum accel_code otherwise)
+{
+    switch (errnum) {
+    case ENOSPC:
+    case EFBIG:
+    case EDQUOT:
+        return ACCEL_E_NO_SPACE;
+    case ENOENT:
+        return ACCEL_E_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ACCEL_E_DENIED;
+    case ENOMEM:
+        return ACCEL_E_NOMEM;
+    default:
+        return otherwise;
+    }
+}
+
 static enum accel_code code_of(sqlite3 *handle)
 {
-    switch (sqlite3_errcode(handle) & 0xff) {
+    const int extended = sqlite3_extended_errcode(handle);
+
+    if (extended == SQLITE_IOERR_NOMEM)
+        return ACCEL_E_NOMEM;
+    switch (extended & 0xff) {
     case SQLITE_NOMEM:
         return ACCEL_E_NOMEM;
     case SQLITE_FULL:
         return ACCEL_E_NO_SPACE;
     case SQLITE_IOERR:
-        return sqlite3_system_errno(handle) == ENOSPC || sqlite3_system_errno(handle) == EFBIG
-                   ? ACCEL_E_NO_SPACE
-                   : ACCEL_E_IO;
+        return code_of_system(sqlite3_system_errno(handle), ACCEL_E_IO);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return ACCEL_E_BUSY;
+    case SQLITE_CANTOPEN:
+        return code_of_system(sqlite3_system_errno(handle), ACCEL_E_DENIED);
     case SQLITE_PERM:
     case SQLITE_READONLY:
-    case SQLITE_CANTOPEN:
     case SQLITE_AUTH:
         return ACCEL_E_DENIED;
     case SQLITE_CORRUPT:
@@ -56,19 +82,51 @@ static const char *pragmas_of(enum accel_db_mode mode)
                "PRAGMA cache_size = -1024;";
     case ACCEL_DB_RELAXED:
         return "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;";
+    case ACCEL_DB_COPY:
+        return "PRAGMA synchronous = OFF;"; /* synced when it is whole */
     default:
         return "PRAGMA query_only = ON; PRAGMA cache_size = -512;";
     }
 }
 
+/* Makes the file with a mode of our own (what projects own is in it; -wal and -shm inherit it), and
+ * says clearly why it cannot be written: SQLite would open it read-only and fail later. */
+static int make_file(const char *path, struct accel_error *err)
+{
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return accel_fail_errno(err, errno, "database %s", path);
+    close(fd);
+    return ACCEL_OK;
+}
+
+/* Where shared memory cannot be had (some network file systems) SQLite stays in another mode. */
+static int check_wal(struct accel_db *db, const char *path, struct accel_error *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = accel_db_query(db, &stmt, err, "PRAGMA journal_mode", "");
+
+    if (rc == ACCEL_OK && accel_db_row(db, stmt, &rc, err) &&
+        strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+        rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
+                        "database %s: its file system cannot hold a database in WAL mode; put "
+                        "node.state_dir on a local disk",
+                        path);
+    accel_db_reset(db);
+    return rc;
+}
+
 int accel_db_open(const char *path, enum accel_db_mode mode, struct accel_db *db,
                   struct accel_error *err)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                      (mode == ACCEL_DB_WRITER ? SQLITE_OPEN_CREATE : 0);
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc;
 
     memset(db, 0, sizeof(*db));
+    if ((mode == ACCEL_DB_WRITER || mode == ACCEL_DB_COPY) &&
+        (rc = make_file(path, err)) != ACCEL_OK)
+        return rc;
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK) {
         rc = db->handle == NULL ? accel_fail(err, ACCEL_E_NOMEM, "no memory for a database")
                                 : accel_db_fail(db, path, err);
@@ -82,7 +140,17 @@ int accel_db_open(const char *path, enum accel_db_mode mode, struct accel_db *db
         accel_db_close(db);
         return rc;
     }
-    return ACCEL_OK;
+    rc = mode == ACCEL_DB_WRITER ? check_wal(db, path, err) : ACCEL_OK;
+    if (rc != ACCEL_OK)
+        accel_db_close(db);
+    return rc;
+}
+
+void accel_db_reset(struct accel_db *db)
+{
+    for (size_t i = 0; i < ACCEL_DB_STATEMENTS_MAX; i++)
+        if (db->statements[i].stmt != NULL && sqlite3_stmt_busy(db->statements[i].stmt))
+            sqlite3_reset(db->statements[i].stmt);
 }
 
 void accel_db_close(struct accel_db *db)

@@ -25,10 +25,14 @@ enum accel_db_mode {
     ACCEL_DB_WRITER,  /* synchronous=FULL: what is acknowledged survives */
     ACCEL_DB_RELAXED, /* synchronous=NORMAL: measurements */
     ACCEL_DB_READER,
+    ACCEL_DB_COPY, /* a backup being written */
 };
 int accel_db_open(const char *path, enum accel_db_mode mode, struct accel_db *db,
                   struct accel_error *err);
 void accel_db_close(struct accel_db *db);
+
+/* Resets every statement under way: one left in its middle would hold an old snapshot open. */
+void accel_db_reset(struct accel_db *db);
 
 /* What SQLite says of its last failure as our error; `what` says what was tried. */
 int accel_db_fail(struct accel_db *db, const char *what, struct accel_error *err);

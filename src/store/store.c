@@ -2,12 +2,15 @@
 #include "store/store_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "migrations.h"
 
@@ -16,25 +19,44 @@
 
 /* ---------------------------------------------------------------- opening */
 
+/* SQLite's own copy of a live database, page by page. */
+static int copy_pages(sqlite3 *from, const char *path, struct accel_error *err)
+{
+    struct accel_db to = {0};
+    int rc = accel_db_open(path, ACCEL_DB_COPY, &to, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    sqlite3_backup *backup = sqlite3_backup_init(to.handle, "main", from, "main");
+    if (backup == NULL || sqlite3_backup_step(backup, -1) != SQLITE_DONE)
+        rc = accel_db_fail(&to, path, err);
+    if (backup != NULL && sqlite3_backup_finish(backup) != SQLITE_OK && rc == ACCEL_OK)
+        rc = accel_db_fail(&to, path, err);
+    accel_db_close(&to);
+    return rc;
+}
+
+/* A copy appears under its name only when it is whole and on the disk. */
 static int copy_database(sqlite3 *from, const char *path, struct accel_error *err)
 {
-    sqlite3 *to = NULL;
-    int rc = ACCEL_OK;
+    ACCEL_CLEANUP(accel_freep) char *part = accel_asprintf("%s.part", path);
+    ACCEL_CLEANUP(accel_closep) int fd = -1;
+    int rc;
 
-    if (sqlite3_open(path, &to) != SQLITE_OK) {
-        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
-        sqlite3_close(to);
-        return rc;
-    }
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
-    if (backup == NULL || sqlite3_backup_step(backup, -1) != SQLITE_DONE)
-        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
-    if (backup != NULL && sqlite3_backup_finish(backup) != SQLITE_OK && rc == ACCEL_OK)
-        rc = accel_fail(err, ACCEL_E_IO, "backup %s: %s", path, sqlite3_errmsg(to));
-    sqlite3_close(to);
-    if (rc != ACCEL_OK)
-        unlink(path);
-    return rc;
+    if (part == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to copy a database");
+    unlink(part);
+    rc = copy_pages(from, part, err);
+    if (rc == ACCEL_OK && (fd = open(part, O_RDONLY | O_CLOEXEC)) < 0)
+        rc = accel_fail_errno(err, errno, "open %s", part);
+    if (rc == ACCEL_OK && fsync(fd) != 0)
+        rc = accel_fail_errno(err, errno, "sync %s", part);
+    if (rc == ACCEL_OK && rename(part, path) != 0)
+        rc = accel_fail_errno(err, errno, "rename %s", part);
+    if (rc == ACCEL_OK)
+        return ACCEL_OK;
+    unlink(part);
+    return accel_fail_in(err, "backup");
 }
 
 static int migrate_one(struct accel_db *db, size_t i, struct accel_error *err)
@@ -110,21 +132,77 @@ static int check(struct accel_store *store, struct accel_error *err)
     return rc;
 }
 
-static int open_all(struct accel_store *store, struct accel_error *err)
+/* True when the last daemon ended without closing: a clean end leaves no -wal behind. Asked before
+ * the database is opened. */
+static bool ended_badly(const char *path)
 {
-    int rc = accel_db_open(store->path, ACCEL_DB_WRITER, &store->writer, err);
+    ACCEL_CLEANUP(accel_freep) char *wal = accel_asprintf("%s-wal", path);
+    struct stat about;
+
+    return wal == NULL || (stat(wal, &about) == 0 && about.st_size > 0);
+}
+
+/* Reading 64 MB takes a fraction of a second; a larger record is checked by its operator. */
+#define CHECK_MAX_BYTES (64 * 1024 * 1024)
+
+static bool is_small(const char *path)
+{
+    struct stat about;
+
+    return stat(path, &about) == 0 && about.st_size <= CHECK_MAX_BYTES;
+}
+
+/* Devices recorded under another name of this node are gone with their module's next scan. */
+static int note_hostname(struct accel_tx *tx, struct accel_error *err)
+{
+    int64_t renamed = 0;
+    int rc = accel_db_integer(tx->db, &renamed, err,
+                              "SELECT value <> ? FROM meta WHERE key = 'hostname'", "s",
+                              tx->store->hostname);
+
+    if (rc == ACCEL_OK && renamed)
+        accel_log_warning("the node has another name than before", "hostname=%s",
+                          tx->store->hostname);
+    return rc == ACCEL_OK
+               ? accel_db_exec(tx->db, err,
+                               "INSERT INTO meta (key, value) VALUES ('hostname', ?) ON CONFLICT"
+                               " (key) DO UPDATE SET value = excluded.value"
+                               " WHERE value <> excluded.value",
+                               "s", tx->store->hostname)
+               : rc;
+}
+
+/* What the daemon before this one left: leases of workers that ended with it, and what only they
+ * held. */
+static int tidy(struct accel_store *store, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
+    int rc = accel_tx_begin(store, &tx, err);
 
     if (rc == ACCEL_OK)
-        rc = migrate(store, err);
+        rc = note_hostname(&tx, err);
     if (rc == ACCEL_OK)
+        rc = accel_db_exec(tx.db, err, "DELETE FROM leases", "");
+    if (rc == ACCEL_OK)
+        rc = accel_tx_sweep_gone(&tx, err);
+    return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
+}
+
+static int open_all(struct accel_store *store, struct accel_error *err)
+{
+    const bool suspect = ended_badly(store->path);
+    int rc = accel_db_open(store->path, ACCEL_DB_WRITER, &store->writer, err);
+
+    if (rc == ACCEL_OK && suspect && is_small(store->path))
         rc = check(store, err);
     if (rc == ACCEL_OK)
-        rc = accel_db_integer(&store->writer, &store->sequence, err,
-                              "SELECT coalesce(max(sequence), 0) FROM events WHERE node = ?", "s",
-                              store->hostname);
-    /* The workers that held leases ended with the daemon before this one. */
+        rc = migrate(store, err);
+    /* Of any node: a sequence is not used again when the hostname changes. */
     if (rc == ACCEL_OK)
-        rc = accel_db_exec(&store->writer, err, "DELETE FROM leases", "");
+        rc = accel_db_integer(&store->writer, &store->sequence, err,
+                              "SELECT coalesce(max(sequence), 0) FROM events", "");
+    if (rc == ACCEL_OK)
+        rc = tidy(store, err);
     if (rc == ACCEL_OK)
         rc = accel_fold_open(store, err);
     return rc;
@@ -222,7 +300,10 @@ int accel_tx_begin(struct accel_store *store, struct accel_tx *tx, struct accel_
 int accel_tx_commit(struct accel_tx *tx, struct accel_error *err)
 {
     struct accel_store *store = tx->store;
-    const int rc = accel_db_exec(tx->db, err, "COMMIT", "");
+    int rc;
+
+    accel_db_reset(tx->db);
+    rc = accel_db_exec(tx->db, err, "COMMIT", "");
 
     if (rc != ACCEL_OK) /* accel_tx_end rolls back */
         return rc;
@@ -241,6 +322,7 @@ void accel_tx_end(struct accel_tx *tx)
 {
     if (tx->store == NULL)
         return;
+    accel_db_reset(tx->db);
     /* A failed ROLLBACK leaves nothing open: SQLite has rolled back by itself then. */
     sqlite3_exec(tx->db->handle, "ROLLBACK", NULL, NULL, NULL);
     tx->store->sequence = tx->sequence_before;
@@ -341,7 +423,9 @@ int accel_reader_begin(struct accel_store *store, struct accel_reader *reader,
     reader->store = store;
     reader->slot = slot;
     reader->db = &store->readers[slot];
-    return rc; /* accel_reader_end gives the slot back in any case */
+    /* One snapshot for all statements of one read. accel_reader_end gives the slot back in any
+     * case. */
+    return rc == ACCEL_OK ? accel_db_exec(reader->db, err, "BEGIN", "") : rc;
 }
 
 void accel_reader_end(struct accel_reader *reader)
@@ -350,6 +434,11 @@ void accel_reader_end(struct accel_reader *reader)
 
     if (store == NULL)
         return;
+    if (store->reader_open[reader->slot]) {
+        accel_db_reset(reader->db);
+        if (!sqlite3_get_autocommit(reader->db->handle))
+            accel_db_exec(reader->db, NULL, "COMMIT", "");
+    }
     pthread_mutex_lock(&store->readers_mutex);
     store->reader_busy[reader->slot] = false;
     pthread_cond_signal(&store->reader_free);
@@ -384,11 +473,14 @@ void accel_store_uuid(sqlite3_stmt *stmt, int column, struct accel_uuid *uuid)
 int accel_page_start(struct accel_db *db, const struct accel_page *page, const char *sql,
                      int64_t *start, struct accel_error *err)
 {
-    *start = 0;
+    int64_t marker = 0;
+
+    *start = accel_page_descends(page) ? INT64_MAX : 0;
     if (page == NULL || page->marker == NULL)
         return ACCEL_OK;
-    const int rc = accel_db_integer(db, start, err, sql, "s", page->marker->text);
-    if (rc == ACCEL_OK && *start == 0)
+    const int rc = accel_db_integer(db, &marker, err, sql, "s", page->marker->text);
+    if (rc == ACCEL_OK && marker == 0)
         return accel_fail(err, ACCEL_E_NOT_FOUND, "marker: no row has uuid %s", page->marker->text);
+    *start = marker;
     return rc;
 }

@@ -73,6 +73,11 @@ int accel_store_get_arq(struct accel_store *store, const struct accel_uuid *uuid
     return rc == ACCEL_OK ? get(reader.db, uuid, mem, arq, err) : rc;
 }
 
+static void free_text(char **text)
+{
+    free(*text); /* jansson's own allocation */
+}
+
 /* The uuids as a JSON array for json_each(): one statement whatever their number. NULL: none given.
  */
 static int uuids_text(const struct accel_uuid *uuids, size_t count, char **text,
@@ -93,6 +98,13 @@ static int uuids_text(const struct accel_uuid *uuids, size_t count, char **text,
                          : accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu uuids", count);
 }
 
+/* ?3 is the instance: Nova asks by it all the time, so that it has a statement that uses its index.
+ */
+#define ARQ_FILTER                                                    \
+    " AND (?2 IS NULL OR q.project_id = ?2)"                          \
+    " AND (?4 = 0 OR q.state IN ('Bound', 'BindFailed', 'Deleting'))" \
+    " AND (?5 IS NULL OR q.uuid IN (SELECT value FROM json_each(?5)))"
+
 int accel_store_list_arqs(struct accel_store *store, const struct accel_arq_filter *filter,
                           const struct accel_page *page, struct accel_bump *mem,
                           struct accel_arq **arqs, size_t *count, struct accel_error *err)
@@ -100,7 +112,7 @@ int accel_store_list_arqs(struct accel_store *store, const struct accel_arq_filt
     static const struct accel_arq_filter all = {0};
     const struct accel_arq_filter *f = filter != NULL ? filter : &all;
     ACCEL_CLEANUP(accel_reader_end) struct accel_reader reader = {0};
-    ACCEL_CLEANUP(accel_freep) char *uuids = NULL;
+    ACCEL_CLEANUP(free_text) char *uuids = NULL;
     struct accel_rows rows = {.mem = mem, .element = sizeof(struct accel_arq)};
     int64_t start = 0;
     sqlite3_stmt *stmt;
@@ -112,12 +124,10 @@ int accel_store_list_arqs(struct accel_store *store, const struct accel_arq_filt
         rc = accel_page_start(reader.db, page, "SELECT id FROM arqs WHERE uuid = ?", &start, err);
     if (rc == ACCEL_OK)
         rc = accel_db_query(reader.db, &stmt, err,
-                            SELECT_ARQ
-                            " WHERE q.id > ?1 AND (?2 IS NULL OR q.project_id = ?2)"
-                            " AND (?3 IS NULL OR q.instance_uuid = ?3)"
-                            " AND (?4 = 0 OR q.state IN ('Bound', 'BindFailed', 'Deleting'))"
-                            " AND (?5 IS NULL OR q.uuid IN (SELECT value FROM json_each(?5)))"
-                            " ORDER BY q.id LIMIT ?6",
+                            f->instance_uuid != NULL
+                                ? ACCEL_PAGED(page, SELECT_ARQ, "q.id",
+                                              ARQ_FILTER " AND q.instance_uuid = ?3", "?6")
+                                : ACCEL_PAGED(page, SELECT_ARQ, "q.id", ARQ_FILTER, "?6"),
                             "issisi", start, f->project_id, f->instance_uuid,
                             (int64_t)f->resolved_only, uuids, accel_page_limit(page));
     if (rc != ACCEL_OK)
@@ -185,8 +195,7 @@ int accel_store_add_arqs(struct accel_store *store, const struct accel_device_pr
     int rc = accel_tx_begin(store, &tx, err);
 
     if (rc == ACCEL_OK)
-        rc = accel_db_integer(tx.db, &batch, err, "SELECT coalesce(max(id), 0) + 1 FROM arqs",
-                              "");
+        rc = accel_db_integer(tx.db, &batch, err, "SELECT coalesce(max(id), 0) + 1 FROM arqs", "");
     if (rc == ACCEL_OK)
         rc =
             accel_db_integer(tx.db, &exists, err,
@@ -209,51 +218,76 @@ int accel_store_add_arqs(struct accel_store *store, const struct accel_device_pr
 
 /* ---------------------------------------------------------------- binding */
 
-/* The deployable a provider stands for, if it can be given out; else why not. */
-static int find_deployable(struct accel_tx *tx, const struct accel_bind_request *r, int64_t *id,
-                           struct accel_error *err)
-{
-    sqlite3_stmt *stmt;
-    int rc = accel_db_query(tx->db, &stmt, err,
-                            "SELECT p.id, d.hostname, d.status, d.health, d.gone, d.identity,"
-                            " (SELECT count(*) FROM leases WHERE device_id = d.id)"
-                            " FROM deployables p JOIN devices d ON d.id = p.device_id"
-                            " WHERE p.rp_uuid = ?1 OR replace(p.rp_uuid, '-', '') = ?1",
-                            "s", r->device_rp_uuid);
+/* What the record says of a deployable and its device. */
+struct provider {
+    int64_t deployable;
+    const char *hostname, *status, *identity;
+    bool failed, gone;
+    int64_t leases;
+};
 
+static int read_provider(struct accel_tx *tx, const char *rp_uuid, struct accel_bump *mem,
+                         struct provider *p, struct accel_error *err)
+{
+    struct accel_uuid uuid = {""};
+    sqlite3_stmt *stmt;
+    int rc;
+
+    accel_uuid_parse(rp_uuid, &uuid);
+    rc = accel_db_query(tx->db, &stmt, err,
+                        "SELECT p.id, d.hostname, d.status, max(d.health = 'failed',"
+                        " d.own_health = 'failed'), d.gone OR p.gone, d.identity,"
+                        " (SELECT count(*) FROM leases WHERE device_id = d.id)"
+                        " FROM deployables p JOIN devices d ON d.id = p.device_id"
+                        " WHERE p.rp_uuid = ? ORDER BY d.gone OR p.gone LIMIT 1",
+                        "s", uuid.text);
     if (rc != ACCEL_OK)
         return rc;
     if (!accel_db_row(tx->db, stmt, &rc, err))
-        return rc != ACCEL_OK
-                   ? rc
-                   : accel_fail(err, ACCEL_E_NOT_FOUND, "Deployable not found with rp_uuid=%s",
-                                r->device_rp_uuid);
-    *id = sqlite3_column_int64(stmt, 0);
-    const char *hostname = (const char *)sqlite3_column_text(stmt, 1);
-    const char *identity = (const char *)sqlite3_column_text(stmt, 5);
-    if (strcmp(hostname, r->hostname) != 0)
-        rc = accel_fail(err, ACCEL_E_CONFLICT, "hostname: provider %s is on %s, not on %s",
-                        r->device_rp_uuid, hostname, r->hostname);
-    else if (strcmp((const char *)sqlite3_column_text(stmt, 2), "enabled") != 0)
-        rc = accel_fail(err, ACCEL_E_CONFLICT, "device %s is in maintenance; enable it first",
-                        identity);
-    else if (strcmp((const char *)sqlite3_column_text(stmt, 3), "failed") == 0)
-        rc = accel_fail(err, ACCEL_E_CONFLICT, "device %s has failed", identity);
-    else if (sqlite3_column_int(stmt, 4) != 0)
-        rc = accel_fail(err, ACCEL_E_CONFLICT, "device %s is gone", identity);
-    else if (sqlite3_column_int64(stmt, 6) > 0)
-        rc = accel_fail(err, ACCEL_E_BUSY, "device %s is running an inference", identity);
+        return rc != ACCEL_OK ? rc
+                              : accel_fail(err, ACCEL_E_NOT_FOUND,
+                                           "Deployable not found with rp_uuid=%s", rp_uuid);
+    p->deployable = sqlite3_column_int64(stmt, 0);
+    p->hostname = accel_db_text(stmt, 1, mem, &rc);
+    p->status = accel_db_text(stmt, 2, mem, &rc);
+    p->failed = sqlite3_column_int(stmt, 3) != 0;
+    p->gone = sqlite3_column_int(stmt, 4) != 0;
+    p->identity = accel_db_text(stmt, 5, mem, &rc);
+    p->leases = sqlite3_column_int64(stmt, 6);
     sqlite3_reset(stmt);
-    return rc;
+    return rc == ACCEL_OK ? ACCEL_OK : accel_store_nomem(err);
+}
+
+/* The deployable a provider stands for, if it can be given out; else why not. */
+static int find_deployable(struct accel_tx *tx, const struct accel_bind_request *r,
+                           struct accel_bump *mem, int64_t *id, struct accel_error *err)
+{
+    struct provider p = {0};
+    const int rc = read_provider(tx, r->device_rp_uuid, mem, &p, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    *id = p.deployable;
+    if (strcmp(p.hostname, r->hostname) != 0)
+        return accel_fail(err, ACCEL_E_CONFLICT, "hostname: provider %s is on %s, not on %s",
+                          r->device_rp_uuid, p.hostname, r->hostname);
+    if (p.gone)
+        return accel_fail(err, ACCEL_E_CONFLICT, "device %s is gone", p.identity);
+    if (strcmp(p.status, "enabled") != 0)
+        return accel_fail(err, ACCEL_E_CONFLICT, "device %s is in maintenance; enable it first",
+                          p.identity);
+    if (p.failed)
+        return accel_fail(err, ACCEL_E_CONFLICT, "device %s has failed", p.identity);
+    if (p.leases > 0)
+        return accel_fail(err, ACCEL_E_BUSY, "device %s is running an inference", p.identity);
+    return ACCEL_OK;
 }
 
 /* Initial|Unbound -> BindStarted, compare and set. */
 static int start_one(struct accel_tx *tx, const struct accel_bind_request *r,
-                     struct accel_error *err)
+                     struct accel_bump *mem, struct accel_arq *arq, struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
-    struct accel_arq arq;
-    int rc = get(tx->db, &r->arq, &mem, &arq, err);
+    int rc = get(tx->db, &r->arq, mem, arq, err);
 
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx->db, err,
@@ -261,30 +295,50 @@ static int start_one(struct accel_tx *tx, const struct accel_bind_request *r,
                            " device_rp_uuid = ?3, instance_uuid = ?4,"
                            " project_id = coalesce(?5, project_id), updated_at = ?6"
                            " WHERE id = ?1 AND state IN ('Initial', 'Unbound')",
-                           "isssss", arq.id, r->hostname, r->device_rp_uuid, r->instance_uuid,
+                           "isssss", arq->id, r->hostname, r->device_rp_uuid, r->instance_uuid,
                            r->project_id, tx->now);
     if (rc == ACCEL_OK && sqlite3_changes(tx->db->handle) == 0)
         return accel_fail(
             err, ACCEL_E_CONFLICT,
             "accelerator request %s is %s; only Initial and Unbound ones can be bound", r->arq.text,
-            accel_arq_state_name(arq.state));
+            accel_arq_state_name(arq->state));
     return rc;
 }
 
 /* The first free row of the deployable, atomically ours: we hold the writer. */
-static int take_handle(struct accel_tx *tx, int64_t deployable, const struct accel_bind_request *r,
+static int take_handle(struct accel_tx *tx, int64_t deployable, int64_t arq_id, const char *rp_uuid,
                        struct accel_error *err)
 {
-    int rc =
-        accel_db_exec(tx->db, err,
-                      "UPDATE attach_handles SET arq_id = (SELECT id FROM arqs WHERE uuid = ?1)"
-                      " WHERE id = (SELECT id FROM attach_handles WHERE deployable_id = ?2"
-                      "  AND arq_id IS NULL AND gone = 0 ORDER BY id LIMIT 1)",
-                      "si", r->arq.text, deployable);
+    int rc = accel_db_exec(tx->db, err,
+                           "UPDATE attach_handles SET arq_id = ?1"
+                           " WHERE id = (SELECT id FROM attach_handles WHERE deployable_id = ?2"
+                           "  AND arq_id IS NULL AND gone = 0 ORDER BY id LIMIT 1)",
+                           "ii", arq_id, deployable);
 
     if (rc == ACCEL_OK && sqlite3_changes(tx->db->handle) == 0)
         return accel_fail(err, ACCEL_E_NOT_FOUND, "provider %s has no free attach handle left",
-                          r->device_rp_uuid);
+                          rp_uuid);
+    return rc;
+}
+
+/* ARQs of one group that were made together are one request group of Placement's, which maps to one
+ * provider: a second one is a mistake of the client. */
+static int check_group(struct accel_tx *tx, const struct accel_bind_request *r,
+                       struct accel_error *err)
+{
+    int64_t others = 0;
+    const int rc = accel_db_integer(
+        tx->db, &others, err,
+        "SELECT count(*) FROM arqs a JOIN arqs b ON b.batch = a.batch AND b.group_id = a.group_id"
+        " WHERE a.uuid = ? AND b.state IN ('BindStarted', 'Bound')"
+        " AND b.instance_uuid IS a.instance_uuid AND b.device_rp_uuid <> a.device_rp_uuid",
+        "s", r->arq.text);
+
+    if (rc == ACCEL_OK && others > 0)
+        return accel_fail(err, ACCEL_E_CONFLICT,
+                          "device_rp_uuid: accelerator request %s is of a group that is bound to "
+                          "another provider than %s",
+                          r->arq.text, r->device_rp_uuid);
     return rc;
 }
 
@@ -299,6 +353,30 @@ static int refuse_instance_with_arqs(struct accel_tx *tx, const char *instance_u
         return accel_fail(err, ACCEL_E_EXISTS,
                           "instance_uuid: instance %s has accelerator requests already",
                           instance_uuid);
+    return rc;
+}
+
+static int bind_one(struct accel_tx *tx, const struct accel_bind_request *r,
+                    struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    struct accel_arq arq;
+    int64_t deployable = 0;
+    int rc;
+
+    if (r->hostname == NULL || r->device_rp_uuid == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "a bind needs hostname and device_rp_uuid");
+    rc = start_one(tx, r, &mem, &arq, err);
+    if (rc == ACCEL_OK)
+        rc = find_deployable(tx, r, &mem, &deployable, err);
+    if (rc == ACCEL_OK)
+        rc = check_group(tx, r, err);
+    if (rc == ACCEL_OK)
+        rc = take_handle(tx, deployable, arq.id, r->device_rp_uuid, err);
+    if (rc == ACCEL_OK)
+        rc = accel_tx_event_about(tx, "arq.bind_started", r->arq.text,
+                                  r->project_id != NULL ? r->project_id : arq.project_id,
+                                  "provider", r->device_rp_uuid, err);
     return rc;
 }
 
@@ -330,20 +408,11 @@ int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_re
     ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
     int rc = accel_tx_begin(store, &tx, err);
 
+    /* By the contract the first one's word: no adding to an instance that has ARQs. */
     if (rc == ACCEL_OK && count > 0)
         rc = refuse_instance_with_arqs(&tx, requests[0].instance_uuid, err);
-    for (size_t i = 0; i < count && rc == ACCEL_OK; i++) {
-        int64_t deployable = 0;
-        rc = start_one(&tx, &requests[i], err);
-        if (rc == ACCEL_OK)
-            rc = find_deployable(&tx, &requests[i], &deployable, err);
-        if (rc == ACCEL_OK)
-            rc = take_handle(&tx, deployable, &requests[i], err);
-        if (rc == ACCEL_OK)
-            rc = accel_tx_event_about(&tx, "arq.bind_started", requests[i].arq.text,
-                                      requests[i].project_id, "provider",
-                                      requests[i].device_rp_uuid, err);
-    }
+    for (size_t i = 0; i < count && rc == ACCEL_OK; i++)
+        rc = bind_one(&tx, &requests[i], err);
     if (rc == ACCEL_OK)
         rc = add_intent(&tx, requests, count, intent, err);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
@@ -427,13 +496,15 @@ static int unbind_one(struct accel_tx *tx, const struct accel_arq *arq, struct a
 {
     int rc = free_handle(tx, arq->id, err);
 
+    if (rc != ACCEL_OK || arq->state == ACCEL_ARQ_UNBOUND)
+        return rc;
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx->db, err,
                            "UPDATE arqs SET state = 'Unbound', hostname = NULL,"
                            " device_rp_uuid = NULL, instance_uuid = NULL, updated_at = ?"
                            " WHERE id = ?",
                            "si", tx->now, arq->id);
-    if (rc == ACCEL_OK && arq->state != ACCEL_ARQ_UNBOUND)
+    if (rc == ACCEL_OK)
         rc = accel_tx_event(tx, "arq.unbound", arq->uuid.text, arq->project_id, err, NULL);
     return rc;
 }

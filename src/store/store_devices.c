@@ -6,9 +6,13 @@
 
 /* ---------------------------------------------------------------- devices */
 
-#define DEVICE_COLUMNS                                                                           \
-    "id, uuid, hostname, identity, type, vendor, model, std_board_info, vendor_board_info,"      \
-    " status, health, health_reason, gone, module, pci_address, parent, numa_node, iommu_group," \
+/* Health is the worse of what the module reports and what the daemon found itself. */
+#define OWN_IS_WORSE "(own_health = 'failed' OR (own_health = 'degraded' AND health = 'ok'))"
+#define DEVICE_COLUMNS                                                                          \
+    "id, uuid, hostname, identity, type, vendor, model, std_board_info, vendor_board_info,"     \
+    " status, CASE WHEN " OWN_IS_WORSE " THEN own_health ELSE health END,"                      \
+    " CASE WHEN " OWN_IS_WORSE " THEN own_health_reason ELSE health_reason END, gone, module, " \
+    "pci_address, parent, numa_node, iommu_group,"                                              \
     " runnable, version, created_at, updated_at"
 
 static int read_device(sqlite3_stmt *stmt, struct accel_bump *mem, struct accel_device *d)
@@ -40,6 +44,12 @@ static int read_device(sqlite3_stmt *stmt, struct accel_bump *mem, struct accel_
     return rc;
 }
 
+#define DEVICE_FILTER                                                                \
+    " AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR vendor = ?3)"                 \
+    " AND (?4 IS NULL OR hostname = ?4) AND (?5 IS NULL OR identity = ?5)"           \
+    " AND (?6 IS NULL OR module = ?6) AND (?7 = 0 OR type NOT IN ('CPU', 'OPENCL'))" \
+    " AND (?8 = 0 OR gone = 0)"
+
 int accel_store_list_devices(struct accel_store *store, const struct accel_device_filter *filter,
                              const struct accel_page *page, struct accel_bump *mem,
                              struct accel_device **devices, size_t *count, struct accel_error *err)
@@ -48,7 +58,6 @@ int accel_store_list_devices(struct accel_store *store, const struct accel_devic
     const struct accel_device_filter *f = filter != NULL ? filter : &all;
     ACCEL_CLEANUP(accel_reader_end) struct accel_reader reader = {0};
     struct accel_rows rows = {.mem = mem, .element = sizeof(struct accel_device)};
-    const bool descending = page != NULL && page->newest_first;
     int64_t start = 0;
     sqlite3_stmt *stmt;
     int rc = accel_reader_begin(store, &reader, err);
@@ -56,21 +65,12 @@ int accel_store_list_devices(struct accel_store *store, const struct accel_devic
     if (rc == ACCEL_OK)
         rc =
             accel_page_start(reader.db, page, "SELECT id FROM devices WHERE uuid = ?", &start, err);
-#define DEVICE_FILTER                                                                \
-    " AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR vendor = ?3)"                 \
-    " AND (?4 IS NULL OR hostname = ?4) AND (?5 IS NULL OR identity = ?5)"           \
-    " AND (?6 IS NULL OR module = ?6) AND (?7 = 0 OR type NOT IN ('CPU', 'OPENCL'))" \
-    " AND (?8 = 0 OR gone = 0)"
     if (rc == ACCEL_OK)
-        rc = accel_db_query(reader.db, &stmt, err,
-                            descending ? "SELECT " DEVICE_COLUMNS " FROM devices"
-                                         " WHERE (?1 = 0 OR id < ?1)" DEVICE_FILTER
-                                         " ORDER BY id DESC LIMIT ?9"
-                                       : "SELECT " DEVICE_COLUMNS " FROM devices"
-                                         " WHERE id > ?1" DEVICE_FILTER " ORDER BY id LIMIT ?9",
-                            "isssssiii", start, f->type, f->vendor, f->hostname, f->identity,
-                            f->module, (int64_t)f->leave_out_host_side, (int64_t)f->leave_out_gone,
-                            accel_page_limit(page));
+        rc = accel_db_query(
+            reader.db, &stmt, err,
+            ACCEL_PAGED(page, "SELECT " DEVICE_COLUMNS " FROM devices", "id", DEVICE_FILTER, "?9"),
+            "isssssiii", start, f->type, f->vendor, f->hostname, f->identity, f->module,
+            (int64_t)f->leave_out_host_side, (int64_t)f->leave_out_gone, accel_page_limit(page));
     if (rc != ACCEL_OK)
         return rc;
     while (accel_db_row(reader.db, stmt, &rc, err)) {
@@ -206,9 +206,9 @@ int accel_store_set_device_health(struct accel_store *store, const char *identit
         return accel_fail(err, rc, "there is no device %s", identity);
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx.db, err,
-                           "UPDATE devices SET health = ?1, health_reason = ?2, updated_at = ?3,"
-                           " version = version + 1 WHERE id = ?4"
-                           " AND (health <> ?1 OR health_reason IS NOT ?2)",
+                           "UPDATE devices SET own_health = ?1, own_health_reason = ?2,"
+                           " updated_at = ?3, version = version + 1 WHERE id = ?4"
+                           " AND (own_health <> ?1 OR own_health_reason IS NOT ?2)",
                            "sssi", health, reason, tx.now, device.id);
     if (rc == ACCEL_OK && sqlite3_changes(tx.db->handle) > 0)
         rc = accel_tx_event(&tx, "device.changed", device.uuid.text, NULL, err,
@@ -251,6 +251,10 @@ static int read_deployable(sqlite3_stmt *stmt, struct accel_bump *mem, struct ac
     return rc;
 }
 
+#define DEPLOYABLE_FILTER                                              \
+    " AND (?2 IS NULL OR p.name = ?2) AND (?3 IS NULL OR d.uuid = ?3)" \
+    " AND (?4 IS NULL OR p.rp_uuid = ?4) AND (?5 = 0 OR d.type NOT IN ('CPU', 'OPENCL'))"
+
 int accel_store_list_deployables(struct accel_store *store,
                                  const struct accel_deployable_filter *filter,
                                  const struct accel_page *page, struct accel_bump *mem,
@@ -270,12 +274,10 @@ int accel_store_list_deployables(struct accel_store *store,
                               err);
     if (rc == ACCEL_OK)
         rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " DEPLOYABLE_COLUMNS " FROM deployables p"
-                            " JOIN devices d ON d.id = p.device_id WHERE p.id > ?1"
-                            " AND (?2 IS NULL OR p.name = ?2) AND (?3 IS NULL OR d.uuid = ?3)"
-                            " AND (?4 IS NULL OR p.rp_uuid = ?4)"
-                            " AND (?5 = 0 OR d.type NOT IN ('CPU', 'OPENCL'))"
-                            " ORDER BY p.id LIMIT ?6",
+                            ACCEL_PAGED(page,
+                                        "SELECT " DEPLOYABLE_COLUMNS " FROM deployables p"
+                                        " JOIN devices d ON d.id = p.device_id",
+                                        "p.id", DEPLOYABLE_FILTER, "?6"),
                             "isssii", start, f->name, f->device != NULL ? f->device->text : NULL,
                             f->rp != NULL ? f->rp->text : NULL, (int64_t)f->leave_out_host_side,
                             accel_page_limit(page));
@@ -406,9 +408,10 @@ int accel_store_list_attributes(struct accel_store *store,
                               err);
     if (rc == ACCEL_OK)
         rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " ATTRIBUTE_COLUMNS " FROM attributes WHERE id > ?1"
-                            " AND (?2 = 0 OR deployable_id = ?2) AND (?3 IS NULL OR key = ?3)"
-                            " ORDER BY id LIMIT ?4",
+                            ACCEL_PAGED(page, "SELECT " ATTRIBUTE_COLUMNS " FROM attributes", "id",
+                                        " AND (?2 = 0 OR deployable_id = ?2)"
+                                        " AND (?3 IS NULL OR key = ?3)",
+                                        "?4"),
                             "iisi", start, f->deployable_id, f->key, accel_page_limit(page));
     if (rc != ACCEL_OK)
         return rc;

@@ -90,10 +90,19 @@ static inline int accel_store_nomem(struct accel_error *err)
 /* "" for NULL. */
 void accel_store_uuid(sqlite3_stmt *stmt, int column, struct accel_uuid *uuid);
 
-/* id of the row behind which a page begins; 0 without a marker; NOT_FOUND. `sql` finds an id by
- * uuid. */
+static inline bool accel_page_descends(const struct accel_page *page)
+{
+    return page != NULL && page->newest_first;
+}
+/* id of the row behind which a page begins, upwards or downwards; without a marker one that no row
+ * has. `sql` finds an id by uuid. Errors: NOT_FOUND. */
 int accel_page_start(struct accel_db *db, const struct accel_page *page, const char *sql,
                      int64_t *start, struct accel_error *err);
+/* The two statements of a list that is paged by row id: ?1 is where accel_page_start says. */
+#define ACCEL_PAGED(page, select, id, filter, limit)                               \
+    (accel_page_descends(page)                                                     \
+         ? select " WHERE " id " < ?1" filter " ORDER BY " id " DESC LIMIT " limit \
+         : select " WHERE " id " > ?1" filter " ORDER BY " id " LIMIT " limit)
 /* -1 is SQLite's "no limit". */
 static inline int64_t accel_page_limit(const struct accel_page *page)
 {

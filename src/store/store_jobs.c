@@ -3,6 +3,9 @@
 
 #include "store/store_internal.h"
 
+#define JOBS_KEPT  10000 /* what is older and has ended is forgotten */
+#define LINES_KEPT 10000 /* of one job */
+
 #define COLUMNS                                                                            \
     "id, uuid, kind, state, progress, text, project_id, target, result, cancel_requested," \
     " created_at, updated_at, finished_at"
@@ -65,6 +68,10 @@ int accel_store_add_job(struct accel_store *store, const char *kind, const char 
                             "{\"kind\": \"%s\", \"state\": \"queued\"}", kind);
     if (rc == ACCEL_OK)
         rc = get(tx.db, &uuid, mem, job, err);
+    if (rc == ACCEL_OK)
+        rc = accel_db_exec(tx.db, err,
+                           "DELETE FROM jobs WHERE id <= ? AND state NOT IN ('queued', 'running')",
+                           "i", job->id - JOBS_KEPT);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
 }
 
@@ -75,6 +82,13 @@ static bool has_ended(const char *state)
 
 static int add_line(struct accel_tx *tx, int64_t job, const char *text, struct accel_error *err)
 {
+    int rc = accel_db_exec(tx->db, err,
+                           "DELETE FROM job_lines WHERE job_id = ?1 AND number <="
+                           " (SELECT max(number) FROM job_lines WHERE job_id = ?1) - ?2",
+                           "ii", job, (int64_t)LINES_KEPT);
+
+    if (rc != ACCEL_OK)
+        return rc;
     return accel_db_exec(tx->db, err,
                          "INSERT INTO job_lines (job_id, number, at, text) SELECT ?1,"
                          " coalesce(max(number), 0) + 1, ?2, ?3 FROM job_lines WHERE job_id = ?1",
@@ -133,20 +147,14 @@ int accel_store_list_jobs(struct accel_store *store, const char *state, const ch
 
     if (rc == ACCEL_OK)
         rc = accel_page_start(reader.db, page, "SELECT id FROM jobs WHERE uuid = ?", &start, err);
-    if (rc == ACCEL_OK && page != NULL && page->newest_first)
-        rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " COLUMNS " FROM jobs WHERE (?1 = 0 OR id < ?1)"
-                            " AND (?2 IS NULL OR state = ?2)"
-                            " AND (?3 IS NULL OR project_id IS NULL OR project_id = ?3)"
-                            " ORDER BY id DESC LIMIT ?4",
-                            "issi", start, state, project_id, accel_page_limit(page));
-    else if (rc == ACCEL_OK)
-        rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " COLUMNS " FROM jobs WHERE id > ?1"
-                            " AND (?2 IS NULL OR state = ?2)"
-                            " AND (?3 IS NULL OR project_id IS NULL OR project_id = ?3)"
-                            " ORDER BY id LIMIT ?4",
-                            "issi", start, state, project_id, accel_page_limit(page));
+    if (rc == ACCEL_OK)
+        rc =
+            accel_db_query(reader.db, &stmt, err,
+                           ACCEL_PAGED(page, "SELECT " COLUMNS " FROM jobs", "id",
+                                       " AND (?2 IS NULL OR state = ?2)"
+                                       " AND (?3 IS NULL OR project_id IS NULL OR project_id = ?3)",
+                                       "?4"),
+                           "issi", start, state, project_id, accel_page_limit(page));
     if (rc != ACCEL_OK)
         return rc;
     while (accel_db_row(reader.db, stmt, &rc, err)) {
@@ -210,10 +218,15 @@ int accel_store_cancel_job(struct accel_store *store, const struct accel_uuid *u
         rc = get(tx.db, uuid, &mem, &job, err);
     if (rc == ACCEL_OK && has_ended(job.state))
         return accel_fail(err, ACCEL_E_CONFLICT, "job %s has ended: %s", uuid->text, job.state);
+    if (rc == ACCEL_OK && job.cancel_requested)
+        return ACCEL_OK;
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx.db, err,
                            "UPDATE jobs SET cancel_requested = 1, updated_at = ? WHERE id = ?",
                            "si", tx.now, job.id);
+    if (rc == ACCEL_OK)
+        rc = accel_tx_event_about(&tx, "job.changed", uuid->text, job.project_id, "cancel",
+                                  "requested", err);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
 }
 

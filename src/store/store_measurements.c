@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "store/store_internal.h"
 
 #define FOLD_MS 10000
@@ -48,10 +49,9 @@ static int write_row(struct accel_db *db, const struct fold_row *row, struct acc
     /* A device or a model that was deleted meanwhile takes its measurements with it. */
     return accel_db_exec(
         db, err,
-        "INSERT INTO measurements SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
-        " WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?2)"
-        " AND EXISTS (SELECT 1 FROM models WHERE uuid = ?1)"
-        " ON CONFLICT (model_uuid, device_id, threads) DO UPDATE SET"
+        "INSERT INTO measurements SELECT ?1, uuid, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM devices"
+        " WHERE id = ?2 AND EXISTS (SELECT 1 FROM models WHERE uuid = ?1)"
+        " ON CONFLICT (model_uuid, device_uuid, threads) DO UPDATE SET"
         " count = count + excluded.count, sum_s = sum_s + excluded.sum_s,"
         " sum_squares = sum_squares + excluded.sum_squares, min_s = min(min_s, excluded.min_s),"
         " max_s = max(max_s, excluded.max_s), predicted = predicted + excluded.predicted,"
@@ -139,8 +139,14 @@ int accel_store_add_measurement(struct accel_store *store, const struct accel_me
         return accel_fail(err, ACCEL_E_INVALID, "a run of %g s", m->run_s);
     pthread_mutex_lock(&store->fold_mutex);
     int rc = fold_one(store->fold, m, err);
-    if (rc == ACCEL_OK && accel_now_ms() - store->fold->since_ms >= FOLD_MS)
-        rc = flush_locked(store, err);
+    if (rc == ACCEL_OK && accel_now_ms() - store->fold->since_ms >= FOLD_MS) {
+        struct accel_error why;
+        if (flush_locked(store, &why) != ACCEL_OK) {
+            /* Nothing is lost: it stays folded, and the next try is in 10 s. */
+            accel_log_warning("measurements not written", "reason=\"%s\"", why.msg);
+            store->fold->since_ms = accel_now_ms();
+        }
+    }
     pthread_mutex_unlock(&store->fold_mutex);
     return rc;
 }
@@ -172,7 +178,8 @@ int accel_store_get_measured(struct accel_store *store, const struct accel_uuid 
     pthread_mutex_lock(&store->fold_mutex);
     rc = accel_db_query(&store->relaxed, &stmt, err,
                         "SELECT count, sum_s, sum_squares, min_s, max_s FROM measurements"
-                        " WHERE model_uuid = ? AND device_id = ? AND threads = ?",
+                        " WHERE model_uuid = ? AND device_uuid = (SELECT uuid FROM devices"
+                        " WHERE id = ?) AND threads = ?",
                         "sii", model->text, device_id, (int64_t)threads);
     if (rc == ACCEL_OK && accel_db_row(&store->relaxed, stmt, &rc, err)) {
         total.count = sqlite3_column_int64(stmt, 0);
@@ -209,9 +216,10 @@ static int insert_rate(struct accel_tx *tx, int64_t device_id, const char *drive
                        unsigned threads, const struct accel_rate *rate, struct accel_error *err)
 {
     return accel_db_exec(tx->db, err,
-                         "INSERT INTO rates (device_id, driver_version, threads, kind, precision,"
+                         "INSERT INTO rates (device_uuid, driver_version, threads, kind, precision,"
                          " flops, bytes, flops_per_s, bytes_per_s, overhead_s, spread, measured_at)"
-                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                         " VALUES ((SELECT uuid FROM devices WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?,"
+                         " ?, ?, ?)",
                          "isisidddddds", device_id, driver_version, (int64_t)threads,
                          kind_names[rate->kind], (int64_t)rate->precision, rate->flops, rate->bytes,
                          rate->flops_per_s, rate->bytes_per_s, rate->overhead_s, rate->spread,
@@ -227,8 +235,8 @@ int accel_store_put_rates(struct accel_store *store, int64_t device_id, const ch
 
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx.db, err,
-                           "DELETE FROM rates WHERE device_id = ? AND driver_version = ?"
-                           " AND threads = ?",
+                           "DELETE FROM rates WHERE device_uuid = (SELECT uuid FROM devices"
+                           " WHERE id = ?) AND driver_version = ? AND threads = ?",
                            "isi", device_id, driver_version, (int64_t)threads);
     for (size_t i = 0; i < count && rc == ACCEL_OK; i++)
         rc = insert_rate(&tx, device_id, driver_version, threads, &rates[i], err);
@@ -266,8 +274,10 @@ int accel_store_get_rates(struct accel_store *store, int64_t device_id, const ch
         rc = accel_db_query(reader.db, &stmt, err,
                             "SELECT kind, precision, flops, bytes, flops_per_s, bytes_per_s,"
                             " overhead_s, spread, threads, measured_at FROM rates"
-                            " WHERE device_id = ?1 AND driver_version = ?2 AND threads ="
-                            " (SELECT threads FROM rates WHERE device_id = ?1"
+                            " WHERE device_uuid = (SELECT uuid FROM devices WHERE id = ?1)"
+                            " AND driver_version = ?2 AND threads ="
+                            " (SELECT threads FROM rates WHERE device_uuid ="
+                            "  (SELECT uuid FROM devices WHERE id = ?1)"
                             "  AND driver_version = ?2 ORDER BY id DESC LIMIT 1) ORDER BY id",
                             "is", device_id, driver_version);
     if (rc != ACCEL_OK)

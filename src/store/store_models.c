@@ -123,18 +123,20 @@ int accel_store_list_models(struct accel_store *store, const char *name, const c
         rc = accel_page_start(reader.db, page, "SELECT id FROM models WHERE uuid = ?", &start, err);
     if (rc == ACCEL_OK && name == NULL)
         rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " COLUMNS " FROM models m WHERE id > ?1"
-                            " AND (?2 IS NULL OR project_id IS NULL OR project_id = ?2)"
-                            " AND version = (SELECT max(version) FROM models WHERE name = m.name)"
-                            " ORDER BY id LIMIT ?3",
+                            ACCEL_PAGED(page, "SELECT " COLUMNS " FROM models m", "id",
+                                        " AND (?2 IS NULL OR project_id IS NULL OR project_id = ?2)"
+                                        " AND version = (SELECT max(version) FROM models"
+                                        "  WHERE name = m.name)",
+                                        "?3"),
                             "isi", start, project_id, accel_page_limit(page));
     else if (rc == ACCEL_OK)
-        rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " COLUMNS " FROM models WHERE name = ?1"
-                            " AND (?2 IS NULL OR project_id IS NULL OR project_id = ?2)"
-                            " AND (?4 = 0 OR version < (SELECT version FROM models WHERE id = ?4))"
-                            " ORDER BY version DESC LIMIT ?3",
-                            "ssii", name, project_id, accel_page_limit(page), start);
+        rc = accel_db_query(
+            reader.db, &stmt, err,
+            "SELECT " COLUMNS " FROM models WHERE name = ?1"
+            " AND (?2 IS NULL OR project_id IS NULL OR project_id = ?2)"
+            " AND version < coalesce((SELECT version FROM models WHERE id = ?4), 1 << 62)"
+            " ORDER BY version DESC LIMIT ?3",
+            "ssii", name, project_id, accel_page_limit(page), start);
     if (rc != ACCEL_OK)
         return rc;
     while (accel_db_row(reader.db, stmt, &rc, err)) {

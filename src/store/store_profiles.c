@@ -116,8 +116,9 @@ int accel_store_list_profiles(struct accel_store *store, const char *const *name
                               &start, err);
     if (rc == ACCEL_OK)
         rc = accel_db_query(reader.db, &stmt, err,
-                            "SELECT " COLUMNS " FROM device_profiles WHERE id > ? ORDER BY id", "i",
-                            start);
+                            ACCEL_PAGED(page, "SELECT " COLUMNS " FROM device_profiles", "id", "",
+                                        "-1"),
+                            "i", start);
     if (rc != ACCEL_OK)
         return rc;
     left = accel_page_limit(page);

@@ -195,6 +195,24 @@ static int bury_deployable(struct accel_tx *tx, int64_t id, struct accel_error *
 }
 
 #define TOMBSTONES_MAX 10000
+#define OLDEST         " FROM tombstones WHERE id <= (SELECT max(id) FROM tombstones) - ?1"
+
+/* Partitions come and go under new names for years: the oldest are forgotten, and what was measured
+ * on them. */
+static int forget_oldest(struct accel_tx *tx, struct accel_error *err)
+{
+    int rc =
+        accel_db_exec(tx->db, err, "DELETE FROM rates WHERE device_uuid IN (SELECT uuid" OLDEST ")",
+                      "i", (int64_t)TOMBSTONES_MAX);
+
+    if (rc == ACCEL_OK)
+        rc = accel_db_exec(tx->db, err,
+                           "DELETE FROM measurements WHERE device_uuid IN (SELECT uuid" OLDEST ")",
+                           "i", (int64_t)TOMBSTONES_MAX);
+    return rc == ACCEL_OK
+               ? accel_db_exec(tx->db, err, "DELETE" OLDEST, "i", (int64_t)TOMBSTONES_MAX)
+               : rc;
+}
 
 /* Deletes a device and all that is its own, and remembers the uuids. */
 static int bury_device(struct accel_tx *tx, int64_t id, struct accel_error *err)
@@ -214,13 +232,7 @@ static int bury_device(struct accel_tx *tx, int64_t id, struct accel_error *err)
                            "i", id);
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx->db, err, "DELETE FROM devices WHERE id = ?", "i", id);
-    /* Partitions come and go under new names for years: the oldest are forgotten. */
-    if (rc == ACCEL_OK)
-        rc = accel_db_exec(tx->db, err,
-                           "DELETE FROM tombstones"
-                           " WHERE id <= (SELECT max(id) FROM tombstones) - ?",
-                           "i", (int64_t)TOMBSTONES_MAX);
-    return rc;
+    return rc == ACCEL_OK ? forget_oldest(tx, err) : rc;
 }
 
 /* ---------------------------------------------------------------- facts */
@@ -856,8 +868,7 @@ static int put_problem(struct scanning *s, const char *where, const char *reason
     return rc == ACCEL_OK && changed_rows(s) ? problem_event(s, where, reason, err) : rc;
 }
 
-/* Forgets the module's problems that the scan does not have any more. `failed` are those that came
- * up here, in scratch-free memory. */
+/* Forgets the module's problems that there are no more. */
 static int drop_problems(struct scanning *s, const struct accel_scan_problem *now, size_t count,
                          struct accel_error *err)
 {
