@@ -217,6 +217,23 @@ static int keep_constants(struct accel_model *m, const uint32_t *plain, struct a
     return ACCEL_OK;
 }
 
+/* A pack's constants: none that is still read may be without its bytes. */
+static int check_constants(struct accel_model *m, const uint32_t *plain, struct accel_error *err)
+{
+    for (size_t id = 0; id < m->ir->values_count; id++) {
+        const struct accel_value *v = m->ir->values[id];
+
+        if (v->data == NULL)
+            continue;
+        if (v->data->data == NULL && v->data->size_bytes > 0 && plain[id] > 0)
+            return accel_fail(err, ACCEL_E_CORRUPT,
+                              "the packed model is damaged: constant '%s' has no data", v->name);
+        if (v->data->data != NULL)
+            m->packed_bytes += v->data->size_bytes;
+    }
+    return ACCEL_OK;
+}
+
 static int pack_all(struct accel_model *m, bool filled, struct accel_error *err)
 {
     /* How many readers want a constant's plain bytes. */
@@ -229,9 +246,9 @@ static int pack_all(struct accel_model *m, bool filled, struct accel_error *err)
     for (size_t id = 0; id < m->ir->values_count; id++)
         plain[id] = m->ir->values[id]->uses;
     const int rc = pack_graph(m, m->ir->main, filled, plain, &left, err);
-    if (rc != ACCEL_OK || filled)
+    if (rc != ACCEL_OK)
         return rc;
-    return keep_constants(m, plain, err);
+    return filled ? check_constants(m, plain, err) : keep_constants(m, plain, err);
 }
 
 /* ---------------------------------------------------------------- building */
@@ -301,6 +318,21 @@ int accel_model_finish(struct accel_model *m, bool filled, struct accel_error *e
     return rc;
 }
 
+static int check_inputs(const struct accel_ir *ir, struct accel_error *err)
+{
+    for (size_t i = 0; i < ir->main->inputs_count; i++) {
+        const struct accel_value *v = ir->main->inputs[i];
+
+        if (v->type.kind != ACCEL_VALUE_TENSOR || accel_dtype_size(v->type.dtype) == 0)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is %s", v->name,
+                              v->type.kind != ACCEL_VALUE_TENSOR ? "no tensor"
+                              : v->type.dtype == ACCEL_DTYPE_STRING
+                                  ? "a tensor of strings, which is not supported"
+                                  : "of no type");
+    }
+    return ACCEL_OK;
+}
+
 int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, bool any,
                       struct accel_model **out, struct accel_error *err)
 {
@@ -314,7 +346,9 @@ int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, b
     m->ir = ir;
     accel_kernels_init(&m->kernels, o->cpu_mask);
     *ir->kernels = m->kernels;
-    int rc = bind_dims(ir, o, err);
+    int rc = check_inputs(ir, err);
+    if (rc == ACCEL_OK)
+        rc = bind_dims(ir, o, err);
     if (rc == ACCEL_OK)
         rc = accel_ir_infer(ir, err);
     if (rc == ACCEL_OK)

@@ -42,6 +42,13 @@ static int check_arity(const struct accel_node *n, struct accel_error *err)
             return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): input %zu '%s' is missing",
                               n->name, n->op_type, i, arg->name);
     }
+    for (size_t i = 0; i < n->inputs_count; i++) {
+        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+
+        if ((arg->flags & ACCEL_ARG_INTERNAL) != 0 && n->epilogue.add != (int32_t)i)
+            return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu inputs are too many",
+                              n->name, n->op_type, n->inputs_count);
+    }
     arity(n->op->out, ACCEL_OP_OUTPUTS, &least, &most);
     if (n->outputs_count > most || n->outputs_count == 0)
         return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu outputs", n->name, n->op_type,

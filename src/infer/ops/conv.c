@@ -336,7 +336,7 @@ const struct accel_op accel_ops_conv[] = {
      .in = {{"X", F32, 'T', 0},
             {"W", F32, 'T', 0},
             {"B", F32, 'T', ACCEL_ARG_OPTIONAL},
-            {"residual", F32, 'T', ACCEL_ARG_OPTIONAL}},
+            {"residual", F32, 'T', ACCEL_ARG_OPTIONAL | ACCEL_ARG_INTERNAL}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = conv_attrs,
      .parse = conv_parse,

@@ -62,6 +62,7 @@
 #define ACCEL_ARG_CONSTANT 0x4u  /* this core needs its value before running: an initialiser */
 #define ACCEL_ARG_MIXED    0x8u  /* with VARIADIC: each may have a type of its own */
 #define ACCEL_ARG_ANY_KIND 0x10u /* may be a sequence or optional, not only a tensor */
+#define ACCEL_ARG_INTERNAL 0x20u /* not in the standard: only a pass adds it (a residual) */
 
 struct accel_arg {
     const char *name; /* the standard's: "X", "scales" */
