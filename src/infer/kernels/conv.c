@@ -348,8 +348,9 @@ static void turned_range(void *context, size_t begin, size_t end, unsigned threa
 
 /* ---------------------------------------------------------------- depthwise */
 
-/* Rows shorter than this waste most of a vector. */
-#define LONG_ROW 32
+/* Rows shorter than this waste more of their last vector than a long row wastes between the rows:
+ * with a stride of 2 that is half of it. mobilenet 56x56 with rows apart 25 Gflop/s, as one 34. */
+#define LONG_ROW(stride) ((stride) == 1 ? 64u : 32u)
 
 static bool plane_of(const struct accel_conv3 *c, struct plane *p)
 {
@@ -367,7 +368,8 @@ static bool plane_of(const struct accel_conv3 *c, struct plane *p)
         memcpy(p->size, c->in, sizeof(p->size));
         p->floats = 0;
     }
-    if (c->out[2] < LONG_ROW && c->out[0] == 1 && c->stride[1] == c->stride[2] && c->out[1] > 1)
+    if (c->out[2] < LONG_ROW(c->stride[2]) && c->out[0] == 1 && c->stride[1] == c->stride[2] &&
+        c->out[1] > 1)
         p->row_floats = (c->out[1] - 1) * p->size[2] + c->out[2];
     return p->floats < SIZE_MAX / 64 && p->row_floats < SIZE_MAX / 64;
 }

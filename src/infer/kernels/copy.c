@@ -81,6 +81,16 @@ static void copy_range(void *context, size_t begin, size_t end, unsigned thread)
     }
 }
 
+/* A single row, in parts. */
+static void part_range(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct copy_job *job = context;
+    const ptrdiff_t ss = job->nd.stride[0][0], ds = job->nd.stride[1][0];
+
+    (void)thread;
+    copy_row(job, end - begin, (ptrdiff_t)begin * ss, (ptrdiff_t)begin * ds, ss, ds);
+}
+
 /* The last axis is contiguous in the destination, the one before it in the source: in tiles, so
  * that a cache line fetched for one element serves its neighbours too. One unit of work: TILE
  * destination rows. */
@@ -150,7 +160,11 @@ void accel_copy_nd(struct accel_pool *pool, size_t element_size, unsigned rank, 
         swap_axes(&job.nd, best, last);
     const size_t width = job.nd.dims[last];
 
-    if (job.nd.stride[0][last] != 1 && job.nd.stride[1][last] == 1 && last > 0) {
+    if (last == 0) {
+        accel_pool_run(pool, n, GRAIN_BYTES, part_range, &job);
+        return;
+    }
+    if (job.nd.stride[0][last] != 1 && job.nd.stride[1][last] == 1) {
         for (unsigned d = 0; d < last; d++)
             if (job.nd.stride[0][d] == 1 && job.nd.dims[d] >= 4 && width >= 4) {
                 if (d != last - 1)

@@ -157,6 +157,23 @@ static inline __attribute__((always_inline)) void taps_step(size_t n, size_t tap
 {
     size_t i = 0;
 
+    for (; step == 1 && i + 4 * VEC_WIDTH <= n; i += 4 * VEC_WIDTH) {
+        vf a = bias, b = bias, c = bias, d = bias;
+
+        for (size_t t = 0; t < taps; t++) {
+            const vf weight = v_set1(w[t]);
+            const float *from = x[t] + i;
+
+            a = v_fma(weight, v_load(from), a);
+            b = v_fma(weight, v_load(from + VEC_WIDTH), b);
+            c = v_fma(weight, v_load(from + 2 * VEC_WIDTH), c);
+            d = v_fma(weight, v_load(from + 3 * VEC_WIDTH), d);
+        }
+        v_store(y + i, v_min(hi, v_max(lo, a)));
+        v_store(y + i + VEC_WIDTH, v_min(hi, v_max(lo, b)));
+        v_store(y + i + 2 * VEC_WIDTH, v_min(hi, v_max(lo, c)));
+        v_store(y + i + 3 * VEC_WIDTH, v_min(hi, v_max(lo, d)));
+    }
     for (; i + 2 * VEC_WIDTH <= n; i += 2 * VEC_WIDTH) {
         vf a = bias, b = bias;
 
