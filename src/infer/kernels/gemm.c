@@ -84,14 +84,14 @@ struct accel_gemm_cut accel_gemm_cut_of(const struct accel_kernels *kernels, siz
     const size_t least_m =
         ACCEL_MAX(div_up(cut.strips, ACCEL_MAX(max_strips, (size_t)1)), (size_t)1);
     const size_t least_n = ACCEL_MAX(div_up(cut.panels, max_panels), (size_t)1);
+    /* So many ways to cut are tried; with very many threads the best is among the finest. */
+    const size_t tries = ACCEL_MIN(4 * (size_t)threads, (size_t)32);
     double best = INFINITY;
 
-    for (size_t i = 0; i <= 4 * (size_t)threads && least_m + i <= ACCEL_MAX(cut.strips, (size_t)1);
-         i++) {
+    for (size_t i = 0; i <= tries && least_m + i <= ACCEL_MAX(cut.strips, (size_t)1); i++) {
         const size_t strips = div_up(cut.strips, least_m + i);
 
-        for (size_t j = 0;
-             j <= 4 * (size_t)threads && least_n + j <= ACCEL_MAX(cut.panels, (size_t)1); j++) {
+        for (size_t j = 0; j <= tries && least_n + j <= ACCEL_MAX(cut.panels, (size_t)1); j++) {
             const size_t panels = div_up(cut.panels, least_n + j);
             const double tasks = (double)(div_up(cut.strips, ACCEL_MAX(strips, (size_t)1)) *
                                           div_up(cut.panels, ACCEL_MAX(panels, (size_t)1))) *
