@@ -199,11 +199,8 @@ int accel_run_load(struct accel_run_options *o, const char *path, struct accel_m
 
     if (accel_run_load_options(o, &load, err) != ACCEL_OK)
         return err->code;
-    if (!o->packed) {
-        const int rc = accel_model_load_file(path, &load, model, err);
-
-        return rc == ACCEL_OK ? rc : accel_fail_in(err, "%s", path);
-    }
+    if (!o->packed)
+        return accel_model_load_file(path, &load, model, err); /* names the file itself */
     ACCEL_CLEANUP(accel_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return accel_fail_errno(err, errno, "open %s", path);

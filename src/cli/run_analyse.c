@@ -69,9 +69,11 @@ static void print_analysis(const struct accel_analysis *a)
     print_tensors("outputs", a->outputs, a->outputs_count);
     printf("%.6g GFLOP, %s of traffic, mostly %s\n", a->flops / 1e9, accel_ctl_bytes(a->bytes),
            accel_dtype_name(a->precision));
-    printf("%.3f M parameters, %s packed; peak memory of a run %s, inputs and outputs %s\n",
+    printf("%.3f M parameters, %s packed; peak memory of a run: tensors %s, work space %s, inputs "
+           "and outputs %s\n",
            (double)a->parameters / 1e6, accel_ctl_bytes((double)a->weights_bytes),
-           accel_ctl_bytes((double)a->arena_bytes), accel_ctl_bytes((double)a->io_bytes));
+           accel_ctl_bytes((double)a->arena_bytes), accel_ctl_bytes((double)a->scratch_bytes),
+           accel_ctl_bytes((double)a->io_bytes));
     if (a->runnable) {
         printf("runnable: yes\n");
         return;
@@ -109,7 +111,7 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
         return rc;
     rc = accel_analyse_file(argv[0], &load, &a, err);
     if (rc != ACCEL_OK)
-        return accel_fail_in(err, "%s", argv[0]);
+        return rc;
     if (json) {
         json_t *document = accel_analysis_to_json(a, err);
 

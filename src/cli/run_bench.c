@@ -196,15 +196,17 @@ static int print_bench_json(struct bench *b, const char *path, const char *cpu,
                            "fused", op->fused, "kind", accel_kind_name(op->kind), "ms",
                            b->op_ns[i] / (double)b->ns_count / 1e6, "gflop", op->flops / 1e9));
     }
-    json_t *all = json_pack(
-        "{s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:o}",
-        "model", path, "threads", (int)accel_session_threads(b->session), "cpu", cpu, "runs",
-        (json_int_t)b->ns_count, "warmup", (int)b->warmup, "load_ms", ms(b->load_ns), "first_ms",
-        ms(b->first_ns), "min_ms", f->min_ms, "median_ms", f->median_ms, "p90_ms", f->p90_ms,
-        "mean_ms", f->mean_ms, "gflop", f->gflop, "gflop_per_s", f->gflop_per_s, "weights_bytes",
-        (json_int_t)accel_model_packed_bytes(b->model), "arena_bytes",
-        (json_int_t)accel_session_arena_bytes(b->session), "peak_rss_bytes", (json_int_t)f->rss,
-        "ops", ops);
+    json_t *all = json_pack("{s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
+                            "s:I, s:I, s:I, s:I, s:o}",
+                            "model", path, "threads", (int)accel_session_threads(b->session), "cpu",
+                            cpu, "runs", (json_int_t)b->ns_count, "warmup", (int)b->warmup,
+                            "load_ms", ms(b->load_ns), "first_ms", ms(b->first_ns), "min_ms",
+                            f->min_ms, "median_ms", f->median_ms, "p90_ms", f->p90_ms, "mean_ms",
+                            f->mean_ms, "gflop", f->gflop, "gflop_per_s", f->gflop_per_s,
+                            "weights_bytes", (json_int_t)accel_model_packed_bytes(b->model),
+                            "arena_bytes", (json_int_t)accel_session_arena_bytes(b->session),
+                            "scratch_bytes", (json_int_t)accel_session_scratch_bytes(b->session),
+                            "peak_rss_bytes", (json_int_t)f->rss, "ops", ops);
     if (all == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for the figures, or a name is no UTF-8");
     accel_ctl_print_json(all);
@@ -251,9 +253,10 @@ static void print_bench(const struct bench *b, const char *path, const char *cpu
     printf("latency  min %.3f ms, median %.3f ms, p90 %.3f ms\n", f->min_ms, f->median_ms,
            f->p90_ms);
     printf("rate     %.1f GFLOP/s (%.4g GFLOP)\n", f->gflop_per_s, f->gflop);
-    printf("memory   weights %s, arena %s, peak of the process %s\n",
+    printf("memory   weights %s, arena %s, work space %s, peak of the process %s\n",
            accel_ctl_bytes((double)accel_model_packed_bytes(b->model)),
            accel_ctl_bytes((double)accel_session_arena_bytes(b->session)),
+           accel_ctl_bytes((double)accel_session_scratch_bytes(b->session)),
            accel_ctl_bytes((double)f->rss));
     printf("load     %.1f ms, first run %.3f ms\n", ms(b->load_ns), ms(b->first_ns));
 }

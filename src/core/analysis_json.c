@@ -142,6 +142,7 @@ json_t *accel_analysis_to_json(const struct accel_analysis *a, struct accel_erro
         put(object, "parameters", size_json(a->parameters)) &&
         put(object, "weights_bytes", size_json(a->weights_bytes)) &&
         put(object, "arena_bytes", size_json(a->arena_bytes)) &&
+        put(object, "scratch_bytes", size_json(a->scratch_bytes)) &&
         put(object, "io_bytes", size_json(a->io_bytes)) &&
         put(object, "flops", json_real(a->flops)) && put(object, "bytes", json_real(a->bytes)) &&
         put(object, "inputs", tensors_json(a->inputs, a->inputs_count)) &&
@@ -405,6 +406,7 @@ int accel_analysis_from_json(const json_t *json, struct accel_bump *mem,
     a->parameters = (size_t)read_integer(&doc, "parameters", 0);
     a->weights_bytes = (size_t)read_integer(&doc, "weights_bytes", 0);
     a->arena_bytes = (size_t)read_integer(&doc, "arena_bytes", 0);
+    a->scratch_bytes = (size_t)read_integer(&doc, "scratch_bytes", 0);
     a->io_bytes = (size_t)read_integer(&doc, "io_bytes", 0);
     a->flops = read_figure(&doc, "flops");
     a->bytes = read_figure(&doc, "bytes");

@@ -7,7 +7,7 @@
  *
  *   {"producer": "pytorch 1.10", "ir_version": 8, "opset": 13, "precision": "float",
  *    "runnable": true, "nodes_in_file": 175, "parameters": 25610000, "weights_bytes": ...,
- *    "arena_bytes": ..., "io_bytes": ..., "flops": ..., "bytes": ...,
+ *    "arena_bytes": ..., "scratch_bytes": ..., "io_bytes": ..., "flops": ..., "bytes": ...,
  *    "inputs": [{"name": "x", "dtype": "float", "shape": [-1, 3, 224, 224],
  *                "dim_names": ["N", null, null, null]}],        shape null: any rank
  *    "outputs": [...],

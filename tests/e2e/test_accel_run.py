@@ -196,7 +196,7 @@ def test_bench_takes_the_shape_of_an_input():
     model = FIXTURES / 'mobilenetv2-035-128' / 'model.onnx'
     name = onnx.load(str(model)).graph.input[0].name
     one, four = (json.loads(run('bench', model, '--json', '--runs', '1', '--threads', '1',
-                                '--input-shape', f'{name}:{n}x128x128x3')[0]) for n in (1, 4))
+                                '--input-shape', f'{name}:{n}x3x128x128')[0]) for n in (1, 4))
     assert four['arena_bytes'] > one['arena_bytes']
 
 
@@ -214,7 +214,7 @@ def test_analyse_lists_every_unsupported_node_at_once(tmp_path):
     path = tmp_path / 'two.onnx'
     path.write_bytes(hostile.model([hostile.node('Frobnicate', ['x'], ['a'], 'first'),
                                     hostile.node('Relu', ['a'], ['b'], domain='org.example', name='second'),
-                                    hostile.node('Relu', ['b'], ['y'], name='third')]))
+                                    hostile.node('Relu', ['b'], ['y'], name='third')], domains=['org.example']))
     out, _ = run('analyse', path, status=1)
     assert 'runnable: no' in out and 'first (Frobnicate' in out and 'second (org.example:Relu' in out
     said = json.loads(run('analyse', path, '--json', status=1)[0])

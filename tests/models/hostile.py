@@ -56,9 +56,11 @@ def graph(nodes, weights=(), shape=(1, 4), name='hostile', outputs=('y',), dtype
         output=[helper.make_tensor_value_info(o, dtype, None) for o in outputs])
 
 
-def model(*args, opset=13, **kwargs):
+def model(*args, opset=13, domains=(), **kwargs):
     made = ModelProto(ir_version=8, producer_name='hostile', graph=graph(*args, **kwargs))
     made.opset_import.add(domain='', version=opset)
+    for domain in domains:
+        made.opset_import.add(domain=domain, version=1)
     return made.SerializeToString()
 
 
@@ -161,7 +163,7 @@ def cases():
     yield Case('2-gb-claim-in-1-kb', model([node('Add', ['x', 'w'])], [claims('w', [1 << 29], bytes(700))]), (r'\bw\b',))
     yield Case('short-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(15))]), (r'\bw\b',))
     yield Case('long-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(17))]), (r'\bw\b',))
-    yield Case('rank-1000', model([node('Add', ['x', 'w'])], [claims('w', [1] * 1000, bytes(4))]), (r'\bw\b',))
+    yield Case('rank-1000', model([node('Add', ['x', 'w'])], [claims('w', [1] * 1000, bytes(4))]), ('tensor', '16'))
     yield Case('no-such-type', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(16), 77)]), (r'\bw\b', '77'))
     yield Case('external-data-escapes', model([node('Add', ['x', 'w'])], [TensorProto(
         name='w', dims=[1, 4], data_type=FLOAT, data_location=TensorProto.EXTERNAL,
@@ -170,7 +172,8 @@ def cases():
 
     # Operators that are none, and attributes no operator can mean.
     yield Case('unknown-operator', model([node('Frobnicate', ['x'])]), ('culprit', 'Frobnicate'))
-    yield Case('unknown-domain', model([node('Relu', ['x'], domain='org.example')]), ('culprit', 'org.example'))
+    yield Case('unknown-domain', model([node('Relu', ['x'], domain='org.example')], domains=['org.example']), ('culprit', 'org.example'))
+    yield Case('domain-not-imported', model([node('Relu', ['x'], domain='org.example')]), ('culprit', 'org.example'))
     yield Case('too-few-inputs', model([node('Conv', ['x'])], shape=(1, 3, 8, 8)), ('culprit',))
     yield Case('too-many-outputs', model([node('Relu', ['x'], ['y', 'z', 'u'])]), ('culprit',))
     yield Case('attribute-of-wrong-type', conv(strides='two'), ('culprit', 'strides'))
@@ -217,9 +220,8 @@ def cases():
     yield Case('resize-scale-not-a-number', computed('Resize', np.array([], f32), np.array([1, np.nan], f32), mode='nearest'), ('culprit',))
     yield Case('integer-divided-by-zero', model([node('Div', ['x', 'c'])], [tensor('c', np.zeros((1, 4), i64))], dtype=INT64), refused=False)
     yield Case('folded-division-by-zero', model([node('Div', ['a', 'b'], ['q'], 'folded'), node('Reshape', ['x', 'q'])],
-                                                [tensor('a', np.array([-(1 << 63), 4], i64)), tensor('b', np.array([-1, 0], i64))]),
-               ('folded|culprit',))
-    yield Case('name-of-a-megabyte', model([node('Frobnicate', ['x'], name='n' * (1 << 20))]), ('Frobnicate|nnn',))
+                                                [tensor('a', np.array([-(1 << 63), 4], i64)), tensor('b', np.array([-1, 0], i64))]), refused=False)
+    yield Case('name-of-a-megabyte', model([node('Frobnicate', ['x'], name='n' * (1 << 20))]), ('Frobnicate|bytes',))
     yield Case('name-not-utf-8', wire_model(
         field(1, field(1, b'x') + field(2, b'y') + field(3, b'\xff\xfe\n\x1b[2J') + field(4, b'Frobnicate')) +
         field(11, helper.make_tensor_value_info('x', FLOAT, [1]).SerializeToString()) +
