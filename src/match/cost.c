@@ -15,21 +15,25 @@
 /* Share of the peak that a whole network reaches where nothing was measured: likely, best, worst.
  * Published end-to-end figures of vision networks at batch one lie between a tenth and nine tenths;
  * the interval says so rather than pretending to know. */
-#define PEAK_LIKELY      0.35
-#define PEAK_BEST        0.90
-#define PEAK_WORST       0.08
+#define PEAK_LIKELY           0.35
+#define PEAK_BEST             0.90
+#define PEAK_WORST            0.08
 /* The same for memory bandwidth, which is easier to reach. */
-#define BANDWIDTH_LIKELY 0.65
-#define BANDWIDTH_BEST   0.95
-#define BANDWIDTH_WORST  0.25
+#define BANDWIDTH_LIKELY      0.65
+#define BANDWIDTH_BEST        0.95
+#define BANDWIDTH_WORST       0.25
+/* Memory of a host whose bandwidth nobody tells: two to twelve channels of DDR4 or DDR5, shared. */
+#define HOST_BANDWIDTH_LIKELY 1.5e10
+#define HOST_BANDWIDTH_BEST   1.5e11
+#define HOST_BANDWIDTH_WORST  4e9
 /* Launch of one operator where it was not measured: a call on the host, a queue on a device. */
-#define LAUNCH_HOST_S    2e-6
-#define LAUNCH_DEVICE_S  8e-6
+#define LAUNCH_HOST_S         2e-6
+#define LAUNCH_DEVICE_S       8e-6
 /* One transfer's fixed part, and the link where nobody says how fast it is: PCIe 3 x8 likely. */
-#define TRANSFER_START_S 1e-5
-#define LINK_LIKELY      6e9
-#define LINK_BEST        2.5e10
-#define LINK_WORST       1e9
+#define TRANSFER_START_S      1e-5
+#define LINK_LIKELY           6e9
+#define LINK_BEST             2.5e10
+#define LINK_WORST            1e9
 
 /* What calibration cannot see (cold caches, operators side by side): added to every spread. */
 #define CALIBRATED_MARGIN 0.10
@@ -301,7 +305,8 @@ static bool calibrated_op(const struct accel_resource *r, const struct accel_op_
 
 struct roof {
     double launch_s;
-    const struct accel_fact *bandwidth;
+    const struct accel_fact *bandwidth;           /* NULL: assumed */
+    double bytes_likely, bytes_best, bytes_worst; /* bytes per second */
     const struct accel_resource *resource;
     enum accel_basis basis; /* the worst of the facts used */
 };
@@ -333,18 +338,18 @@ static struct span roofline_op(struct roof *roof, const struct accel_op_analysis
         peak = any_peak;
     if (op->flops > 0)
         used(roof, peak);
-    if (bytes > 0)
+    if (bytes > 0 && roof->bandwidth != NULL)
         used(roof, roof->bandwidth);
+    else if (bytes > 0)
+        roof->basis = ACCEL_BASIS_CATALOGUE;
     if (op->flops <= 0 && bytes <= 0)
         return (struct span){0};
-    return (struct span){.likely = fmax(op->flops / (peak->number * PEAK_LIKELY),
-                                        bytes / (roof->bandwidth->number * BANDWIDTH_LIKELY)) +
-                                   roof->launch_s,
-                         .low = fmax(op->flops / (peak->number * PEAK_BEST),
-                                     bytes / (roof->bandwidth->number * BANDWIDTH_BEST)),
-                         .high = fmax(op->flops / (peak->number * PEAK_WORST),
-                                      bytes / (roof->bandwidth->number * BANDWIDTH_WORST)) +
-                                 2 * roof->launch_s};
+    return (struct span){
+        .likely = fmax(op->flops / (peak->number * PEAK_LIKELY), bytes / roof->bytes_likely) +
+                  roof->launch_s,
+        .low = fmax(op->flops / (peak->number * PEAK_BEST), bytes / roof->bytes_best),
+        .high = fmax(op->flops / (peak->number * PEAK_WORST), bytes / roof->bytes_worst) +
+                2 * roof->launch_s};
 }
 
 /* ---------------------------------------------------------------- the whole model */
@@ -395,6 +400,23 @@ static bool predict_calibrated(const struct accel_analysis *analysis,
     return true;
 }
 
+/* False when the memory's bandwidth is neither known nor to be guessed: accelerators lie three
+ * orders of magnitude apart. */
+static bool find_bandwidth(struct roof *roof)
+{
+    roof->bandwidth = accel_match_fact(roof->resource, ACCEL_FACT_MEMORY_BANDWIDTH);
+    if (roof->bandwidth != NULL) {
+        roof->bytes_likely = roof->bandwidth->number * BANDWIDTH_LIKELY;
+        roof->bytes_best = roof->bandwidth->number * BANDWIDTH_BEST;
+        roof->bytes_worst = roof->bandwidth->number * BANDWIDTH_WORST;
+        return true;
+    }
+    roof->bytes_likely = HOST_BANDWIDTH_LIKELY;
+    roof->bytes_best = HOST_BANDWIDTH_BEST;
+    roof->bytes_worst = HOST_BANDWIDTH_WORST;
+    return accel_device_is_host_side(roof->resource->device->type);
+}
+
 static const char *predict_roofline(const struct accel_analysis *analysis,
                                     const struct accel_resource *r, int precision,
                                     struct accel_prediction *p, struct span *sum,
@@ -402,7 +424,6 @@ static const char *predict_roofline(const struct accel_analysis *analysis,
 {
     struct roof roof = {.launch_s = accel_device_is_host_side(r->device->type) ? LAUNCH_HOST_S
                                                                                : LAUNCH_DEVICE_S,
-                        .bandwidth = accel_match_fact(r, ACCEL_FACT_MEMORY_BANDWIDTH),
                         .resource = r,
                         .basis = ACCEL_BASIS_MEASURED};
     static const char *const any[] = {ACCEL_FACT_PEAK_FP32, ACCEL_FACT_PEAK_FP16,
@@ -412,11 +433,13 @@ static const char *predict_roofline(const struct accel_analysis *analysis,
 
     for (size_t i = 0; i < ACCEL_COUNT(any) && peak == NULL; i++)
         peak = accel_match_fact(r, any[i]);
+    const bool bandwidth = find_bandwidth(&roof);
+
     if (peak == NULL && roof.bandwidth == NULL)
         return "neither calibrated nor is a peak rate or a memory bandwidth known";
     if (peak == NULL)
         return "not calibrated, and no peak rate is known";
-    if (roof.bandwidth == NULL)
+    if (!bandwidth)
         return "not calibrated, and no memory bandwidth is known";
     for (size_t i = 0; i < analysis->ops_count; i++) {
         const struct span op = roofline_op(&roof, &analysis->ops[i], precision, peak);

@@ -11,9 +11,6 @@
 #include "base/mem.h"
 #include "service/service_internal.h"
 
-/* How long a worker that was told to stop may take to say so before it is killed. */
-#define HUNG_GRACE_MS 5000
-
 static struct module *find_module(struct accel_service *service, const char *name)
 {
     for (struct module *m = service->modules; m != NULL; m = m->next)
@@ -323,7 +320,7 @@ static int call_once(struct accel_service *service, const struct worker_call *c,
     if (c->began_ns != NULL)
         *c->began_ns = accel_now_ns();
     /* The worker keeps its own, shorter deadline: one that misses even this hangs. */
-    call.deadline_ms = c->deadline_ms > 0 ? c->deadline_ms + HUNG_GRACE_MS : 0;
+    call.deadline_ms = c->deadline_ms > 0 ? c->deadline_ms + service->hung_grace_ms : 0;
     set_job_peer(service, c->job, peer);
     const int64_t began_ms = accel_now_ms();
     const int rc = accel_peer_call(peer, &call, answer, err);

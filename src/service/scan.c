@@ -195,27 +195,56 @@ int accel_service_rescan(struct accel_service *service, const char *module,
     return ACCEL_OK;
 }
 
-/* A module that will not be started again: nobody watches its devices any more. */
-static void degrade_devices(struct module *m, const char *reason)
+#define QUARANTINED "module %s is quarantined: "
+
+/* Sets the health that is the daemon's own finding, which no scan overwrites: of every device of
+ * the module, or back to ok where a quarantine had set it. */
+static int set_health(struct module *m, bool quarantined, const char *reason,
+                      struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
-    const struct accel_device_filter filter = {.module = m->name, .leave_out_gone = true};
+    const struct accel_device_filter filter = {.module = m->name};
     const struct accel_page all = {0};
     struct accel_store *store = m->service->store;
     struct accel_device *devices;
-    struct accel_error err;
     size_t count;
+    char mark[128];
+
+    snprintf(mark, sizeof(mark), QUARANTINED, m->name);
+    int rc = accel_store_list_devices(store, &filter, &all, &mem, &devices, &count, err);
+    for (size_t i = 0; rc == ACCEL_OK && i < count; i++) {
+        const char *why = devices[i].health_reason;
+        if (quarantined)
+            rc = accel_store_set_device_health(store, devices[i].identity, "degraded", reason, err);
+        else if (why != NULL && strncmp(why, mark, strlen(mark)) == 0)
+            rc = accel_store_set_device_health(store, devices[i].identity, "ok", NULL, err);
+    }
+    service_touch(m->service);
+    return rc;
+}
+
+/* A module that will not be started again: nobody watches its devices any more. */
+static void degrade_devices(struct module *m, const char *reason)
+{
+    struct accel_error err;
     char why[ACCEL_ERROR_MSG_MAX];
 
-    snprintf(why, sizeof(why), "module %s is quarantined: %.400s", m->name, reason);
-    int rc = accel_store_list_devices(store, &filter, &all, &mem, &devices, &count, &err);
-    for (size_t i = 0; rc == ACCEL_OK && i < count; i++)
-        rc = accel_store_set_device_health(store, devices[i].identity, "degraded", why, &err);
-    if (rc == ACCEL_OK)
-        rc = accel_store_add_event(store, "module.quarantined", m->name, NULL, "{}", &err);
-    if (rc != ACCEL_OK)
+    snprintf(why, sizeof(why), QUARANTINED "%.400s", m->name, reason);
+    if (set_health(m, true, why, &err) != ACCEL_OK ||
+        accel_store_add_event(m->service->store, "module.quarantined", m->name, NULL, "{}", &err) !=
+            ACCEL_OK)
         accel_log_error("quarantine not recorded", "module=%s error=\"%s\"", m->name, err.msg);
-    service_touch(m->service);
+}
+
+/* It has been asked and has answered: what its quarantine did, in this life or an earlier one, is
+ * undone. */
+static void restore_devices(struct module *m)
+{
+    struct accel_error err;
+
+    if (set_health(m, false, NULL, &err) != ACCEL_OK)
+        accel_log_error("end of a quarantine not recorded", "module=%s error=\"%s\"", m->name,
+                        err.msg);
 }
 
 /* When to do what next; on accel_now_ms's clock. */
@@ -247,10 +276,13 @@ static void do_scan(struct module *m, struct plan *plan)
     struct accel_error err = {0};
     struct accel_service *s = m->service;
     struct accel_peer *asked = m->peer; /* to compare, not to use */
+    const bool first = !m->settled;
 
     m->want_scan = false;
     pthread_mutex_unlock(&s->lock);
     const int rc = service_scan(m, &result, &err);
+    if (rc == ACCEL_OK && first)
+        restore_devices(m);
     if (rc != ACCEL_OK && !service_is_stopping(s))
         accel_log_error("scan failed", "module=%s error=\"%s\"", m->name, err.msg);
     pthread_mutex_lock(&s->lock);

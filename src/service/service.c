@@ -16,6 +16,8 @@
 #include "base/pool.h"
 #include "service/service_internal.h"
 
+#define HUNG_GRACE_MS 5000
+
 void service_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attributes;
@@ -118,6 +120,7 @@ int accel_service_new(const struct accel_config *config, struct accel_store *sto
     service_cond_init(&made->job_wake);
     service_cond_init(&made->progress_wake);
     take_limits(made, config);
+    made->hung_grace_ms = HUNG_GRACE_MS;
     made->threads = config->workers.threads > 0 ? config->workers.threads : accel_usable_cpus();
     snprintf(made->core_version, sizeof(made->core_version), "core-%s %s", accel_infer_version(),
              accel_cpu_mask_text(accel_cpu_features() & config->workers.cpu_mask, isa,

@@ -121,6 +121,7 @@ struct accel_service {
     char core_version[128];      /* of the inference core and the instruction sets in use: what the
                                     CPU's rates were measured with */
     unsigned threads;            /* of one run on the CPU */
+    int64_t hung_grace_ms;       /* what a worker gets beyond its deadline before it is killed */
     _Atomic unsigned generation; /* grows when an answer to "where" may change */
     _Atomic uint64_t last_packing; /* makes keys of packed models unique */
 

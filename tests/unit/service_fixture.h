@@ -132,7 +132,7 @@ struct fake {
     unsigned held_count, loads, infers, drops, cancels, discovers;
     /* A module's devices, and whether one is broken. */
     unsigned devices;
-    bool not_mine, problem, die_on_discover;
+    bool not_mine, problem, die_on_discover, can_read, ignore_cancel;
 };
 
 static inline struct accel_analysis *fake_analysis(bool unsupported)
@@ -378,7 +378,26 @@ static inline void fake_hello(struct fake *f)
     hello.family = (char *)"any";
     hello.priority = 1;
     hello.mine = !f->not_mine;
+    hello.can_read = f->can_read;
     hello.reason = (char *)(f->not_mine ? "no such bus" : "");
+    (void)accel_ipc_send(f->socket, &m, NULL, 0, &err);
+}
+
+static inline void fake_telemetry(struct fake *f, uint64_t id)
+{
+    Accel__Ipc__Message m = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Telemetry telemetry = ACCEL__IPC__TELEMETRY__INIT;
+    Accel__Ipc__Reading reading = ACCEL__IPC__READING__INIT, *list[] = {&reading};
+    struct accel_error err;
+
+    m.id = id;
+    m.body_case = ACCEL__IPC__MESSAGE__BODY_TELEMETRY;
+    m.telemetry = &telemetry;
+    telemetry.n_readings = 1;
+    telemetry.readings = list;
+    reading.identity = (char *)"fake:0";
+    reading.name = (char *)"power_watts";
+    reading.value = 42;
     (void)accel_ipc_send(f->socket, &m, NULL, 0, &err);
 }
 
@@ -432,8 +451,13 @@ static inline bool fake_take(struct fake *f, struct accel_ipc_packet *p)
     case ACCEL__IPC__MESSAGE__BODY_DROP:
         f->drops++;
         return true;
+    case ACCEL__IPC__MESSAGE__BODY_READ_TELEMETRY:
+        fake_telemetry(f, id);
+        return true;
     case ACCEL__IPC__MESSAGE__BODY_CANCEL:
         f->cancels++;
+        if (f->ignore_cancel)
+            return true;
         fake_fail(f, id, ACCEL_E_CANCELLED, "cancelled as asked");
         return true;
     case ACCEL__IPC__MESSAGE__BODY_DISCOVER:

@@ -95,6 +95,19 @@ static void says_when_no_rate_is_known(void)
        reason);
 }
 
+/* Before its first calibration the host answers all the same: 1 Gflop at 0.35 of 1e11 = 28.6 ms. */
+static void a_host_does_without_its_bandwidth(void)
+{
+    const struct accel_fact peak[] = {FACT(ACCEL_FACT_PEAK_FP32, 1e11, ACCEL_BASIS_REPORTED)};
+    const struct accel_resource r = {.device = &host, .facts = peak, .facts_count = 1};
+    const struct accel_prediction p = predict(&two, &r, 0);
+
+    ok(near(p.latency_s, 1e9 / 3.5e10 + 1e6 / 1.5e10 + 2 * 2e-6), "from an assumed one: %.6f s",
+       p.latency_s);
+    ok(p.basis == ACCEL_PREDICTED_FROM_CATALOGUE && p.latency_high_s > 4 * p.latency_s,
+       "which the basis and a wide interval say");
+}
+
 static double time_of(double flops, const struct accel_resource *r)
 {
     const struct accel_op_analysis op[] = {CONV(flops, 1)};
@@ -218,6 +231,7 @@ int main(void)
     roofline_example_by_hand();
     worst_origin_rules();
     says_when_no_rate_is_known();
+    a_host_does_without_its_bandwidth();
     interpolation_is_monotone();
     traffic_rules_where_it_is_the_larger();
     falls_back_to_relatives();

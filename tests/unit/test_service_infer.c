@@ -170,6 +170,32 @@ static void death_costs_the_request_it_served(struct node *n)
     ok(ask_end(&b) == ACCEL_OK, "the next request is served by the next worker %s", b.err.msg);
 }
 
+static void note_hung(void *context, Accel__Ipc__Role role, const char *name, const char *reason)
+{
+    atomic_store((_Atomic bool *)context, role == ACCEL__IPC__ROLE__WORKER_CPU &&
+                                              strcmp(name, "1") == 0 && reason[0] != '\0');
+}
+
+/* It neither answers in time nor when it is told to stop. */
+static void a_hung_worker_is_reported(struct node *n)
+{
+    _Atomic bool hung = false;
+    struct asker a = {.timeout_ms = 20};
+
+    accel_service_on_hung_peer(n->world.service, note_hung, &hung);
+    n->world.service->hung_grace_ms = 20;
+    pthread_mutex_lock(&n->worker.lock);
+    n->worker.hold = n->worker.ignore_cancel = true;
+    pthread_mutex_unlock(&n->worker.lock);
+    ok(ask(&a, &n->world, "net", NULL) == ACCEL_E_TIMEOUT, "the request times out: %s", a.err.msg);
+    ok(atomic_load(&hung), "and the worker is reported, to be killed");
+    accel_service_on_hung_peer(n->world.service, NULL, NULL);
+    n->world.service->hung_grace_ms = 5000;
+    fake_kill(&n->worker, "it passed its deadline");
+    n->worker.hold = n->worker.ignore_cancel = false;
+    worker_start(&n->worker, &n->world, "1");
+}
+
 static void a_request_that_never_began_goes_to_another_worker(struct node *n)
 {
     struct fake second = {0};
@@ -264,6 +290,7 @@ int main(void)
     the_queue_is_bounded(&n);
     cancel_ends_waiting_and_running(&n);
     death_costs_the_request_it_served(&n);
+    a_hung_worker_is_reported(&n);
     a_request_that_never_began_goes_to_another_worker(&n);
     the_cache_is_bounded(&n);
     draining_refuses_and_waits(&n);

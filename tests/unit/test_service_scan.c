@@ -148,6 +148,30 @@ static void readiness(void)
     remove_below(w.dir);
 }
 
+static void telemetry_is_sampled(void)
+{
+    struct node n;
+    struct accel_bump mem = {0};
+    struct accel_sample *samples = NULL;
+    struct accel_error err;
+    size_t count = 0;
+
+    memset(&n, 0, sizeof(n));
+    world_new(&n.world, "");
+    n.fake.can_read = true;
+    worker_start(&n.worker, &n.world, "1");
+    module_start(&n.cpu, &n.world, "cpu", 1);
+    module_start(&n.fake, &n.world, "fake", 1);
+    until((accel_bump_free(&mem),
+           accel_service_get_telemetry(n.world.service, &mem, &samples, &count, &err) == ACCEL_OK &&
+               count == 1));
+    ok(strcmp(samples[0].identity, "fake:0") == 0 && strcmp(samples[0].name, "power_watts") == 0 &&
+           samples[0].value == 42,
+       "the module that can read was read, and the sample is kept");
+    accel_bump_free(&mem);
+    node_free(&n);
+}
+
 /* A discovery under way when the daemon stops must not hold it up. */
 static void stop_cuts_a_scan(void)
 {
@@ -179,6 +203,7 @@ int main(void)
     a_quarantined_module_degrades_its_devices(&n);
     node_free(&n);
     readiness();
+    telemetry_is_sampled();
     stop_cuts_a_scan();
     accel_bump_free(&shown);
     return tap_done();
