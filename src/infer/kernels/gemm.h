@@ -47,8 +47,7 @@ struct accel_gemm_cut {
     size_t scratch_floats; /* per thread */
 };
 
-/* repeats: how many products of this shape are run at once (batch, groups). pack_cost: cycles to
- * pack an element of B, 0 when B comes packed. */
+/* repeats: how many products of this shape are run at once (batch, groups). */
 struct accel_gemm_cut accel_gemm_cut_of(const struct accel_kernels *kernels, size_t m, size_t n,
                                         size_t k, bool a_packed, bool b_packed, size_t repeats,
                                         unsigned threads);
