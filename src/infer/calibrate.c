@@ -87,6 +87,8 @@ static int conv_setup(struct bench *b, const struct point *p, struct accel_error
                                   .pad_begin = {p->c / 2, p->c / 2}};
     int rc = accel_conv_check(&b->conv, err);
     if (rc == ACCEL_OK)
+        b->conv.turned = accel_conv_f32_turn(b->kernels, &b->conv);
+    if (rc == ACCEL_OK)
         rc = accel_conv_f32_packed_bytes(b->kernels, &b->conv, &packed, err);
     if (rc == ACCEL_OK)
         rc = accel_conv_f32_scratch_bytes(b->kernels, &b->conv, b->threads, &scratch, err);

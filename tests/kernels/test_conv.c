@@ -121,6 +121,7 @@ static void check_turned(void)
             c.out[d] =
                 accel_conv_out(size, c.kernel[d], c.stride[d], 1, c.pad_begin[d], c.pad_begin[d]);
         }
+        c.turned = accel_conv_f32_turn(kc_new, &c);
         turned += accel_conv_f32_algo(kc_new, &c) == ACCEL_CONV_TURNED;
         check_conv(&c, false, (unsigned)kc_below(32));
     }

@@ -72,6 +72,13 @@ static bool turned_wins(const struct accel_kernels *kernels, const struct accel_
     return turned < 0.98 * upright;
 }
 
+bool accel_conv_f32_turn(const struct accel_kernels *kernels, const struct accel_conv *conv)
+{
+    const struct accel_conv3 c = accel_conv3_of(conv);
+
+    return turned_wins(kernels, &c);
+}
+
 enum accel_conv_algo accel_conv_f32_algo(const struct accel_kernels *kernels,
                                          const struct accel_conv *conv)
 {
@@ -84,7 +91,7 @@ enum accel_conv_algo accel_conv_f32_algo(const struct accel_kernels *kernels,
                     c.in[d] == c.out[d];
     if (c.cin_group == 1 && conv->groups > 1 && c.taps <= TAPS_MAX)
         return ACCEL_CONV_DEPTHWISE;
-    if (turned_wins(kernels, &c))
+    if (conv->turned)
         return ACCEL_CONV_TURNED;
     return pointwise ? ACCEL_CONV_POINTWISE : ACCEL_CONV_IM2COL;
 }
@@ -204,7 +211,7 @@ static struct accel_gemm_cut conv_cut(const struct accel_kernels *kernels,
                                  threads);
     struct accel_gemm_cut cut =
         accel_gemm_cut_of(kernels, c->out_size, c->cout_group, k, false, true, repeats, threads);
-    /* out_size is at most 1024 here: this cannot overflow. */
+    /* out_size is at most 1024 where accel_conv_f32_turn() says yes: this cannot overflow. */
     cut.scratch_floats += ACCEL_ROUND_UP(cut.task_strips * cut.mr * turned_row(&cut), 16);
     cut.scratch_floats = ACCEL_ROUND_UP(cut.scratch_floats, 16);
     return cut;

@@ -281,6 +281,10 @@ struct accel_conv {
     size_t in[ACCEL_SPATIAL_MAX], out[ACCEL_SPATIAL_MAX];
     size_t kernel[ACCEL_SPATIAL_MAX], stride[ACCEL_SPATIAL_MAX], dilation[ACCEL_SPATIAL_MAX];
     size_t pad_begin[ACCEL_SPATIAL_MAX];
+    /* The form of the product that the weights are packed for. Packed once they may serve images of
+     * many sizes, so this is the caller's to keep: see accel_conv_f32_turn(). Not for transposed
+     * or depthwise convolutions. */
+    bool turned;
 };
 
 /* y = act(conv + bias + residual); residual has y's shape and may be y itself. */
@@ -303,6 +307,8 @@ int accel_conv_check(const struct accel_conv *conv, struct accel_error *err);
 /* The out[] that ONNX defines for pads at both ends; 0 when the kernel is larger than the input. */
 size_t accel_conv_out(size_t in, size_t kernel, size_t stride, size_t dilation, size_t pad_begin,
                       size_t pad_end);
+/* Whether the turned form is faster for these sizes; true only when it can be used for them. */
+bool accel_conv_f32_turn(const struct accel_kernels *kernels, const struct accel_conv *conv);
 enum accel_conv_algo accel_conv_f32_algo(const struct accel_kernels *kernels,
                                          const struct accel_conv *conv);
 const char *accel_conv_algo_name(enum accel_conv_algo algo);

@@ -140,22 +140,34 @@ static int convt_infer(struct accel_infer *in, struct accel_error *err)
     return infer_either(in, true, err);
 }
 
-/* A conv with the sizes that packing looks at: spatial extents do not matter to it. */
-static int weight_sizes(const struct accel_node *n, const struct accel_tensor *w, bool transposed,
-                        struct accel_conv *c, struct accel_error *err)
+/* A conv as packing looks at it. The form of the product follows from the declared shape, where
+ * that fixes the image's size; else the upright form serves every size. */
+static int weight_sizes(const struct accel_prepack *pack, const struct accel_tensor *w,
+                        bool transposed, struct accel_conv *c, struct accel_error *err)
 {
-    const struct accel_shape ws = accel_shape_of(w);
-    struct accel_shape x = {.has_rank = true, .rank = w->rank, .dims = {1}};
+    const struct accel_shape ws = accel_shape_of(w), *declared = &pack->node->inputs[0]->type.shape;
+    struct accel_shape x = {.has_rank = true, .rank = w->rank};
     int64_t out[ACCEL_SPATIAL_MAX];
+    bool fixed = true;
 
-    for (uint32_t i = 1; i < ACCEL_RANK_MAX; i++)
+    for (uint32_t i = 0; i < ACCEL_RANK_MAX; i++)
         x.dims[i] = ACCEL_DIM_ANY;
-    const int rc = conv_sizes(n, &x, &ws, transposed, c, out, err);
+    if (declared->has_rank && declared->rank == w->rank)
+        x = *declared;
+    const int rc = conv_sizes(pack->node, &x, &ws, transposed, c, out, err);
+    if (rc != ACCEL_OK)
+        return rc;
     c->batch = 1;
     for (uint32_t i = 0; i < c->spatial; i++)
+        fixed = fixed && x.dims[2 + i] >= 0;
+    for (uint32_t i = 0; !fixed && i < c->spatial; i++)
         c->in[i] = c->out[i] = 1;
-    return rc;
+    c->turned = fixed && !transposed && accel_conv_f32_turn(pack->kernels, c);
+    return ACCEL_OK;
 }
+
+/* Which blob holds the weights tells the form that they are packed for. */
+enum { BLOB_UPRIGHT, BLOB_TURNED };
 
 static int prepack_either(struct accel_prepack *pack, bool transposed, struct accel_error *err)
 {
@@ -167,12 +179,13 @@ static int prepack_either(struct accel_prepack *pack, bool transposed, struct ac
 
     if (w == NULL)
         return ACCEL_OK; /* computed by the graph: packed at each run */
-    int rc = weight_sizes(pack->node, w, transposed, &c, err);
+    int rc = weight_sizes(pack, w, transposed, &c, err);
     if (rc == ACCEL_OK)
         rc = transposed ? accel_convt_f32_packed_bytes(pack->kernels, &c, &bytes, err)
                         : accel_conv_f32_packed_bytes(pack->kernels, &c, &bytes, err);
     if (rc == ACCEL_OK)
-        rc = accel_prepack_blob(pack, 0, bytes, &blob, &fill, err);
+        rc = accel_prepack_blob(pack, c.turned ? BLOB_TURNED : BLOB_UPRIGHT, bytes, &blob, &fill,
+                                err);
     if (rc == ACCEL_OK && fill && transposed)
         accel_convt_f32_pack(pack->kernels, &c, w->data, blob);
     else if (rc == ACCEL_OK && fill)
@@ -193,6 +206,7 @@ static int convt_prepack(struct accel_prepack *pack, struct accel_error *err)
 
 struct conv_state {
     struct accel_conv conv;
+    const void *packed;  /* the model's; NULL: the weights are no constant */
     size_t packed_bytes; /* at the start of the scratch, when the weights are no constant */
     bool empty;
 };
@@ -215,12 +229,17 @@ static int prepare_either(struct accel_prepare *prep, bool transposed, struct ac
     if (s->empty)
         return ACCEL_OK;
     rc = accel_conv_check(&s->conv, err);
+    s->packed =
+        prep->blobs[BLOB_TURNED] != NULL ? prep->blobs[BLOB_TURNED] : prep->blobs[BLOB_UPRIGHT];
+    s->conv.turned = prep->blobs[BLOB_TURNED] != NULL;
+    if (rc == ACCEL_OK && s->conv.turned && !accel_conv_f32_turn(prep->kernels, &s->conv))
+        rc = accel_fail(err, ACCEL_E_CORRUPT, "weights packed for an image of another size");
     if (rc == ACCEL_OK)
         rc = transposed ? accel_convt_f32_scratch_bytes(prep->kernels, &s->conv, prep->threads,
                                                         &scratch, err)
                         : accel_conv_f32_scratch_bytes(prep->kernels, &s->conv, prep->threads,
                                                        &scratch, err);
-    if (rc == ACCEL_OK && prep->blobs[0] == NULL) {
+    if (rc == ACCEL_OK && s->packed == NULL) {
         rc = transposed ? accel_convt_f32_packed_bytes(prep->kernels, &s->conv, &packed, err)
                         : accel_conv_f32_packed_bytes(prep->kernels, &s->conv, &packed, err);
         if (rc == ACCEL_OK)
@@ -257,7 +276,7 @@ static int conv_run(struct accel_run *run, struct accel_error *err)
 {
     const struct conv_state *s = run->state;
     const struct accel_conv_epilogue epilogue = epilogue_of(run);
-    const void *packed = run->blobs[0];
+    const void *packed = s->packed;
 
     (void)err;
     if (s->empty)
@@ -275,7 +294,7 @@ static int convt_run(struct accel_run *run, struct accel_error *err)
 {
     const struct conv_state *s = run->state;
     const struct accel_conv_epilogue epilogue = epilogue_of(run);
-    const void *packed = run->blobs[0];
+    const void *packed = s->packed;
 
     (void)err;
     if (s->empty)
