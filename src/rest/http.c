@@ -124,11 +124,8 @@ int accel_http_parse_target(const char *target, struct accel_bump *mem, struct a
     if (text == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for the path");
     query = strchr(text, '?');
-    if (query != NULL) {
+    if (query != NULL)
         *query++ = '\0';
-        if (parse_query(query, mem, out, err) != ACCEL_OK)
-            return (int)err->code;
-    }
     for (char *next; text != NULL; text = next) {
         next = strchr(text, '/');
         if (next != NULL)
@@ -139,11 +136,14 @@ int accel_http_parse_target(const char *target, struct accel_bump *mem, struct a
             return accel_fail(err, ACCEL_E_LIMIT, "the path has more than %d parts",
                               ACCEL_SEGMENTS_MAX);
         /* After the split: %2F inside a name stays inside it. */
-        if (decode(text, false, err) != ACCEL_OK)
+        if (decode(text, false, err) != ACCEL_OK) {
+            *out = (struct accel_target){.segments_count = 1, .segments = {""}};
             return (int)err->code;
+        }
         out->segments[out->segments_count++] = text;
     }
-    return ACCEL_OK;
+    /* Last: who asks about a good path with a bad query is answered in that path's words. */
+    return query != NULL ? parse_query(query, mem, out, err) : ACCEL_OK;
 }
 
 char *accel_http_encode(struct accel_bump *mem, const char *text)

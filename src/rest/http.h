@@ -23,7 +23,7 @@ struct accel_target {
 };
 
 /* Errors: INVALID (no path, bad escape, a NUL, bytes that are no UTF-8), LIMIT (too many parts),
- * NOMEM. */
+ * NOMEM. *out can be routed in any case: a path that is broken matches nothing. */
 int accel_http_parse_target(const char *target, struct accel_bump *mem, struct accel_target *out,
                             struct accel_error *err);
 

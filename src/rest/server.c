@@ -274,16 +274,19 @@ static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char
 
 static int read_headers(struct exchange *ex)
 {
-    const int count = MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, NULL, NULL);
-
-    if (count > HEADERS_MAX)
-        return accel_refuse(&ex->res, 431, &ex->err, ACCEL_E_LIMIT, "more than %d header lines",
-                            HEADERS_MAX);
     /* The strings live in the connection's memory until the exchange is freed. */
     ex->req.headers = accel_bump_alloc(&ex->mem, HEADERS_MAX, sizeof(struct accel_pair));
     if (ex->req.headers == NULL)
         return accel_fail(&ex->err, ACCEL_E_NOMEM, "no memory for the headers");
     MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_header, ex);
+    return ACCEL_OK;
+}
+
+static int check_headers(struct exchange *ex)
+{
+    if (MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, NULL, NULL) > HEADERS_MAX)
+        return accel_refuse(&ex->res, 431, &ex->err, ACCEL_E_LIMIT, "more than %d header lines",
+                            HEADERS_MAX);
     return ACCEL_OK;
 }
 
@@ -306,11 +309,17 @@ static int find_route(struct exchange *ex)
 {
     enum accel_route_match match;
 
-    if (accel_http_parse_target(ex->target, &ex->mem, &ex->parsed, &ex->err) != ACCEL_OK)
-        return (int)ex->err.code;
-    if (accel_route_find(ex->method, &ex->parsed, &ex->mem, &match, &ex->routed, &ex->err) !=
-        ACCEL_OK)
-        return (int)ex->err.code;
+    const int rc = accel_http_parse_target(ex->target, &ex->mem, &ex->parsed, &ex->err);
+    struct accel_error err;
+
+    /* Also of a target that is broken further on: tells how to word that. */
+    if (accel_route_find(ex->method, &ex->parsed, &ex->mem, &match, &ex->routed, &err) !=
+        ACCEL_OK) {
+        ex->routed.path = "?";
+        return accel_fail(&ex->err, err.code, "%s", err.msg);
+    }
+    if (rc != ACCEL_OK)
+        return rc;
     ex->req.path = ex->routed.path;
     ex->req.route = ex->routed.route;
     if (match == ACCEL_ROUTE_NO_PATH)
@@ -463,7 +472,7 @@ static int begin(struct exchange *ex)
     ex->routed.path = "?";
     exchange_list(ex);
     if (read_headers(ex) != ACCEL_OK || make_request_id(ex) != ACCEL_OK ||
-        find_route(ex) != ACCEL_OK)
+        find_route(ex) != ACCEL_OK || check_headers(ex) != ACCEL_OK)
         return (int)ex->err.code;
     if (atomic_load(&ex->rest->stopping))
         return accel_fail(&ex->err, ACCEL_E_UNAVAILABLE, "the daemon is stopping");

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 
 #define SWEEP_MS 1000
+#define WAKE_ID  0
 
 struct accel_watch {
     pthread_mutex_t lock;
@@ -20,16 +21,17 @@ struct accel_watch {
     struct accel_watched *first;
     void (*hung_up)(void *context); /* or NULL */
     void *context;
+    uint64_t last_id;
     int epoll, wake;
     bool ending;
 };
 
 /* Under the lock. An entry may have gone between the event and us, so it is looked up. */
-static struct accel_watched *find(struct accel_watch *watch, int fd)
+static struct accel_watched *find(struct accel_watch *watch, uint64_t id)
 {
     struct accel_watched *it = watch->first;
 
-    while (it != NULL && it->fd != fd)
+    while (it != NULL && it->id != id)
         it = it->next;
     return it;
 }
@@ -49,6 +51,18 @@ static void sweep(struct accel_watch *watch)
     }
 }
 
+/* True when somebody waits for the one that is gone. */
+static bool hang_up(struct accel_watched *it)
+{
+    it->hung_up = true;
+    /* No byte more can come. This is an event of its own, so that the loop reads on to the end. */
+    shutdown(it->fd, SHUT_RD);
+    if (it->cancelled == NULL)
+        return false;
+    atomic_store(it->cancelled, true);
+    return true;
+}
+
 static void *run(void *context)
 {
     struct accel_watch *watch = context;
@@ -62,16 +76,13 @@ static void *run(void *context)
 
         pthread_mutex_lock(&watch->lock);
         for (int i = 0; i < n; i++) {
-            const int fd = events[i].data.fd;
-            struct accel_watched *it = find(watch, fd);
+            struct accel_watched *it = find(watch, events[i].data.u64);
             uint64_t count;
 
-            if (fd == watch->wake)
-                (void)!read(fd, &count, sizeof(count));
-            else if (it != NULL && it->cancelled != NULL) {
-                atomic_store(it->cancelled, true);
-                tell = true;
-            }
+            if (events[i].data.u64 == WAKE_ID)
+                (void)!read(watch->wake, &count, sizeof(count));
+            else if (it != NULL)
+                tell |= hang_up(it);
         }
         sweep(watch);
         ending = watch->ending;
@@ -96,7 +107,7 @@ int accel_watch_new(void (*hung_up)(void *context), void *context, struct accel_
     ACCEL_CLEANUP(accel_freep) struct accel_watch *made = accel_calloc(1, sizeof(*made));
     ACCEL_CLEANUP(accel_closep) int epoll = epoll_create1(EPOLL_CLOEXEC);
     ACCEL_CLEANUP(accel_closep) int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event interest = {.events = EPOLLIN, .data.fd = event};
+    struct epoll_event interest = {.events = EPOLLIN, .data.u64 = WAKE_ID};
     int rc;
 
     if (made == NULL)
@@ -136,14 +147,20 @@ void accel_watch_free(struct accel_watch *watch)
 
 void accel_watch_add(struct accel_watch *watch, struct accel_watched *it)
 {
+    struct epoll_event interest = {.events = EPOLLRDHUP | EPOLLET};
+
     pthread_mutex_lock(&watch->lock);
+    it->id = interest.data.u64 = ++watch->last_id;
     const bool was_empty = watch->first == NULL;
     it->cancelled = NULL;
+    it->hung_up = false;
     it->previous = NULL;
     it->next = watch->first;
     if (it->next != NULL)
         it->next->previous = it;
     watch->first = it;
+    /* Out of kernel memory for it: then only time-outs end this one. */
+    (void)epoll_ctl(watch->epoll, EPOLL_CTL_ADD, it->fd, &interest);
     pthread_mutex_unlock(&watch->lock);
     if (was_empty)
         wake(watch);
@@ -152,6 +169,7 @@ void accel_watch_add(struct accel_watch *watch, struct accel_watched *it)
 void accel_watch_remove(struct accel_watch *watch, struct accel_watched *it)
 {
     pthread_mutex_lock(&watch->lock);
+    (void)epoll_ctl(watch->epoll, EPOLL_CTL_DEL, it->fd, NULL);
     if (it->previous != NULL)
         it->previous->next = it->next;
     else
@@ -164,13 +182,9 @@ void accel_watch_remove(struct accel_watch *watch, struct accel_watched *it)
 void accel_watch_hangup(struct accel_watch *watch, struct accel_watched *it,
                         _Atomic bool *cancelled)
 {
-    struct epoll_event interest = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.fd = it->fd};
-
     pthread_mutex_lock(&watch->lock);
     it->cancelled = cancelled;
-    if (cancelled == NULL)
-        epoll_ctl(watch->epoll, EPOLL_CTL_DEL, it->fd, NULL);
-    else if (epoll_ctl(watch->epoll, EPOLL_CTL_ADD, it->fd, &interest) != 0 && errno == EEXIST)
-        epoll_ctl(watch->epoll, EPOLL_CTL_MOD, it->fd, &interest);
+    if (cancelled != NULL && it->hung_up)
+        atomic_store(cancelled, true);
     pthread_mutex_unlock(&watch->lock);
 }

@@ -30,8 +30,8 @@ def normalise(target):
     first = path.split("/")[1].removesuffix(".json")
     if first not in ("", "v2", "healthz", "readyz", "metrics") and path != "/openapi.json":
         path = "/v2" + path
-    if path.endswith(".json") and (path == "/v2.json" or path.split("/")[2].removesuffix(".json")
-                                   in CYBORG):
+    kind = (path + "//").split("/")[2].removesuffix(".json")
+    if path == "/v2.json" or kind in CYBORG:
         path = path.removesuffix(".json")
     return path
 
