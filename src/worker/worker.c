@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@
 #include "worker/tensors.h"
 
 #define QUEUE_MAX       64
-#define CANCEL_AGAIN_MS 20   /* a cancel that came just before its run began is said again */
+#define CANCEL_AGAIN_MS 2    /* a cancel that came just before its run began is said again */
 #define PROFILE_MAX     8192 /* operators whose times fit a packet */
 
 struct job {
@@ -36,6 +37,7 @@ struct job {
 struct worker {
     const struct accel_config *config;
     int channel;
+    int began;        /* event: a run began that has a deadline */
     unsigned threads; /* of one run, if the request does not say */
     struct accel_load_options options;
     struct accel_held held; /* of the running thread */
@@ -233,6 +235,8 @@ static void set_running(struct worker *w, struct accel_session *session, int64_t
     if (session != NULL)
         w->late = false;
     pthread_mutex_unlock(&w->lock);
+    if (session != NULL && deadline_ms > 0)
+        (void)eventfd_write(w->began, 1);
 }
 
 static int run_session(struct worker *w, struct job *job, struct accel_session *session,
@@ -418,11 +422,8 @@ static int look_after_run(struct worker *w)
         } else if (w->deadline_ms != 0) {
             wait = (int)ACCEL_MIN(w->deadline_ms - now, 60000);
         }
-    } else if (w->busy &&
-               (atomic_load(&w->queue->cancelled) ||
-                (w->queue->packet.message->body_case == ACCEL__IPC__MESSAGE__BODY_INFER &&
-                 w->queue->packet.message->infer->deadline_ms > 0))) {
-        wait = CANCEL_AGAIN_MS; /* its run is about to begin */
+    } else if (w->busy && atomic_load(&w->queue->cancelled)) {
+        wait = CANCEL_AGAIN_MS; /* its run may be about to begin */
     }
     pthread_mutex_unlock(&w->lock);
     return wait;
@@ -462,13 +463,16 @@ static bool take(struct worker *w, struct accel_ipc_packet *packet)
 static int read_channel(struct worker *w, struct accel_error *err)
 {
     for (;;) {
-        struct pollfd poll_channel = {.fd = w->channel, .events = POLLIN};
+        struct pollfd polls[] = {{.fd = w->channel, .events = POLLIN},
+                                 {.fd = w->began, .events = POLLIN}};
         struct accel_ipc_packet packet;
-        const int ready = poll(&poll_channel, 1, look_after_run(w));
+        eventfd_t count;
 
-        if (ready < 0 && errno != EINTR)
+        if (poll(polls, ACCEL_COUNT(polls), look_after_run(w)) < 0 && errno != EINTR)
             return accel_fail_errno(err, errno, "wait for a message");
-        if (ready <= 0)
+        if (polls[1].revents != 0)
+            (void)eventfd_read(w->began, &count);
+        if (polls[0].revents == 0)
             continue;
         const int rc = accel_ipc_receive(w->channel, &packet, err);
         if (rc == ACCEL_E_UNAVAILABLE)
@@ -486,8 +490,11 @@ static int init(struct worker *w, const struct accel_config *config, int channel
                 struct accel_error *err)
 {
     *w = (struct worker){.config = config, .channel = channel};
+    w->began = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
+    if (w->began < 0)
+        return accel_fail_errno(err, errno, "event");
     accel_load_options_init(&w->options);
     w->options.limits = config->limits.model;
     w->options.cpu_mask = config->workers.cpu_mask;
@@ -526,6 +533,7 @@ int accel_worker_run(const struct accel_config *config, int channel, struct acce
     accel_held_free(&w.held);
     pthread_cond_destroy(&w.wake);
     pthread_mutex_destroy(&w.lock);
+    accel_closep(&w.began);
     close(channel);
     return rc;
 }

@@ -62,10 +62,11 @@ def test_one_process_per_role_module_and_worker(running):
 def test_a_worker_holds_its_channel_and_nothing_else(running):
     for name in ("1", "2"):
         pid = running.pid_of("worker", name)
-        wait_until(lambda: len(descriptors(pid)) == 4, f"worker {name} has closed its configuration")
+        wait_until(lambda: len(descriptors(pid)) == 5, f"worker {name} has closed its configuration")
         found = descriptors(pid)
         assert found[0] == "/dev/null"
-        assert {n for n in found if n > 2} == {4}, found
+        assert sorted(n for n in found if n > 2) == [3, 4], found
+        assert found[3] == "anon_inode:[eventfd]"
         assert found[4].startswith("socket:")
 
 
