@@ -15,10 +15,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 
-#define BACKLOG 256
+#define BACKLOG      256
+/* A daemon that was killed a moment ago may still be giving up its sockets. */
+#define LINGER_MS    2000
+#define TRY_AGAIN_MS 20
 
 static int open_tcp(const char *text, struct accel_listeners *l, struct accel_error *err)
 {
@@ -41,8 +45,15 @@ static int open_tcp(const char *text, struct accel_listeners *l, struct accel_er
     int failed = fd < 0 ? errno : 0;
     if (failed == 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (failed == 0 &&
-        (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0))
+    const int64_t give_up = accel_now_ms() + LINGER_MS;
+    while (failed == 0 && bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
+        failed = errno;
+        if (failed == EADDRINUSE && accel_now_ms() < give_up) {
+            failed = 0;
+            usleep(TRY_AGAIN_MS * 1000);
+        }
+    }
+    if (failed == 0 && listen(fd, BACKLOG) != 0)
         failed = errno;
     freeaddrinfo(found);
     if (failed == EADDRINUSE)
@@ -56,6 +67,13 @@ static int open_tcp(const char *text, struct accel_listeners *l, struct accel_er
     return ACCEL_OK;
 }
 
+static bool answers(const struct sockaddr_un *address)
+{
+    ACCEL_CLEANUP(accel_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
 /* A socket file that nobody answers on is left over from a process that was killed. */
 static int remove_stale(const struct sockaddr_un *address, struct accel_error *err)
 {
@@ -66,11 +84,11 @@ static int remove_stale(const struct sockaddr_un *address, struct accel_error *e
     if (!S_ISSOCK(st.st_mode))
         return accel_fail(err, ACCEL_E_EXISTS, "api.socket %s is there and is no socket",
                           address->sun_path);
-    ACCEL_CLEANUP(accel_closep)
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-        return accel_fail(err, ACCEL_E_EXISTS, "api.socket %s: another daemon listens there",
-                          address->sun_path);
+    for (const int64_t give_up = accel_now_ms() + LINGER_MS; answers(address);
+         usleep(TRY_AGAIN_MS * 1000))
+        if (accel_now_ms() >= give_up)
+            return accel_fail(err, ACCEL_E_EXISTS, "api.socket %s: another daemon listens there",
+                              address->sun_path);
     if (unlink(address->sun_path) != 0 && errno != ENOENT)
         return accel_fail_errno(err, errno, "remove the old socket %s", address->sun_path);
     return ACCEL_OK;
