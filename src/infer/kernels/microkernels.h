@@ -32,14 +32,30 @@ ACCEL_DECLARE_COMMON(avx2)
 ACCEL_DECLARE_COMMON(avx512)
 
 /* The unary operations that are worth a vector form; the others stay with the reference. */
-#define ACCEL_UNARY_VECTOR_MAP(X)                                                                 \
-    X(RELU)                                                                                       \
-    X(CLIP)                                                                                       \
-    X(LEAKYRELU)                                                                                  \
-    X(SIGMOID)                                                                                    \
-    X(TANH)                                                                                       \
-    X(HARDSIGMOID) X(HARDSWISH) X(SILU) X(GELU) X(GELU_TANH) X(ELU) X(MISH) X(EXP) X(LOG) X(SQRT) \
-        X(RECIPROCAL) X(ERF) X(ABS) X(NEG) X(FLOOR) X(CEIL) X(ROUND) X(SQUARE)
+#define ACCEL_UNARY_VECTOR_MAP(X) \
+    X(RELU)                       \
+    X(CLIP)                       \
+    X(LEAKYRELU)                  \
+    X(SIGMOID)                    \
+    X(TANH)                       \
+    X(HARDSIGMOID)                \
+    X(HARDSWISH)                  \
+    X(SILU)                       \
+    X(GELU)                       \
+    X(GELU_TANH)                  \
+    X(ELU)                        \
+    X(MISH)                       \
+    X(EXP)                        \
+    X(LOG)                        \
+    X(SQRT)                       \
+    X(RECIPROCAL)                 \
+    X(ERF)                        \
+    X(ABS)                        \
+    X(NEG)                        \
+    X(FLOOR)                      \
+    X(CEIL)                       \
+    X(ROUND)                      \
+    X(SQUARE)
 #define ACCEL_DECLARE_UNARY(name) \
     accel_f32_unary_fn accel_f32_unary_##name##__avx2, accel_f32_unary_##name##__avx512;
 ACCEL_UNARY_VECTOR_MAP(ACCEL_DECLARE_UNARY)
