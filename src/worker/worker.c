@@ -20,6 +20,7 @@
 #include "base/pool.h"
 #include "core/analysis_json.h"
 #include "core/ipc.h"
+#include "core/rates_json.h"
 #include "core/sha256.h"
 #include "worker/held.h"
 #include "worker/tensors.h"
@@ -306,6 +307,63 @@ static int do_infer(struct worker *w, struct job *job, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- Calibrate */
+
+struct calibration {
+    struct worker *worker;
+    struct job *job;
+};
+
+/* Between two measurements; false ends the calibration. */
+static bool tell_progress(void *context, double fraction, const char *what)
+{
+    struct calibration *c = context;
+    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Progress progress = ACCEL__IPC__PROGRESS__INIT;
+
+    message.id = c->job->packet.message->id;
+    message.body_case = ACCEL__IPC__MESSAGE__BODY_PROGRESS;
+    message.progress = &progress;
+    progress.percent = 100 * fraction;
+    progress.text = (char *)(what != NULL ? what : "");
+    (void)accel_ipc_send(c->worker->channel, &message, NULL, 0, NULL);
+    return !atomic_load(&c->job->cancelled);
+}
+
+static int do_calibrate(struct worker *w, struct job *job, struct accel_error *err)
+{
+    const Accel__Ipc__Calibrate *asked = job->packet.message->calibrate;
+    const unsigned threads =
+        asked->threads > 0 ? ACCEL_MIN(asked->threads, w->threads) : w->threads;
+    struct calibration context = {w, job};
+    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Calibrated calibrated = ACCEL__IPC__CALIBRATED__INIT;
+    ACCEL_CLEANUP(accel_freep) char *text = NULL;
+    ACCEL_CLEANUP(accel_closep) int fd = -1;
+    struct accel_rate *rates = NULL;
+    size_t count = 0;
+    char isa[64];
+
+    int rc = accel_calibrate(threads, w->options.cpu_mask, asked->budget_ms, tell_progress,
+                             &context, &rates, &count, err);
+    if (rc == ACCEL_OK)
+        rc = accel_rates_to_json(rates, count, &text, err);
+    accel_rates_free(rates);
+    if (rc == ACCEL_OK) {
+        calibrated.json_bytes = strlen(text);
+        rc = accel_memfd_of("rates", text, strlen(text), &fd, err);
+    }
+    if (rc != ACCEL_OK)
+        return rc;
+    calibrated.threads = threads;
+    calibrated.isa =
+        (char *)accel_cpu_mask_text(accel_cpu_features() & w->options.cpu_mask, isa, sizeof(isa));
+    message.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATED;
+    message.calibrated = &calibrated;
+    answer(w, job, &message, &fd, 1);
+    return ACCEL_OK;
+}
+
 /* ---------------------------------------------------------------- the running thread */
 
 static int do_job(struct worker *w, struct job *job, struct accel_error *err)
@@ -319,6 +377,8 @@ static int do_job(struct worker *w, struct job *job, struct accel_error *err)
         return do_load(w, job, err);
     case ACCEL__IPC__MESSAGE__BODY_INFER:
         return do_infer(w, job, err);
+    case ACCEL__IPC__MESSAGE__BODY_CALIBRATE:
+        return do_calibrate(w, job, err);
     case ACCEL__IPC__MESSAGE__BODY_DROP:
         accel_held_drop(&w->held, m->drop->model_key);
         answer_done(w, m->id);
