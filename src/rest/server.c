@@ -163,9 +163,13 @@ static void log_access(const struct exchange *ex)
 {
     const double ms = (double)(accel_now_ns() - ex->started_ns) / 1e6;
     const bool reads = strcmp(ex->method, "GET") == 0 || strcmp(ex->method, "HEAD") == 0;
-    const enum accel_log_level level = ex->status >= 500 ? ACCEL_LOG_WARNING
-                                       : reads           ? ACCEL_LOG_DEBUG
-                                                         : ACCEL_LOG_INFO;
+    const struct accel_route *route = ex->routed.route;
+    /* Whoever probes an unready daemon every second knows already. */
+    const bool probe = route != NULL && (route->flags & ACCEL_ROUTE_PROBE) != 0;
+    const enum accel_log_level level = probe               ? ACCEL_LOG_DEBUG
+                                       : ex->status >= 500 ? ACCEL_LOG_WARNING
+                                       : reads             ? ACCEL_LOG_DEBUG
+                                                           : ACCEL_LOG_INFO;
 
     if (ex->rc != ACCEL_OK)
         accel_log(level, "request refused",
@@ -601,13 +605,13 @@ static int parse_body(struct exchange *ex)
         return ACCEL_OK;
     case ACCEL_BODY_JSON:
         if (ex->text.size == 0)
-            return accel_fail(&ex->err, ACCEL_E_INVALID, "the request has no body");
+            return accel_fail(&ex->err, ACCEL_E_INVALID, "the body is empty");
         req->json = accel_json_parse(ex->text.data, ex->text.size, ACCEL_JSON_DEPTH, &ex->err);
         accel_buf_free(&ex->text);
         return req->json != NULL ? ACCEL_OK : (int)ex->err.code;
     case ACCEL_BODY_UPLOAD:
         if (ex->received == 0)
-            return accel_fail(&ex->err, ACCEL_E_INVALID, "the request has no body");
+            return accel_fail(&ex->err, ACCEL_E_INVALID, "the body is empty");
         /* From here on the handler has it. */
         if (ex->chunk_size > 0 && write_chunk(ex) != ACCEL_OK)
             return (int)ex->err.code;
@@ -619,7 +623,7 @@ static int parse_body(struct exchange *ex)
                               "Inference-Header-Content-Length: says %zu bytes, the body has %zu",
                               ex->text_wanted, ex->text.size);
         if (ex->text.size == 0)
-            return accel_fail(&ex->err, ACCEL_E_INVALID, "the request has no body");
+            return accel_fail(&ex->err, ACCEL_E_INVALID, "the body is empty");
         req->text = ex->text.data;
         req->text_size = ex->text.size;
         req->body_fd = ex->body_fd;
