@@ -34,6 +34,8 @@ static enum accel_code code_of_system(int errnum, enum accel_code otherwise)
 
 static enum accel_code code_of(sqlite3 *handle)
 {
+    /* SQLite does not keep the errno of every failed write; then it is still in errno itself. */
+    const int now = errno, kept = sqlite3_system_errno(handle), errnum = kept != 0 ? kept : now;
     const int extended = sqlite3_extended_errcode(handle);
 
     if (extended == SQLITE_IOERR_NOMEM)
@@ -44,12 +46,12 @@ static enum accel_code code_of(sqlite3 *handle)
     case SQLITE_FULL:
         return ACCEL_E_NO_SPACE;
     case SQLITE_IOERR:
-        return code_of_system(sqlite3_system_errno(handle), ACCEL_E_IO);
+        return code_of_system(errnum, ACCEL_E_IO);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return ACCEL_E_BUSY;
     case SQLITE_CANTOPEN:
-        return code_of_system(sqlite3_system_errno(handle), ACCEL_E_DENIED);
+        return code_of_system(kept, ACCEL_E_DENIED);
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_AUTH:

@@ -7,114 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "migrations.h"
-
-/* "acce" in SQLite's header: `file acceld.db` and a foreign database are told apart. */
-#define APPLICATION_ID 1633903461
+#include "store/migrate.h"
 
 /* ---------------------------------------------------------------- opening */
-
-/* SQLite's own copy of a live database, page by page. */
-static int copy_pages(sqlite3 *from, const char *path, struct accel_error *err)
-{
-    struct accel_db to = {0};
-    int rc = accel_db_open(path, ACCEL_DB_COPY, &to, err);
-
-    if (rc != ACCEL_OK)
-        return rc;
-    sqlite3_backup *backup = sqlite3_backup_init(to.handle, "main", from, "main");
-    if (backup == NULL || sqlite3_backup_step(backup, -1) != SQLITE_DONE)
-        rc = accel_db_fail(&to, path, err);
-    if (backup != NULL && sqlite3_backup_finish(backup) != SQLITE_OK && rc == ACCEL_OK)
-        rc = accel_db_fail(&to, path, err);
-    accel_db_close(&to);
-    return rc;
-}
-
-/* A copy appears under its name only when it is whole and on the disk. */
-static int copy_database(sqlite3 *from, const char *path, struct accel_error *err)
-{
-    ACCEL_CLEANUP(accel_freep) char *part = accel_asprintf("%s.part", path);
-    ACCEL_CLEANUP(accel_closep) int fd = -1;
-    int rc;
-
-    if (part == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to copy a database");
-    unlink(part);
-    rc = copy_pages(from, part, err);
-    if (rc == ACCEL_OK && (fd = open(part, O_RDONLY | O_CLOEXEC)) < 0)
-        rc = accel_fail_errno(err, errno, "open %s", part);
-    if (rc == ACCEL_OK && fsync(fd) != 0)
-        rc = accel_fail_errno(err, errno, "sync %s", part);
-    if (rc == ACCEL_OK && rename(part, path) != 0)
-        rc = accel_fail_errno(err, errno, "rename %s", part);
-    if (rc == ACCEL_OK)
-        return ACCEL_OK;
-    unlink(part);
-    return accel_fail_in(err, "backup");
-}
-
-static int migrate_one(struct accel_db *db, size_t i, struct accel_error *err)
-{
-    ACCEL_CLEANUP(accel_freep) char *script =
-        accel_asprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;",
-                       migrations[i].sql, migrations[i].number);
-
-    if (script == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory for migration %s", migrations[i].name);
-    if (sqlite3_exec(db->handle, script, NULL, NULL, NULL) == SQLITE_OK)
-        return ACCEL_OK;
-    const int rc = accel_db_fail(db, migrations[i].name, err);
-    sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
-}
-
-static int migrate(struct accel_store *store, struct accel_error *err)
-{
-    const int newest = migrations[ACCEL_COUNT(migrations) - 1].number;
-    int64_t version = 0, application = 0, tables = 0;
-    struct accel_db *db = &store->writer;
-    int rc = accel_db_integer(db, &version, err, "PRAGMA user_version", "");
-
-    if (rc == ACCEL_OK)
-        rc = accel_db_integer(db, &application, err, "PRAGMA application_id", "");
-    if (rc == ACCEL_OK)
-        rc = accel_db_integer(db, &tables, err, "SELECT count(*) FROM sqlite_schema", "");
-    if (rc != ACCEL_OK)
-        return rc;
-    if (tables > 0 && application != APPLICATION_ID)
-        return accel_fail(err, ACCEL_E_CONFLICT,
-                          "%s is a database of another program; choose another "
-                          "node.state_dir",
-                          store->path);
-    if (version > newest)
-        return accel_fail(err, ACCEL_E_CONFLICT,
-                          "%s has schema %lld, this acceld knows %d: start the newer acceld, or "
-                          "restore the backup of this one",
-                          store->path, (long long)version, newest);
-    if (tables > 0 && version < newest) {
-        ACCEL_CLEANUP(accel_freep) char *copy =
-            accel_asprintf("%s.%lld.bak", store->path, (long long)version);
-        if (copy == NULL)
-            return accel_store_nomem(err);
-        rc = copy_database(db->handle, copy, err);
-        if (rc != ACCEL_OK)
-            return accel_fail_in(err, "migrate %s", store->path);
-        accel_log_info("database migrated", "from=%lld to=%d backup=%s", (long long)version, newest,
-                       copy);
-    }
-    if (tables == 0)
-        rc = accel_db_exec(db, err, "PRAGMA application_id = 1633903461", "");
-    for (size_t i = 0; i < ACCEL_COUNT(migrations) && rc == ACCEL_OK; i++)
-        if (migrations[i].number > version)
-            rc = migrate_one(db, i, err);
-    return rc;
-}
 
 static int check(struct accel_store *store, struct accel_error *err)
 {
@@ -130,6 +32,25 @@ static int check(struct accel_store *store, struct accel_error *err)
                         store->path, (const char *)sqlite3_column_text(stmt, 0));
     sqlite3_reset(stmt);
     return rc;
+}
+
+/* One daemon at a time: a second one would settle the first one's intents under its feet. A file of
+ * its own, as closing any descriptor of the database would drop SQLite's locks. */
+static int lock_path(struct accel_store *store, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s.lock", store->path);
+
+    if (path == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for the store");
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return accel_fail_errno(err, errno, "open %s", path);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return ACCEL_OK;
+    return errno == EWOULDBLOCK ? accel_fail(err, ACCEL_E_BUSY,
+                                             "another acceld has this database open; stop it, or "
+                                             "choose another node.state_dir")
+                                : accel_fail_errno(err, errno, "lock %s", path);
 }
 
 /* True when the last daemon ended without closing: a clean end leaves no -wal behind. Asked before
@@ -190,13 +111,17 @@ static int tidy(struct accel_store *store, struct accel_error *err)
 
 static int open_all(struct accel_store *store, struct accel_error *err)
 {
-    const bool suspect = ended_badly(store->path);
-    int rc = accel_db_open(store->path, ACCEL_DB_WRITER, &store->writer, err);
+    int rc = lock_path(store, err);
+    const bool suspect = rc == ACCEL_OK && ended_badly(store->path);
+
+    if (rc == ACCEL_OK)
+        rc = accel_db_open(store->path, ACCEL_DB_WRITER, &store->writer, err);
 
     if (rc == ACCEL_OK && suspect && is_small(store->path))
         rc = check(store, err);
     if (rc == ACCEL_OK)
-        rc = migrate(store, err);
+        rc =
+            accel_db_migrate(&store->writer, store->path, migrations, ACCEL_COUNT(migrations), err);
     /* Of any node: a sequence is not used again when the hostname changes. */
     if (rc == ACCEL_OK)
         rc = accel_db_integer(&store->writer, &store->sequence, err,
@@ -220,6 +145,7 @@ int accel_store_open(const struct accel_store_options *options, struct accel_sto
     pthread_mutex_init(&store->readers_mutex, NULL);
     pthread_mutex_init(&store->fold_mutex, NULL);
     pthread_cond_init(&store->reader_free, NULL);
+    store->lock_fd = -1;
     store->path = accel_strdup(options->path);
     store->hostname = accel_strdup(options->hostname);
     rc = store->path == NULL || store->hostname == NULL
@@ -242,6 +168,7 @@ void accel_store_close(struct accel_store *store)
         if (store->reader_open[i])
             accel_db_close(&store->readers[i]);
     accel_db_close(&store->writer);
+    accel_closep(&store->lock_fd);
     pthread_cond_destroy(&store->reader_free);
     pthread_mutex_destroy(&store->fold_mutex);
     pthread_mutex_destroy(&store->readers_mutex);
@@ -277,7 +204,7 @@ int accel_store_backup(struct accel_store *store, const char *path, struct accel
         return rc;
     if (access(path, F_OK) == 0)
         return accel_fail(err, ACCEL_E_EXISTS, "%s exists already", path);
-    return copy_database(reader.db->handle, path, err);
+    return accel_db_copy(reader.db, path, err);
 }
 
 /* ---------------------------------------------------------------- transactions */

@@ -18,6 +18,7 @@ struct accel_fold; /* measurements not written yet: store_measurements.c */
 
 struct accel_store {
     char *path, *hostname;
+    int lock_fd;
 
     pthread_mutex_t writer_mutex; /* held for the whole of a write transaction */
     struct accel_db writer;
