@@ -41,6 +41,10 @@ int accel_module_take(const struct accel_driver *table, const char *name,
     if (table->name == NULL || strcmp(table->name, name) != 0)
         return accel_fail(err, ACCEL_E_INVALID, "module %s.so calls itself \"%s\"", name,
                           table->name != NULL ? table->name : "");
+    if ((module->driver.flags & ~ACCEL_DRIVER_NEEDS_ROOT) != 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "module %s asks for flags 0x%x, which this acceld does not have", name,
+                          module->driver.flags);
     if (table->discover == NULL)
         return accel_fail(err, ACCEL_E_INVALID, "module %s has no discover()", name);
     return ACCEL_OK;

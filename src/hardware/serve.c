@@ -28,7 +28,7 @@
 #define QUEUE_MAX           64 /* requests waiting for the module */
 /* Above this a list goes in a memory file: well below the packet, which has other fields too. */
 #define INLINE_MAX          (64u * 1024u)
-#define READINGS_MAX        65536
+#define READINGS_MAX        16384 /* control takes no more */
 #define PROGRESS_EVERY_MS   200
 #define SHA256_BYTES        32
 #define PROGRAM_RESULTS_MAX 256 /* devices whose last programming is remembered */

@@ -3,12 +3,15 @@
 /* The last sample of every module, so that asking for figures never touches hardware. */
 
 #include <math.h>
+#include <sys/mman.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "service/service_internal.h"
 
 #define READ_DEADLINE_MS 6000 /* driver.h gives read() 5 s */
 #define READINGS_MAX     16384
+#define READINGS_BYTES   ((size_t)16 << 20) /* of a memory file beside the answer */
 
 static int take_readings(struct module *m, const Accel__Ipc__Telemetry *t, struct accel_error *err)
 {
@@ -44,6 +47,26 @@ static int take_readings(struct module *m, const Accel__Ipc__Telemetry *t, struc
     return ACCEL_OK;
 }
 
+/* Many readings lie in a sealed memory file beside the answer. */
+static int take_readings_beside(struct module *m, int fd, struct accel_error *err)
+{
+    size_t size;
+
+    if (fd < 0 || !accel_memfd_is_sealed(fd) || accel_fd_size(fd, &size, err) != ACCEL_OK ||
+        size == 0 || size > READINGS_BYTES)
+        return accel_fail(err, ACCEL_E_CORRUPT, "no sealed readings beside the answer");
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to map readings");
+    Accel__Ipc__Telemetry *t = accel__ipc__telemetry__unpack(NULL, size, bytes);
+    munmap(bytes, size);
+    if (t == NULL)
+        return accel_fail(err, ACCEL_E_CORRUPT, "readings do not decode");
+    const int rc = take_readings(m, t, err);
+    accel__ipc__telemetry__free_unpacked(t, NULL);
+    return rc;
+}
+
 int service_read_telemetry(struct module *m, struct accel_error *err)
 {
     Accel__Ipc__Message request = ACCEL__IPC__MESSAGE__INIT;
@@ -62,10 +85,12 @@ int service_read_telemetry(struct module *m, struct accel_error *err)
         service_hung(m->service, ACCEL__IPC__ROLE__HARDWARE, m->name, err->msg);
     if (rc != ACCEL_OK)
         return rc;
-    if (answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_TELEMETRY)
-        rc = take_readings(m, answer.message->telemetry, err);
-    else
+    if (answer.message->body_case != ACCEL__IPC__MESSAGE__BODY_TELEMETRY)
         rc = accel_fail(err, ACCEL_E_CORRUPT, "answer to ReadTelemetry is no Telemetry");
+    else if (answer.message->telemetry->beside)
+        rc = take_readings_beside(m, answer.fds_count > 0 ? answer.fds[0] : -1, err);
+    else
+        rc = take_readings(m, answer.message->telemetry, err);
     accel_ipc_packet_free(&answer);
     return rc;
 }

@@ -55,6 +55,11 @@ static void checks_tables(void)
     ok(accel_module_take(&table, "good", &module, &err) == ACCEL_E_INVALID,
        "a module that finds nothing is none");
 
+    table = good;
+    table.flags = ACCEL_DRIVER_NEEDS_ROOT | ACCEL_DRIVER_HELPER;
+    ok(accel_module_take(&table, "good", &module, &err) == ACCEL_E_UNSUPPORTED,
+       "a flag that is not supported is refused, not ignored");
+
     /* A newer acceld's module: the table is longer than ours. */
     struct {
         struct accel_driver driver;
