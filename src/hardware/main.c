@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <math.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static const char usage[] =
     "  --replay FILE          answer from a tape instead of the machine\n"
     "  --user NAME            user to become when started as root, unless the module needs root\n"
     "  --log-level LEVEL      error, warning, info or debug\n"
-    "  --once                 discover, print, exit\n"
+    "  --once                 discover, read the sensors, print, exit\n"
     "  --json                 print JSON\n"
     "  --print-cpuid          print this machine's CPUID as a tree's acceld/cpuid holds it, exit\n"
     "  --channel-fd N         serve control on this socket\n"
@@ -241,8 +242,22 @@ static int make_host(const struct options *o, struct accel_host **host, struct a
     return accel_host_record_new(live, o->record, host, err);
 }
 
+static int add_reading(struct accel_readings *out, const struct accel_reading *reading,
+                       struct accel_error *err)
+{
+    json_t *one = json_pack("{s:s, s:s, s:f}", "identity", reading->identity, "name", reading->name,
+                            "value", reading->value);
+
+    if (one == NULL && !isfinite(reading->value))
+        return ACCEL_OK; /* unknown */
+    if (json_array_append_new(out->self, one) != 0)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for readings");
+    return ACCEL_OK;
+}
+
+/* sampled: an array of readings. */
 static int print_found(const struct options *o, const struct accel_driver *driver,
-                       struct accel_build *build, struct accel_error *err)
+                       struct accel_build *build, json_t *sampled, struct accel_error *err)
 {
     const Accel__Ipc__DeviceList *list;
     const int rc = accel_build_list(build, &list, err);
@@ -255,6 +270,7 @@ static int print_found(const struct options *o, const struct accel_driver *drive
     }
     json_t *json = accel_print_list(list);
     json_object_set_new(json, "module", json_string(driver->name));
+    json_object_set(json, "readings", sampled);
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     json_decref(json);
     if (text == NULL)
@@ -264,13 +280,16 @@ static int print_found(const struct options *o, const struct accel_driver *drive
     return fflush(stdout) == 0 ? ACCEL_OK : accel_fail_errno(err, errno, "standard output");
 }
 
-/* open, discover, close, print. */
+/* open, discover, read, print, close. */
 static int run_once(const struct options *o, const struct accel_module *module,
                     struct accel_host *host, const struct accel_module_config *config,
                     struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_build_freep) struct accel_build *build = NULL;
+    ACCEL_CLEANUP(json_decrefp) json_t *sampled = json_array();
     const struct accel_driver *driver = &module->driver;
+    struct accel_readings readings = {
+        .struct_size = sizeof(readings), .self = sampled, .add = add_reading};
     void *self = NULL;
 
     int rc = accel_build_new(driver->name, o->hostname, &build, err);
@@ -279,15 +298,17 @@ static int run_once(const struct options *o, const struct accel_module *module,
     if (rc == ACCEL_E_NOT_MINE) {
         accel_log_info("nothing here for this module", "module=%s reason=\"%s\"", driver->name,
                        err->msg);
-        return print_found(o, driver, build, err);
+        return print_found(o, driver, build, sampled, err);
     }
     if (rc != ACCEL_OK)
         return rc;
     rc = driver->discover(self, accel_build_builder(build), err);
+    if (rc == ACCEL_OK && driver->read != NULL)
+        rc = driver->read(self, &readings, err);
     if (rc == ACCEL_OK)
         rc = accel_host_check(host, err);
     if (rc == ACCEL_OK)
-        rc = print_found(o, driver, build, err);
+        rc = print_found(o, driver, build, sampled, err);
     if (driver->close != NULL)
         driver->close(self);
     return rc;

@@ -139,6 +139,26 @@ def test_cpu_counts_what_the_tree_holds(recorded):
     assert fact(device, "isa") is None or "aarch64" in device["model"]
 
 
+def test_cpu_reads_memory_and_energy(tmp_path):
+    for path, text in {
+            "proc/meminfo": "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 400 kB\n",
+            "proc/stat": "cpu  10 0 10 80 0 0 0 0 0 0\n",
+            "sys/class/powercap/intel-rapl:0/name": "package-0\n",
+            "sys/class/powercap/intel-rapl:0/energy_uj": "2500000\n",
+            "sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw": "150000000\n",
+            "sys/class/powercap/intel-rapl:1/name": "package-1\n",
+            "sys/class/powercap/intel-rapl:1/energy_uj": "500000\n",
+            "sys/class/powercap/intel-rapl:1/constraint_0_power_limit_uw": "150000000\n",
+            "sys/class/powercap/intel-rapl:1:0/name": "dram\n",
+            "sys/class/powercap/intel-rapl:1:0/energy_uj": "900000\n"}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found = hardware("cpu", "--sysroot", tmp_path)
+    assert {r["name"]: r["value"] for r in found["readings"]} == {
+        "memory_used_bytes": 600 * 1024, "energy_joules": 3.0}
+    assert fact(found["devices"][0], "power_limit_w") == 300
+
+
 def test_a_recorded_cpuid_gives_instruction_sets(recorded):
     folder = recorded / "acceld"
     folder.mkdir(exist_ok=True)
@@ -266,6 +286,15 @@ def test_zoo_health_and_damage(zoo_found):
     assert fact(broken, "link") is None and fact(broken, "memory_window_bytes") is None
     assert {problem["where"] for problem in problems} == {"0000:60:00.0", "0000:61:00.0",
                                                           "0000:62:00.0", "0000:63:00.0"}
+
+
+def test_zoo_sensors(zoo):
+    readings = {(r["identity"], r["name"]): r["value"]
+                for r in hardware("pci", "--sysroot", zoo)["readings"]}
+    gpu, npu = "pci:0000:3b:00.0", "pci:0000:51:00.0"
+    assert readings == {(gpu, "temperature_celsius"): 41.5, (gpu, "power_watts"): 70.25,
+                        (gpu, "pcie_errors:fatal"): 0,
+                        (npu, "pcie_errors:fatal"): 2, (npu, "pcie_errors:nonfatal"): 5}
 
 
 def test_no_pci_is_no_error(tmp_path):
