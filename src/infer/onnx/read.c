@@ -64,11 +64,16 @@ static int text_of(struct reader *r, const struct accel_wire_field *f, const cha
 {
     if (f->type != ACCEL_WIRE_BYTES)
         return accel_fail(err, ACCEL_E_INVALID, "%s is not a string", what);
-    if (f->bytes.size > NAME_MAX_BYTES)
-        return accel_fail(err, ACCEL_E_INVALID, "%s of %zu bytes, %d are allowed", what,
-                          f->bytes.size, NAME_MAX_BYTES);
     if (!is_utf8(f->bytes.data, f->bytes.size))
         return accel_fail(err, ACCEL_E_INVALID, "%s is not UTF-8", what);
+    if (f->bytes.size > NAME_MAX_BYTES) {
+        int shown = 0; /* plain letters only: a longer sequence must not be cut */
+
+        while (shown < 24 && f->bytes.data[shown] > 0x20 && f->bytes.data[shown] < 0x7f)
+            shown++;
+        return accel_fail(err, ACCEL_E_INVALID, "%s ('%.*s...') of %zu bytes, %d are allowed", what,
+                          shown, (const char *)f->bytes.data, f->bytes.size, NAME_MAX_BYTES);
+    }
     for (size_t i = 0; i < f->bytes.size; i++)
         if (f->bytes.data[i] < 0x20)
             return accel_fail(err, ACCEL_E_INVALID, "%s holds a control character", what);
@@ -372,12 +377,21 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
     size_t rank = 0;
     int more, rc = ACCEL_OK;
 
-    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
-        if (more < 0)
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) > 0)
+        if (f.number == 8) /* first, to name the tensor whatever else is wrong with it */
+            rc = text_of(r, &f, "a tensor's name", &fields.name, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    for (w = accel_wire_of(proto); rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0;) {
+        if (more < 0) {
+            accel_fail_in(err, "tensor '%s'", fields.name);
             return -more;
+        }
         switch (f.number) {
         case 1:
             rc = int64s_of(&f, dims, ACCEL_RANK_MAX, &rank, err);
+            if (rc == ACCEL_E_LIMIT)
+                rc = accel_fail(err, ACCEL_E_INVALID, "more than %d dimensions", ACCEL_RANK_MAX);
             break;
         case 2:
             fields.data_type = f.value;
@@ -389,9 +403,6 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
         case 10:
         case 11:
             fields.typed_fields++;
-            break;
-        case 8:
-            rc = text_of(r, &f, "a tensor's name", &fields.name, err);
             break;
         case 9:
             fields.has_raw = true;
@@ -719,6 +730,10 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
             break;
         case ACCEL_ATTR_GRAPH:
         case ACCEL_ATTR_GRAPHS:
+            /* Here, so that the node is named; recursion ends here too. */
+            if (depth + 1 > r->ir->limits.nesting)
+                return accel_fail(err, ACCEL_E_LIMIT, "graphs nest deeper than %zu",
+                                  r->ir->limits.nesting);
             rc = graph_of(r, f.bytes, node->graph, scope, depth + 1,
                           &((struct accel_graph **)array)[n++], err);
             break;
@@ -738,10 +753,11 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
     return rc;
 }
 
-/* Proto2 writes no scalar that is absent; proto3 none that is zero: an attribute of a scalar type
- * without its field is the zero of the type. */
+/* *inner: what is wrong lies inside a subgraph, which has said where. Proto2 writes no scalar that
+ * is absent; proto3 none that is zero: an attribute of a scalar type without its field is the zero
+ * of the type. */
 static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node *node,
-                   struct scope *scope, unsigned depth, struct accel_attr *attr,
+                   struct scope *scope, unsigned depth, struct accel_attr *attr, bool *inner,
                    struct accel_error *err)
 {
     struct accel_wire w = accel_wire_of(proto);
@@ -779,6 +795,11 @@ static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node
                     : attr->type == ACCEL_ATTR_INTS ? count_packed(&f, 0)
                                                     : 1;
     rc = attr_values(r, proto, number, room, attr, node, scope, depth, err);
+    *inner = rc != ACCEL_OK &&
+             (attr->type == ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_GRAPHS) &&
+             depth + 1 <= r->ir->limits.nesting;
+    if (*inner)
+        return rc;
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "attribute '%s'", attr->name);
     const bool scalar = attr->type <= ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_TYPE;
@@ -883,6 +904,7 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
     struct accel_wire w = accel_wire_of(p->proto);
     struct accel_wire_field f;
     size_t attrs, i = 0, a = 0;
+    bool inner = false;
     int rc = count_fields(p->proto, 5, &attrs, err);
 
     if (rc == ACCEL_OK && attrs > LIST_MAX)
@@ -908,7 +930,7 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
         } else if (f.number == 5) {
             rc = f.type != ACCEL_WIRE_BYTES
                      ? accel_fail(err, ACCEL_E_INVALID, "an attribute is broken")
-                     : attr_of(r, f.bytes, node, scope, depth, &list[a], err);
+                     : attr_of(r, f.bytes, node, scope, depth, &list[a], &inner, err);
             for (size_t k = 0; rc == ACCEL_OK && k < a && a < 256; k++)
                 if (strcmp(list[k].name, list[a].name) == 0)
                     rc = accel_fail(err, ACCEL_E_INVALID, "attribute '%s' is given twice",
@@ -916,6 +938,10 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
             a++;
         }
     }
+    /* What is wrong inside a subgraph names its own node: the chain of nodes around that would fill
+     * the message and cut off the reason. */
+    if (rc != ACCEL_OK && inner)
+        return rc;
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "node '%s' (%s)", node->name, node->op_type);
     node->attrs = list;
@@ -1103,8 +1129,6 @@ static int graph_of(struct reader *r, struct accel_slice proto, struct accel_gra
     struct accel_bump *mem = &r->ir->mem;
     struct graph_counts c;
 
-    if (depth > r->ir->limits.nesting)
-        return accel_fail(err, ACCEL_E_LIMIT, "graphs nest deeper than %zu", r->ir->limits.nesting);
     int rc = count_graph(r, proto, &c, err);
     if (rc != ACCEL_OK)
         return rc;

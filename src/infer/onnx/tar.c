@@ -74,11 +74,13 @@ int accel_tar_next(struct accel_tar *tar, struct accel_tar_member *m, struct acc
         const int prefix = (int)strnlen((const char *)block + PREFIX, 155);
         /* GNU headers have other things where ustar has its prefix. */
         const bool ustar = block[MAGIC + 5] == '\0';
-        snprintf(m->name, sizeof(m->name), "%.*s%s%.100s", ustar ? prefix : 0,
-                 (const char *)block + PREFIX, ustar && prefix > 0 ? "/" : "",
-                 (const char *)block + NAME);
+        const char *name = (const char *)block + NAME;
+        const bool dot = (!ustar || prefix == 0) && strncmp(name, "./", 2) == 0;
+        snprintf(m->name, sizeof(m->name), "%.*s%s%.*s", ustar ? prefix : 0,
+                 (const char *)block + PREFIX, ustar && prefix > 0 ? "/" : "", dot ? 98 : 100,
+                 name + (dot ? 2 : 0));
         if (strncmp(m->name, "./", 2) == 0)
-            memmove(m->name, m->name + 2, strlen(m->name + 2) + 1);
+            memmove(m->name, m->name + 2, sizeof(m->name) - 2);
         return 1;
     }
     return 0;

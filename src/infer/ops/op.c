@@ -178,9 +178,13 @@ bool accel_infer_partial(const struct accel_infer *in, size_t i, int64_t *values
 
         if (n > max)
             return false;
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = 0; k < n; k++) {
             if (!int_at(type->data, k, &values[k]))
                 return false;
+            /* The one number that would read as "not known"; its neighbour is as far out. */
+            if (values[k] == ACCEL_INT_ANY)
+                values[k]++;
+        }
         *count = n;
         return true;
     }
