@@ -178,7 +178,8 @@ static int pack_graph(struct accel_model *m, struct accel_graph *g, bool filled,
             if (n->attrs[a].type == ACCEL_ATTR_GRAPH || n->attrs[a].type == ACCEL_ATTR_GRAPHS)
                 for (size_t k = 0; k < n->attrs[a].count && rc == ACCEL_OK; k++)
                     rc = pack_graph(m, n->attrs[a].graphs[k], filled, plain, left, err);
-        if (rc == ACCEL_OK && n->op != NULL && n->unsupported == NULL && n->op->prepack != NULL)
+        if (rc == ACCEL_OK && n->op != NULL && n->unsupported == NULL &&
+            (n->op->prepack != NULL || n->blobs != NULL))
             rc = pack_node(m, n, filled, left, err);
         if (rc != ACCEL_OK)
             return rc;

@@ -1192,8 +1192,8 @@ static int check_model(const struct accel_ir *ir, struct accel_error *err)
                           "IR version %" PRId64 ": 3 is the oldest that is read", ir->ir_version);
     if (ir->ir_version > 1000)
         return accel_fail(err, ACCEL_E_INVALID, "IR version %" PRId64 " is none", ir->ir_version);
-    if (version != 0 && (version < 7 || version > newest))
-        return accel_fail(err, version < 1 ? ACCEL_E_INVALID : ACCEL_E_UNSUPPORTED,
+    if (version < 0 || version > newest)
+        return accel_fail(err, version < 0 ? ACCEL_E_INVALID : ACCEL_E_UNSUPPORTED,
                           "opset %" PRId64 " of ai.onnx: 7 to %" PRId64 " are read", version,
                           newest);
     return ACCEL_OK;

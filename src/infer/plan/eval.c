@@ -10,6 +10,7 @@ int accel_prepack_blob(struct accel_prepack *pack, unsigned slot, size_t bytes, 
 
     *fill = f->fill;
     *blob = NULL;
+    f->asked |= 1u << slot;
     if (!f->fill) {
         if (f->blobs->data[slot] == NULL || f->blobs->bytes[slot] != bytes)
             return accel_fail(err, ACCEL_E_CORRUPT, "packed weights have %zu bytes, not %zu",
@@ -42,10 +43,12 @@ int accel_node_prepack(const struct accel_node *node, struct accel_prepack_frame
 {
     struct accel_prepack pack = {.node = node, .kernels = kernels, .framework = frame};
 
-    if (node->op->prepack == NULL)
-        return ACCEL_OK;
-    const int rc = node->op->prepack(&pack, err);
+    const int rc = node->op->prepack != NULL ? node->op->prepack(&pack, err) : ACCEL_OK;
     frame->blobs->consumed = pack.consumed;
+    /* Run takes a blob that is there for one that was checked. */
+    for (unsigned b = 0; rc == ACCEL_OK && b < ACCEL_BLOBS; b++)
+        if (frame->blobs->data[b] != NULL && (frame->asked & 1u << b) == 0)
+            return accel_fail(err, ACCEL_E_CORRUPT, "packed weights that it has no use for");
     return rc;
 }
 

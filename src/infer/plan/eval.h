@@ -20,6 +20,7 @@ struct accel_prepack_frame {
     struct accel_blobs *blobs;
     bool fill;        /* false: blobs are there (a pack), sizes are checked */
     size_t max_bytes; /* what may still be allocated */
+    unsigned asked;   /* slots (bit i) that prepack wanted */
 };
 
 /* Calls op->prepack. fill: blobs->data are new, from accel_aligned_alloc, also on failure (free
