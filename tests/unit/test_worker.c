@@ -18,6 +18,7 @@
 #include "cli/tensor_file.h"
 #include "core/analysis_json.h"
 #include "core/ipc.h"
+#include "core/rates_json.h"
 #include "tap.h"
 #include "worker/tensors.h"
 
@@ -369,7 +370,8 @@ static int wait_for(struct worker *w, uint64_t id, struct accel_error *err)
         int rc = accel_ipc_receive(w->channel, &answer, err);
         if (rc != ACCEL_OK)
             return rc;
-        const bool mine = answer.message->id == id;
+        const bool mine = answer.message->id == id &&
+                          answer.message->body_case != ACCEL__IPC__MESSAGE__BODY_PROGRESS;
         if (answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_ERROR)
             rc = accel_ipc_to_error(answer.message->error, err);
         accel_ipc_packet_free(&answer);
@@ -427,6 +429,56 @@ static void answers_during_a_run(void)
     end(&w); /* with a run under way */
 }
 
+/* The answer's rates are measured, so only their form is known. */
+static void calibrates(void)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    struct worker w;
+    Accel__Ipc__Message m = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Calibrate body = ACCEL__IPC__CALIBRATE__INIT;
+    Accel__Ipc__Cancel cancel = ACCEL__IPC__CANCEL__INIT;
+    struct accel_ipc_packet answer;
+    struct accel_mapping mapping = {0};
+    struct accel_rate *rates;
+    struct accel_error err;
+    unsigned progress = 0;
+    size_t count = 0;
+
+    start(&w, "workers: {threads: 1}\n");
+    m.id = 1;
+    m.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATE;
+    m.calibrate = &body;
+    body.budget_ms = 200;
+    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK,
+       "a short calibration is asked for");
+    while (accel_ipc_receive(w.channel, &answer, &err) == ACCEL_OK &&
+           answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_PROGRESS) {
+        progress++;
+        accel_ipc_packet_free(&answer);
+    }
+    ok(progress > 2, "progress is told on the way");
+    if (ok(answer.message != NULL &&
+               answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_CALIBRATED &&
+               accel_mapping_new(answer.fds[0], answer.message->calibrated->json_bytes, "rates",
+                                 &mapping, &err) == ACCEL_OK,
+           "rates come in a sealed file"))
+        ok(accel_rates_from_json((const char *)mapping.bytes, mapping.size, &mem, &rates, &count,
+                                 &err) == ACCEL_OK &&
+               count > 10 && rates[0].flops_per_s + rates[0].bytes_per_s > 0,
+           "%zu rates are read", count);
+    accel_mapping_free(&mapping);
+    accel_ipc_packet_free(&answer);
+
+    m.id = 2;
+    body.budget_ms = 600000;
+    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK, "a long one");
+    m.body_case = ACCEL__IPC__MESSAGE__BODY_CANCEL;
+    m.cancel = &cancel;
+    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK, "is cancelled");
+    ok(wait_for(&w, 2, &err) == ACCEL_E_CANCELLED, "and ends as CANCELLED");
+    end(&w);
+}
+
 int main(void)
 {
     accel_log_init("test", ACCEL_LOG_WARNING);
@@ -434,5 +486,6 @@ int main(void)
     analyses();
     packs_and_runs();
     answers_during_a_run();
+    calibrates();
     return tap_done();
 }
