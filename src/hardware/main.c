@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <math.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,9 @@ static int drop_privileges(const char *user, const struct accel_driver *driver, 
         return accel_fail_errno(err, errno, "become user %s", user);
     if (setuid(0) == 0)
         return accel_fail(err, ACCEL_E_INTERNAL, "root could be had again after giving it up");
+    /* A change of user clears it: nothing outlives the supervisor, a hung vendor library included.
+     * By hand (--once) it is the shell that this follows. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     *privileged = false;
     return ACCEL_OK;
 }

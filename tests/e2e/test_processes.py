@@ -139,6 +139,9 @@ def test_nothing_survives_a_killed_supervisor():
     daemon.start()
     pids = [pid for pid, _ in daemon.children()]
     assert len(pids) == 5
+    # One that hangs, and would not see its channel end, goes as well.
+    os.kill(daemon.pid_of("hardware", "fake"), signal.SIGSTOP)
+    os.kill(daemon.pid_of("worker", "1"), signal.SIGSTOP)
     daemon.kill()
     wait_until(lambda: not any(alive(pid) for pid in pids), "all children are gone")
     # What it left behind (a socket file, a lock file) is in nobody's way.
