@@ -25,7 +25,7 @@ SEED = int(os.environ.get("ACCELD_CRASH_SEED", random.SystemRandom().randrange(1
 KILLS = int(os.environ.get("ACCELD_CRASH_KILLS", 20 if SANITIZED else 100))
 BUDGET_S = 120  # no new life after this long
 CLIENTS = 4
-DEVICES, HANDLES = 3, 2
+DEVICES, HANDLES = 3, 8
 
 
 def config():

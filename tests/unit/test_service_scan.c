@@ -133,8 +133,8 @@ static void readiness(void)
     module_start(&fake, &w, "fake", 0);
     fake_wait(&cpu, &cpu.discovers, 1);
     until(strcmp(status(&w, "fake")->state, "not-mine") == 0);
-    ok(strcmp(status(&w, "fake")->reason, "no such bus") == 0, "a module with nothing here: %s",
-       status(&w, "fake")->reason);
+    const struct accel_module_status *none = status(&w, "fake");
+    ok(strcmp(none->reason, "no such bus") == 0, "a module with nothing here: %s", none->reason);
     ok(!accel_service_ready(w.service, reason, sizeof(reason)) && strstr(reason, "cpu") != NULL,
        "not ready: %s", reason);
     fake_release(&cpu);
