@@ -342,6 +342,18 @@ static int cast_run(struct accel_run *run, struct accel_error *err)
 /* ---------------------------------------------------------------- Constant, ConstantOfShape */
 
 /* Whatever attribute the constant is in, as a tensor. */
+/* A large tensor is a slice of the file, which is gone when the node runs: folding may be off. */
+static int keep_bytes(struct accel_tensor *t, struct accel_bump *mem, struct accel_error *err)
+{
+    if (t->size_bytes <= ACCEL_CONSTANT_SMALL || accel_dtype_size(t->dtype) == 0)
+        return ACCEL_OK;
+    void *copy = accel_bump_alloc(mem, t->size_bytes, 1);
+    if (copy == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its value");
+    t->data = memcpy(copy, t->data, t->size_bytes);
+    return ACCEL_OK;
+}
+
 static int constant_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                           struct accel_error *err)
 {
@@ -357,7 +369,7 @@ static int constant_parse(const struct accel_node *n, struct accel_bump *mem, co
     switch (a->type) {
     case ACCEL_ATTR_TENSOR:
         *t = a->tensors[0];
-        return ACCEL_OK;
+        return keep_bytes(t, mem, err);
     case ACCEL_ATTR_FLOAT:
     case ACCEL_ATTR_FLOATS:
         *t = (struct accel_tensor){.dtype = ACCEL_DTYPE_FLOAT,
