@@ -68,7 +68,7 @@ step "2. A trained model: SqueezeNet in half precision" \
 step "3. What this CPU can do, measured" accelctl calibrate
 step "4. Which device should run it, and why not the others" accelctl place squeezenet
 step "5. Run it on a photograph" accelctl infer squeezenet --image "$models/photos/chelsea.png" \
-    --labels "$models/photos/Labels.txt" --bgr --mean 104,117,123 --fit crop
+    --labels "$models/photos/Labels.txt" --bgr --mean 104,117,123
 if [ "${KEEP:-0}" = 1 ]; then
     printf '\nacceld keeps running (process %s): export ACCELCTL_SOCKET=%s\n' "$daemon" "$ACCELCTL_SOCKET"
 fi

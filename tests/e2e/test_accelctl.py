@@ -84,7 +84,7 @@ def test_a_model_is_uploaded_placed_run_and_deleted(ctl):
     assert first[0] == "1" and first[1] == "cpu:0", table
     assert "refused" in table and "conv" in table
     seen = ctl("infer", "squeezenet", "--image", str(FIXTURES / "photos" / "chelsea.png"), "--labels",
-               str(FIXTURES / "photos" / "Labels.txt"), "--bgr", "--mean", "104,117,123", "--fit", "crop")
+               str(FIXTURES / "photos" / "Labels.txt"), "--bgr", "--mean", "104,117,123")
     best = seen.splitlines()[2]
     assert "cat" in best, seen
     ctl("models", "delete", "squeezenet")
