@@ -112,11 +112,15 @@ int accel_ctl_find_device(struct accel_ctl *ctl, const char *name, char uuid[37]
 
 /* ---------------------------------------------------------------- waiting for a job */
 
-int accel_ctl_wait_job(struct accel_ctl *ctl, const char *uuid, json_t **job,
+int accel_ctl_wait_job(struct accel_ctl *ctl, const char *name, json_t **job,
                        struct accel_error *err)
 {
     struct accel_bar bar;
+    char uuid[64];
     int rc;
+
+    /* The name may lie in a buffer that accel_ctl_text() uses again. */
+    snprintf(uuid, sizeof(uuid), "%s", name);
 
     accel_bar_begin(&bar, "job");
     for (;;) {

@@ -115,7 +115,7 @@ const char *accel_ctl_seconds(double seconds);
 int accel_ctl_find_device(struct accel_ctl *ctl, const char *name, char uuid[37],
                           struct accel_error *err);
 /* Waits for a job, with its bar; *job is its last state. Errors: what the job failed with. */
-int accel_ctl_wait_job(struct accel_ctl *ctl, const char *uuid, json_t **job,
+int accel_ctl_wait_job(struct accel_ctl *ctl, const char *name, json_t **job,
                        struct accel_error *err);
 
 #endif
