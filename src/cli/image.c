@@ -210,13 +210,12 @@ static int choose_axes(const struct accel_image *from, uint32_t width, uint32_t 
         sx = sy = 1.0;
     else if (fit == ACCEL_FIT_COVER)
         sx = sy = ACCEL_MIN(sx, sy);
-    /* The middle; whole pixels where nothing is scaled. */
+    /* The middle, cut at whole pixels: what is cut first and scaled then by others comes out the
+     * same here. */
     *x = (struct axis){(from->width - width * sx) / 2, sx, from->width};
     *y = (struct axis){(from->height - height * sy) / 2, sy, from->height};
-    if (fit == ACCEL_FIT_CROP) {
-        x->begin = floor(x->begin);
-        y->begin = floor(y->begin);
-    }
+    x->begin = floor(x->begin);
+    y->begin = floor(y->begin);
     return ACCEL_OK;
 }
 
