@@ -11,6 +11,10 @@
 
 #include "base/util.h"
 
+#ifdef __clang__ /* libseccomp's SCMP_A0(op, value) leaves out a field on purpose */
+#pragma clang diagnostic ignored "-Wmissing-field-initializers"
+#endif
+
 /* Nothing of ours or of our libraries makes these: whoever does has taken the process over. */
 static const char *const deadly[] = {
     "execve",

@@ -12,6 +12,10 @@
 
 #include "base/util.h"
 
+#ifdef __clang__ /* libseccomp's SCMP_A0(op, value) leaves out a field on purpose */
+#pragma clang diagnostic ignored "-Wmissing-field-initializers"
+#endif
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1
