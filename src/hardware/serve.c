@@ -76,8 +76,9 @@ struct serve {
     struct accel_watch watch;
     bool watch_armed; /* poll its descriptor: not between an event and the next discovery */
     int64_t changed_at_ms;
-    bool stopping; /* no new requests; the driver thread ends after what runs */
-    bool ended;    /* it has ended */
+    bool changed_due; /* a programming has ended: the device may be another now */
+    bool stopping;    /* no new requests; the driver thread ends after what runs */
+    bool ended;       /* it has ended */
 };
 
 /* ---------------------------------------------------------------- sending */
@@ -461,6 +462,7 @@ static void programming_ended(struct serve *s, const struct job *job, struct res
         result->err = *err;
     keep_result(s, result);
     s->running = NULL;
+    s->changed_due = true;
     if (job->generation != s->generation && s->channel >= 0 && !s->hello_due) {
         init_programmed(&body, &error, result);
         message.body_case = ACCEL__IPC__MESSAGE__BODY_PROGRAMMED;
@@ -874,6 +876,7 @@ static void send_changed(struct serve *s)
     message.body_case = ACCEL__IPC__MESSAGE__BODY_CHANGED;
     message.changed = &body;
     pthread_mutex_lock(&s->lock);
+    s->changed_due = false;
     s->watch_armed = false;
     s->changed_at_ms = accel_now_ms();
     send_locked(s, 0, &message, NULL, 0);
@@ -901,7 +904,7 @@ static bool turn(struct serve *s)
     uint64_t times;
 
     pthread_mutex_lock(&s->lock);
-    const bool opened = s->opened, ended = s->ended;
+    const bool opened = s->opened, ended = s->ended, changed_due = s->changed_due;
     if (opened && s->hello_due)
         send_hello(s);
     p[CHANNEL].fd = opened ? s->channel : -1;
@@ -910,6 +913,9 @@ static bool turn(struct serve *s)
     pthread_mutex_unlock(&s->lock);
     if (ended)
         return false;
+    /* A Discover meanwhile was refused, and what is found may differ from before. */
+    if (changed_due)
+        send_changed(s);
     for (int i = 0; i < POLLED; i++)
         p[i].events = POLLIN;
     const int timeout = until_period(s);

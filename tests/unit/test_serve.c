@@ -469,6 +469,9 @@ static void programs_while_it_answers(void)
     sem_post(&world.go_on);
     pthread_join(job.thread, NULL);
     ok(job.rc == ACCEL_OK && atomic_load(&job.told) == 1, "progress and success reach the asker");
+    sem_wait(&n.changed);
+    ok(discover(peer, &answer, &err) == ACCEL_OK, "and the news that it is time to discover again");
+    accel_ipc_packet_free(&answer);
 
     atomic_store(&world.wait_for_cancel, true);
     begin_programming(&job, peer);
