@@ -231,8 +231,15 @@ int accel_store_put_rates(struct accel_store *store, int64_t device_id, const ch
                           struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
+    int64_t exists = 0;
     int rc = accel_tx_begin(store, &tx, err);
 
+    if (rc == ACCEL_OK)
+        rc = accel_db_integer(tx.db, &exists, err, "SELECT count(*) FROM devices WHERE id = ?", "i",
+                              device_id);
+    if (rc == ACCEL_OK && exists == 0)
+        return accel_fail(err, ACCEL_E_NOT_FOUND, "there is no device with id %lld",
+                          (long long)device_id);
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx.db, err,
                            "DELETE FROM rates WHERE device_uuid = (SELECT uuid FROM devices"
