@@ -24,18 +24,20 @@ struct accel_store_options {
     const char *hostname; /* this node: part of a device's identity and of every event */
 };
 
-/* Opens or creates, migrates (after a backup copy <path>.<version>.bak) and checks. Errors:
- * CONFLICT (the schema is newer than this program: names both), DENIED, CORRUPT (cure: restore the
+/* Opens or creates, migrates (after a backup copy <path>.<version>.bak) and, after a crash, checks.
+ * Errors: CONFLICT (the schema is newer than this program: names both; another program's database),
+ * BUSY (another daemon has it open), NOT_FOUND (no such folder), DENIED, CORRUPT (cure: restore the
  * backup). */
 int accel_store_open(const struct accel_store_options *options, struct accel_store **store,
                      struct accel_error *err);
 void accel_store_close(struct accel_store *store);
-/* Called after every commit that appended events, with the newest sequence. Must not block. */
+/* Called after every commit that appended events, with the newest sequence; of two commits at once
+ * in either order. Must not block. */
 void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, int64_t sequence),
                            void *context);
 /* One no-op write transaction: proves that the writer is alive (watchdog, /readyz). */
 int accel_store_ping(struct accel_store *store, struct accel_error *err);
-/* A consistent copy of the live database (VACUUM INTO or the backup API). */
+/* A consistent copy of the live database, whole or not at all. EXISTS: it replaces nothing. */
 int accel_store_backup(struct accel_store *store, const char *path, struct accel_error *err);
 
 struct accel_page {
@@ -53,9 +55,11 @@ struct accel_scan_result {
 /* Compares what one module found with what is recorded for it and makes the record agree: devices
  * by (hostname, identity), deployables by name, attributes by key, handles by attach_info, facts by
  * (name, module). What an ARQ or a lease holds is marked gone, never deleted, until it is free. A
- * device that several modules add belongs to the one with the highest priority; the facts of the
- * others stay as annotations. API-made attributes are left alone. No difference: no write, no
- * event. One bad device becomes an event "device.problem", never an error of the scan. */
+ * device that several modules add belongs to the one with the highest priority (of equals, the
+ * first); the facts of the others stay as annotations. API-made attributes are left alone. No
+ * difference: no write, no event. One bad device becomes an event "device.problem" (once, until it
+ * is mended), never an error of the scan; what a problem names by identity is not taken for gone. A
+ * device that comes back has the uuid and the status it had. */
 int accel_store_apply_scan(struct accel_store *store, const struct accel_scan *scan,
                            struct accel_scan_result *result, struct accel_error *err);
 
@@ -82,7 +86,8 @@ int accel_store_list_facts(struct accel_store *store, int64_t device_id, struct 
 /* "enabled" or "maintaining". */
 int accel_store_set_device_status(struct accel_store *store, const struct accel_uuid *uuid,
                                   const char *status, struct accel_error *err);
-/* Health as the daemon itself found it (module quarantined, undo failed, ...). */
+/* Health as the daemon itself found it (module quarantined, undo failed, ...), beside what the
+ * module reports: the worse of the two is the device's, until this is set to "ok" again. */
 int accel_store_set_device_health(struct accel_store *store, const char *identity,
                                   const char *health, const char *reason, struct accel_error *err);
 
@@ -129,7 +134,7 @@ struct accel_new_profile {
     const char *uuid; /* NULL: a new one */
     const char *name, *description, *groups;
 };
-/* EXISTS: the name is taken ("name ...") or the uuid is ("uuid ..."). */
+/* EXISTS: the name is taken ("name ...") or the uuid is ("uuid ..."); INVALID: no uuid. */
 int accel_store_add_profile(struct accel_store *store, const struct accel_new_profile *from,
                             struct accel_bump *mem, struct accel_device_profile *profile,
                             struct accel_error *err);
@@ -172,9 +177,10 @@ struct accel_bind_request {
 };
 /* tx1 of a bind: every ARQ moves Initial|Unbound -> BindStarted (compare and set), holds a free
  * attach handle of the deployable that device_rp_uuid names, and an intent is written; all or
- * nothing. Errors: NOT_FOUND (ARQ, provider), CONFLICT (state; the instance has ARQs already; no
- * free handle; device gone, failed or in maintenance; hostname is another node). *intent is for the
- * calls below. */
+ * nothing. Errors: NOT_FOUND (ARQ, provider, no free handle: contract 9.4), EXISTS (the first
+ * one's instance has ARQs already), CONFLICT (state; device gone, failed or in maintenance;
+ * hostname is another node; ARQs of one group and one POST on two providers), BUSY (a worker has a
+ * lease on the device: drain first), INVALID. *intent is for the calls below. */
 int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_request *requests,
                            size_t count, int64_t *intent, struct accel_error *err);
 /* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all.
@@ -199,7 +205,8 @@ struct accel_intent {
 int accel_store_list_intents(struct accel_store *store, struct accel_bump *mem,
                              struct accel_intent **intents, size_t *count, struct accel_error *err);
 
-/* A worker has a context on a device: a bind drains leases first. Leases end with the daemon. */
+/* A worker has a context on a device: a bind drains leases first. Leases end with the daemon.
+ * Errors: CONFLICT (an ARQ holds a handle of it, or it is gone), NOT_FOUND. */
 int accel_store_lease_begin(struct accel_store *store, int64_t device_id, const char *holder,
                             int64_t *lease, struct accel_error *err);
 int accel_store_lease_end(struct accel_store *store, int64_t lease, struct accel_error *err);
@@ -254,7 +261,8 @@ int accel_store_fail_open_jobs(struct accel_store *store, const char *reason,
 
 /* ---------------------------------------------------------------- calibration, measurements */
 
-/* Replaces the rates of (device, driver version, threads). */
+/* Replaces the rates of (device, driver version, threads). NOT_FOUND: no such device. They outlive
+ * the device's row: a card that comes back is calibrated still. */
 int accel_store_put_rates(struct accel_store *store, int64_t device_id, const char *driver_version,
                           unsigned threads, const struct accel_rate *rates, size_t count,
                           struct accel_error *err);

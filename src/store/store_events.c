@@ -97,9 +97,17 @@ int accel_store_lease_begin(struct accel_store *store, int64_t device_id, const 
                             int64_t *lease, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
-    int64_t held = 0;
+    int64_t held = 0, gone = -1;
     int rc = accel_tx_begin(store, &tx, err);
 
+    if (rc == ACCEL_OK)
+        rc = accel_db_integer(tx.db, &gone, err, "SELECT gone FROM devices WHERE id = ?", "i",
+                              device_id);
+    if (rc == ACCEL_OK && gone < 0)
+        return accel_fail(err, ACCEL_E_NOT_FOUND, "there is no device with id %lld",
+                          (long long)device_id);
+    if (rc == ACCEL_OK && gone > 0)
+        return accel_fail(err, ACCEL_E_CONFLICT, "the device is gone");
     if (rc == ACCEL_OK)
         rc = accel_db_integer(tx.db, &held, err,
                               "SELECT count(*) FROM attach_handles h JOIN deployables d"

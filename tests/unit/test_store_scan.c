@@ -252,6 +252,10 @@ static void a_lease_holds_too(void)
     fine(accel_store_lease_begin(store, d.id, "worker 0", &lease, &err), "a worker takes a lease");
     scan_nothing(store);
     ok(first_device(store, &mem).presence == ACCEL_GONE, "the device stays while it is leased");
+    ok(accel_store_lease_begin(store, d.id, "worker 1", &(int64_t){0}, &err) == ACCEL_E_CONFLICT,
+       "what is gone takes no lease: %s", err.msg);
+    ok(accel_store_lease_begin(store, 99, "worker 1", &(int64_t){0}, &err) == ACCEL_E_NOT_FOUND,
+       "nor does what never was: %s", err.msg);
     fine(accel_store_lease_end(store, lease, &err), "the lease ends");
     ok(count_devices(store) == 0, "the device goes");
     scan_one(store);
