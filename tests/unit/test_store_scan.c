@@ -337,7 +337,6 @@ static void annotations_find_their_device(void)
 
 static void one_bad_device_stops_nothing(void)
 {
-    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_store *store = new_store();
     struct made_device made[3];
     struct accel_scan_device devices[3];
