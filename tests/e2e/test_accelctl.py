@@ -87,7 +87,7 @@ def test_a_model_is_uploaded_placed_run_and_deleted(ctl):
                str(FIXTURES / "photos" / "Labels.txt"), "--bgr", "--mean", "104,117,123")
     best = seen.splitlines()[2].split(maxsplit=2)
     # The model's own test input is this picture prepared elsewhere: ONNX Runtime gives 0.578.
-    assert best[1] == "285" and "cat" in best[2] and abs(float(best[0]) - 0.578) < 0.01, seen
+    assert best[1] == "285" and "cat" in best[2] and abs(float(best[0]) - 0.578) < 0.03, seen
     ctl("models", "delete", "squeezenet")
     assert "there is no model squeezenet" in ctl("models", "show", "squeezenet", status=1)
 
