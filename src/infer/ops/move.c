@@ -436,6 +436,21 @@ static int slice_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- Gather */
 
+/* Indices that are known before running are held against the dimension they index, if it is. */
+static int check_known_indices(struct accel_infer *in, int64_t dim, struct accel_error *err)
+{
+    int64_t at[ACCEL_INTS_MAX];
+    size_t n;
+
+    if (dim < 0 || !accel_infer_ints(in, 1, at, ACCEL_INTS_MAX, &n))
+        return ACCEL_OK;
+    for (size_t i = 0; i < n; i++)
+        if (at[i] < -dim || at[i] >= dim)
+            return accel_fail(err, ACCEL_E_INVALID, "index %" PRId64 " of a dimension of %" PRId64,
+                              at[i], dim);
+    return ACCEL_OK;
+}
+
 static int gather_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_shape *x = &in->in[0]->shape, *idx = &in->in[1]->shape;
@@ -449,6 +464,8 @@ static int gather_infer(struct accel_infer *in, struct accel_error *err)
         return rc;
     if (x->rank + idx->rank - 1 > ACCEL_RANK_MAX)
         return accel_fail(err, ACCEL_E_INVALID, "more than %d dimensions", ACCEL_RANK_MAX);
+    if (check_known_indices(in, x->dims[axis], err) != ACCEL_OK)
+        return ACCEL_E_INVALID;
     y->dtype = in->in[0]->dtype;
     y->shape = (struct accel_shape){.has_rank = true, .rank = x->rank + idx->rank - 1};
     for (uint32_t i = 0; i < y->shape.rank; i++)
