@@ -651,6 +651,11 @@ static void make_etag(struct exchange *ex, const char *bytes, size_t size)
 
 static void encode_error(struct exchange *ex)
 {
+    /* Before the answer: who is refused finds nothing left behind. */
+    if (ex->uploading) {
+        accel_service_upload_discard(ex->rest->service, &ex->upload);
+        ex->uploading = false;
+    }
     accel_buf_free(&ex->out);
     ex->status = ex->res.status >= 400 ? ex->res.status : accel_error_status(ex->err.code);
     ex->out_type = accel_error_body(ex->routed.family, ex->status, &ex->err, ex->routed.path,
