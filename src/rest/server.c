@@ -76,7 +76,7 @@ struct exchange {
     struct accel_rest *rest;
     struct connection *connection;
     struct MHD_Connection *mhd;
-    enum phase phase;
+    _Atomic enum phase phase; /* the loop may look while a pool has the exchange */
     bool listed, counted, too_large;
     _Atomic bool cancelled;
     char *target;
@@ -529,6 +529,8 @@ static void write_chunk_task(struct accel_task *task)
 /* Copies into the chunk; a full one is written on the pool, the connection suspended meanwhile. */
 static int take_upload(struct exchange *ex, const char *data, size_t size, size_t *taken)
 {
+    struct accel_error err;
+
     if (ex->chunk == NULL)
         ex->chunk = accel_malloc(CHUNK_BYTES);
     if (ex->chunk == NULL)
@@ -541,10 +543,11 @@ static int take_upload(struct exchange *ex, const char *data, size_t size, size_
     ex->phase = PHASE_WRITING;
     ex->task.run = write_chunk_task;
     MHD_suspend_connection(ex->mhd);
-    if (accel_task_pool_add(ex->rest->slow, &ex->task, &ex->err) != ACCEL_OK) {
+    /* Once it is queued, the exchange is the pool's. */
+    if (accel_task_pool_add(ex->rest->slow, &ex->task, &err) != ACCEL_OK) {
+        ex->rc = accel_fail(&ex->err, err.code, "%s", err.msg);
         ex->phase = PHASE_SWALLOW;
         MHD_resume_connection(ex->mhd);
-        return (int)ex->err.code;
     }
     return ACCEL_OK;
 }
@@ -773,6 +776,7 @@ static enum MHD_Result respond(struct exchange *ex)
 static enum MHD_Result dispatch(struct exchange *ex)
 {
     const struct accel_route *route = ex->routed.route;
+    struct accel_error err;
 
     if (ex->rc != ACCEL_OK)
         return respond(ex);
@@ -785,9 +789,11 @@ static enum MHD_Result dispatch(struct exchange *ex)
     atomic_store(&ex->connection->watched.deadline_ms, 0);
     accel_watch_hangup(ex->rest->watch, &ex->connection->watched, &ex->cancelled);
     MHD_suspend_connection(ex->mhd);
-    ex->rc = accel_task_pool_add(route->where == ACCEL_LONG ? ex->rest->slow : ex->rest->quick,
-                                 &ex->task, &ex->err);
-    if (ex->rc != ACCEL_OK) {
+    /* Once it is queued, the exchange is the pool's. */
+    const int rc = accel_task_pool_add(
+        route->where == ACCEL_LONG ? ex->rest->slow : ex->rest->quick, &ex->task, &err);
+    if (rc != ACCEL_OK) {
+        ex->rc = accel_fail(&ex->err, err.code, "%s", err.msg);
         accel_watch_hangup(ex->rest->watch, &ex->connection->watched, NULL);
         ex->phase = PHASE_DONE;
         MHD_resume_connection(ex->mhd);
