@@ -21,7 +21,7 @@ struct scanning {
     struct accel_bump mem;     /* for the whole scan */
     struct accel_bump scratch; /* for one device */
     const char **identities;   /* of the scan's devices, sorted */
-    const char **troubled;     /* where the scan had problems, sorted */
+    const char **troubled;     /* where the scan had problems, and the last word of that, sorted */
     struct noted *facts;       /* by identity, then name, one of each */
     size_t facts_count;
     struct accel_scan_result *result;
@@ -50,6 +50,22 @@ static int compare_noted(const void *a, const void *b)
 static bool is_listed(const char *text, const char *const *sorted, size_t count)
 {
     return count > 0 && bsearch(&text, sorted, count, sizeof(*sorted), compare_text) != NULL;
+}
+
+/* Did the scan have a problem with this device? Whoever could not describe it names it as well as
+ * it can: by identity, by address or serial, by the address its partition is of. */
+static bool is_troubled(const struct scanning *s, const char *identity)
+{
+    const size_t count = s->scan->problems_count * 2;
+    const char *name = strchr(identity, ':');
+    char whole[256];
+
+    if (count == 0)
+        return false;
+    name = name != NULL ? name + 1 : identity;
+    snprintf(whole, sizeof(whole), "%.*s", (int)strcspn(name, "/"), name);
+    return is_listed(identity, s->troubled, count) || is_listed(name, s->troubled, count) ||
+           is_listed(whole, s->troubled, count);
 }
 
 /* Out of memory, out of space, a damaged file: not the device's fault, the scan ends. */
@@ -96,15 +112,18 @@ static int sort_scan(struct scanning *s, struct accel_error *err)
     const struct accel_scan *scan = s->scan;
 
     s->identities = accel_bump_alloc(&s->mem, scan->devices_count, sizeof(*s->identities));
-    s->troubled = accel_bump_alloc(&s->mem, scan->problems_count, sizeof(*s->troubled));
+    s->troubled = accel_bump_alloc(&s->mem, scan->problems_count * 2, sizeof(*s->troubled));
     if (s->identities == NULL || s->troubled == NULL)
         return accel_store_nomem(err);
     for (size_t i = 0; i < scan->devices_count; i++)
         s->identities[i] = scan->devices[i].identity;
-    for (size_t i = 0; i < scan->problems_count; i++)
-        s->troubled[i] = scan->problems[i].where;
+    for (size_t i = 0; i < scan->problems_count; i++) {
+        const char *blank = strrchr(scan->problems[i].where, ' ');
+        s->troubled[2 * i] = scan->problems[i].where;
+        s->troubled[2 * i + 1] = blank != NULL ? blank + 1 : scan->problems[i].where;
+    }
     qsort(s->identities, scan->devices_count, sizeof(*s->identities), compare_text);
-    qsort(s->troubled, scan->problems_count, sizeof(*s->troubled), compare_text);
+    qsort(s->troubled, scan->problems_count * 2, sizeof(*s->troubled), compare_text);
     return sort_facts(s, err);
 }
 
@@ -1022,7 +1041,7 @@ static int lose_devices(struct scanning *s, struct accel_error *err)
     const struct device_row *row = rows.items;
 
     for (size_t i = 0; i < rows.count && rc == ACCEL_OK; i++)
-        if (!is_listed(row[i].identity, s->troubled, s->scan->problems_count))
+        if (!is_troubled(s, row[i].identity))
             rc = lose_device(s, &row[i], err);
     return rc;
 }
@@ -1037,8 +1056,7 @@ static int annotate_devices(struct scanning *s, struct accel_error *err)
 
     for (size_t i = 0; i < rows.count && rc == ACCEL_OK; i++) {
         bool changed = false;
-        if (strcmp(row[i].module, s->scan->module) == 0 ||
-            is_listed(row[i].identity, s->troubled, s->scan->problems_count))
+        if (strcmp(row[i].module, s->scan->module) == 0 || is_troubled(s, row[i].identity))
             continue;
         rc = annotate_device(s, &row[i], &changed, err);
         accel_bump_free(&s->scratch);

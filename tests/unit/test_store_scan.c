@@ -359,14 +359,20 @@ static void one_bad_device_stops_nothing(void)
 
     const struct accel_scan_problem problem = {.where = devices[2].identity,
                                                .reason = "unreadable"};
-    const struct accel_scan found = {.module = "card",
-                                     .priority = 50,
-                                     .devices = devices,
-                                     .devices_count = 2,
-                                     .problems = (struct accel_scan_problem *)&problem,
-                                     .problems_count = 1};
+    struct accel_scan found = {.module = "card",
+                               .priority = 50,
+                               .devices = devices,
+                               .devices_count = 2,
+                               .problems = (struct accel_scan_problem *)&problem,
+                               .problems_count = 1};
     fine(accel_store_apply_scan(store, &found, &result, &err), "one could not be described");
     ok(result.gone == 0 && count_devices(store) == 3, "nor is that one gone");
+    found.problems = &(struct accel_scan_problem){.where = "card 0000:02:00.0", .reason = "why"};
+    fine(accel_store_apply_scan(store, &found, &result, &err), "named by its address");
+    ok(result.gone == 0 && count_devices(store) == 3, "it is not gone either");
+    found.problems_count = 0;
+    fine(accel_store_apply_scan(store, &found, &result, &err), "without a problem");
+    ok(result.gone == 1 && count_devices(store) == 2, "it is");
     accel_store_close(store);
 }
 
@@ -455,6 +461,12 @@ static void a_thousand_devices(void)
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     start = accel_now_ns();
     fine(accel_store_list_devices(store, NULL, NULL, &mem, &listed, &count, &err), "a list of all");
+    printf("# in %.1f ms\n", (double)(accel_now_ns() - start) / 1e6);
+    ok(count == N, "it has 1,000");
+    struct accel_deployable *deployables;
+    start = accel_now_ns();
+    fine(accel_store_list_deployables(store, NULL, NULL, &mem, &deployables, &count, &err),
+         "a list of all deployables");
     printf("# in %.1f ms\n", (double)(accel_now_ns() - start) / 1e6);
     ok(count == N, "it has 1,000");
     start = accel_now_ns();
