@@ -866,7 +866,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         return on_head(ex, method);
     if (*size > 0)
         return on_body(ex, data, size);
-    switch (ex->phase) {
+    const enum phase phase = ex->phase;
+    switch (phase) {
     case PHASE_BODY:
         return dispatch(ex);
     case PHASE_WRITING:
@@ -879,7 +880,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 
 /* ---------------------------------------------------------------- start and stop */
 
-static void on_log(void *cls, const char *fmt, va_list args)
+ACCEL_PRINTF(2, 0) static void on_log(void *cls, const char *fmt, va_list args)
 {
     char text[256];
 
