@@ -10,7 +10,7 @@ DAEMON_OBJ := $(call obj,$(DAEMON_SRC)) $(BUILD)/obj/gen/ipc.pb-c.o \
 
 # One compile rule; the flags of an instruction set follow from the folder the file lies in.
 isa = $(patsubst src/infer/kernels/%/,%,$(filter src/infer/kernels/%/,$(dir $(1))))
-$(BUILD)/obj/%.o: %.c $(GEN_SRC) | $(BUILD)/compiler
+$(BUILD)/obj/%.o: %.c $(GEN_SRC)
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(ISA_FLAGS_$(call isa,$<)) -MMD -MP -c -o $@ $<
@@ -30,24 +30,23 @@ $(OPENAPI_C): api/openapi.yaml
 	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
 	  echo 'const size_t accel_openapi_yaml_size = sizeof(accel_openapi_yaml);'; } >$@
 
+FORCE:
 $(BUILD)/gen/op_families.h: FORCE
 	@mkdir -p $(@D)
 	@printf 'F(%s)\n' $(OP_FAMILIES) | cmp -s - $@ || printf 'F(%s)\n' $(OP_FAMILIES) >$@
 $(BUILD)/obj/src/infer/ops/op.o: $(BUILD)/gen/op_families.h
 
 # Generated code is not ours to warn about.
-$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c | $(BUILD)/compiler
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -w -MMD -MP -c -o $@ $<
 
 # Objects depend on the compiler and its flags: `make CC=clang` or SAN=... in the same folder
-# rebuilds rather than mixes.
-$(BUILD)/compiler: FORCE
-	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS) $(SAN)' | cmp -s - $@ || { rm -rf $(BUILD)/obj; echo '$(CC) $(CFLAGS) $(SAN)' >$@; }
-.PHONY: FORCE
-FORCE:
+# rebuilds rather than mixes. Done while reading this file: later, other jobs are at work.
+COMPILER := $(CC) $(CFLAGS) $(SAN)
+IGNORED := $(shell mkdir -p $(BUILD); echo '$(COMPILER)' | cmp -s - $(BUILD)/compiler || \
+             { rm -rf $(BUILD)/obj; echo '$(COMPILER)' >$(BUILD)/compiler; })
 
 $(BUILD)/libacceld.a: $(DAEMON_OBJ) $(BASE_OBJ)
 	$(call say,AR)

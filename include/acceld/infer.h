@@ -68,20 +68,20 @@ struct accel_tensor_info {
     enum accel_dtype dtype;
     bool has_rank; /* false: the model leaves even the rank open */
     uint32_t rank;
-    int64_t dims[ACCEL_RANK_MAX];           /* -1: any */
-    const char *dim_names[ACCEL_RANK_MAX];  /* symbolic name ("N") or NULL */
+    int64_t dims[ACCEL_RANK_MAX];          /* -1: any */
+    const char *dim_names[ACCEL_RANK_MAX]; /* symbolic name ("N") or NULL */
 };
 
 /* ---------------------------------------------------------------- loading */
 
 /* What a stranger's model may cost. 0 means the default in brackets. */
 struct accel_limits {
-    size_t model_bytes;   /* size of the .onnx with its external data  [2 GiB] */
-    size_t nodes;         /* nodes, those of subgraphs counted in       [50,000] */
-    size_t nesting;       /* graphs within graphs                       [32] */
-    size_t arena_bytes;   /* intermediate tensors of one run            [8 GiB] */
-    size_t tensor_bytes;  /* any single tensor                          [2 GiB] */
-    int64_t run_ms;       /* one run's deadline; checked between operators [none] */
+    size_t model_bytes;  /* size of the .onnx with its external data  [2 GiB] */
+    size_t nodes;        /* nodes, those of subgraphs counted in       [50,000] */
+    size_t nesting;      /* graphs within graphs                       [32] */
+    size_t arena_bytes;  /* intermediate tensors of one run            [8 GiB] */
+    size_t tensor_bytes; /* any single tensor                          [2 GiB] */
+    int64_t run_ms;      /* one run's deadline; checked between operators [none] */
 };
 
 struct accel_load_options {
@@ -97,7 +97,7 @@ struct accel_load_options {
     const struct accel_dim_binding {
         const char *name;
         int64_t value;
-    } *dims;
+    } * dims;
     size_t dims_count;
 };
 
@@ -126,10 +126,11 @@ ACCEL_EXPORT int accel_model_load_file(const char *path, const struct accel_load
 /* As accel_model_load_file from bytes that stay the caller's and may be freed after the call.
  * `external` resolves the location of external data ("weights.bin") to bytes that live until the
  * call returns; NULL: a model with external data is INVALID. */
-typedef int accel_external_fn(void *context, const char *location, const void **bytes,
-                              size_t *size, struct accel_error *err);
-ACCEL_EXPORT int accel_model_load_memory(const void *bytes, size_t size, accel_external_fn *external,
-                                         void *context, const struct accel_load_options *options,
+typedef int accel_external_fn(void *context, const char *location, const void **bytes, size_t *size,
+                              struct accel_error *err);
+ACCEL_EXPORT int accel_model_load_memory(const void *bytes, size_t size,
+                                         accel_external_fn *external, void *context,
+                                         const struct accel_load_options *options,
                                          struct accel_model **model, struct accel_error *err);
 
 /* One piece of bytes as a client uploads it: an .onnx, or a plain tar (ustar) of model.onnx and the
@@ -165,26 +166,26 @@ ACCEL_EXPORT size_t accel_model_packed_bytes(const struct accel_model *model);
 
 /* What kind of work an operator is: the cost model has one rate per kind. */
 #define ACCEL_KIND_MAP(X)                                                             \
-    X(CONV, "conv")               /* convolution, any kernel larger than 1x1 */       \
-    X(POINTWISE, "conv1x1")       /* 1x1 convolution, which is a matrix product */    \
-    X(DEPTHWISE, "depthwise")     /* groups = channels */                             \
-    X(GEMM, "gemm")               /* Gemm, MatMul and their quantised forms */        \
-    X(GEMV, "gemv")               /* the same with one row: bound by weight traffic */ \
+    X(CONV, "conv")           /* convolution, any kernel larger than 1x1 */           \
+    X(POINTWISE, "conv1x1")   /* 1x1 convolution, which is a matrix product */        \
+    X(DEPTHWISE, "depthwise") /* groups = channels */                                 \
+    X(GEMM, "gemm")           /* Gemm, MatMul and their quantised forms */            \
+    X(GEMV, "gemv")           /* the same with one row: bound by weight traffic */    \
     X(POOL, "pool")                                                                   \
-    X(ELEMENTWISE, "elementwise") /* one pass over the data, few flops */             \
+    X(ELEMENTWISE, "elementwise")       /* one pass over the data, few flops */       \
     X(TRANSCENDENTAL, "transcendental") /* exp, tanh, erf, ... per element */         \
-    X(NORM, "norm")               /* softmax, layer, batch and instance norm */       \
+    X(NORM, "norm")                     /* softmax, layer, batch and instance norm */ \
     X(REDUCE, "reduce")                                                               \
-    X(MOVE, "move")               /* copies, transposes, slices, gathers, casts */    \
+    X(MOVE, "move") /* copies, transposes, slices, gathers, casts */                  \
     X(RECURRENT, "recurrent")                                                         \
-    X(CLASSIC, "classic")         /* ai.onnx.ml: trees, SVM, linear */                \
+    X(CLASSIC, "classic") /* ai.onnx.ml: trees, SVM, linear */                        \
     X(OTHER, "other")
 
 enum accel_kind {
 #define ACCEL_KIND_ENUM(name, text) ACCEL_KIND_##name,
     ACCEL_KIND_MAP(ACCEL_KIND_ENUM)
 #undef ACCEL_KIND_ENUM
-    ACCEL_KIND_COUNT
+        ACCEL_KIND_COUNT
 };
 ACCEL_EXPORT const char *accel_kind_name(enum accel_kind kind);
 
@@ -196,26 +197,26 @@ struct accel_op_analysis {
     const char *domain; /* "" is ai.onnx */
     int64_t opset;
     enum accel_kind kind;
-    enum accel_dtype precision; /* of its arithmetic */
-    const char *shape;  /* "1x3x224x224 -> 1x64x112x112" */
-    double flops;       /* 2 per multiply-add */
+    enum accel_dtype precision;       /* of its arithmetic */
+    const char *shape;                /* "1x3x224x224 -> 1x64x112x112" */
+    double flops;                     /* 2 per multiply-add */
     double bytes_read, bytes_written; /* activations; weights apart */
     double bytes_weights;
     const char *unsupported; /* NULL: the core runs it; else the reason it does not */
 };
 
 struct accel_analysis {
-    const char *producer;      /* "pytorch 1.10", "" if the file does not say */
-    int64_t ir_version, opset; /* opset of ai.onnx */
+    const char *producer;       /* "pytorch 1.10", "" if the file does not say */
+    int64_t ir_version, opset;  /* opset of ai.onnx */
     enum accel_dtype precision; /* that carries most of the flops */
     size_t nodes_in_file;
-    size_t parameters;         /* elements of all initialisers */
-    size_t weights_bytes;      /* as packed */
-    size_t arena_bytes;        /* intermediate tensors of one run: known, not guessed */
-    size_t scratch_bytes;      /* work space of kernels, with as many threads as CPUs may be used */
-    size_t io_bytes;           /* inputs and outputs of one run */
-    double flops, bytes;       /* sums over ops */
-    bool runnable;             /* no op is unsupported */
+    size_t parameters;    /* elements of all initialisers */
+    size_t weights_bytes; /* as packed */
+    size_t arena_bytes;   /* intermediate tensors of one run: known, not guessed */
+    size_t scratch_bytes; /* work space of kernels, with as many threads as CPUs may be used */
+    size_t io_bytes;      /* inputs and outputs of one run */
+    double flops, bytes;  /* sums over ops */
+    bool runnable;        /* no op is unsupported */
     size_t ops_count;
     const struct accel_op_analysis *ops;
     size_t inputs_count, outputs_count;
@@ -264,8 +265,8 @@ struct accel_named_tensor {
 /* Runs the model once. Inputs: every input of the model without a default, by name, in any order;
  * data stays the caller's. Outputs: the caller sets `name`; with tensor.data NULL the result is
  * lent (valid until the session's next run or end), else it is copied to the caller's buffer, whose
- * size_bytes must suffice (else INVALID names the bytes needed); dtype, rank and dims are filled in.
- * Errors: INVALID (which input, what was expected), TIMEOUT, CANCELLED, LIMIT, NOMEM. */
+ * size_bytes must suffice (else INVALID names the bytes needed); dtype, rank and dims are filled
+ * in. Errors: INVALID (which input, what was expected), TIMEOUT, CANCELLED, LIMIT, NOMEM. */
 ACCEL_EXPORT int accel_session_run(struct accel_session *session,
                                    const struct accel_named_tensor *inputs, size_t inputs_count,
                                    struct accel_named_tensor *outputs, size_t outputs_count,
@@ -291,12 +292,12 @@ ACCEL_EXPORT unsigned accel_session_threads(const struct accel_session *session)
 struct accel_rate {
     enum accel_kind kind;
     enum accel_dtype precision;
-    double flops;         /* size of the measured operator */
-    double bytes;         /* traffic of the measured operator */
+    double flops; /* size of the measured operator */
+    double bytes; /* traffic of the measured operator */
     double flops_per_s;
     double bytes_per_s;
-    double overhead_s;    /* launch */
-    double spread;        /* relative: (slowest - quietest) / quietest of the rounds */
+    double overhead_s; /* launch */
+    double spread;     /* relative: (slowest - quietest) / quietest of the rounds */
 };
 
 /* Called between measurements: fraction done in 0..1. Return false to stop (CANCELLED). */
@@ -306,8 +307,7 @@ typedef bool accel_progress_fn(void *context, double fraction, const char *what)
  * quietest taken. Takes about `budget_ms`. *rates is freed by accel_rates_free. */
 ACCEL_EXPORT int accel_calibrate(unsigned threads, unsigned cpu_mask, int64_t budget_ms,
                                  accel_progress_fn *progress, void *context,
-                                 struct accel_rate **rates, size_t *count,
-                                 struct accel_error *err);
+                                 struct accel_rate **rates, size_t *count, struct accel_error *err);
 ACCEL_EXPORT void accel_rates_free(struct accel_rate *rates);
 
 /* Version of the library, "0.1.0". */

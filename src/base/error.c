@@ -79,7 +79,8 @@ int accel_fail_errno(struct accel_error *err, int errnum, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(context, sizeof(context), fmt, args);
     va_end(args);
-    /* Unlike strerror() it is thread-safe and always English, as our own half of the sentence is. */
+    /* Unlike strerror() it is thread-safe and always English, as our own half of the sentence is.
+     */
     const char *reason = strerrordesc_np(errnum);
     return accel_fail(err, code_of_errno(errnum), "%s: %s", context,
                       reason != NULL ? reason : "unknown error");
