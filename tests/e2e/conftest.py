@@ -1,8 +1,11 @@
 """Fixtures of the end-to-end tests."""
 
+import os
+import subprocess
+
 import pytest
 
-from daemon import Daemon
+from daemon import BUILD, ROOT, Daemon
 
 
 @pytest.fixture
@@ -10,3 +13,13 @@ def daemon():
     """A daemon with the modules that need no hardware, ready to serve."""
     with Daemon({"drivers": {"enabled": ["cpu", "fake"]}}) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """What `make install PREFIX=/usr` puts below DESTDIR."""
+    folder = tmp_path_factory.mktemp("root")
+    subprocess.run(["make", "-s", "install", f"BUILD={BUILD}", f"DESTDIR={folder}", "PREFIX=/usr"],
+                   cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+                   env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
+    return folder

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from daemon import BUILD, ROOT, SANITIZED, Daemon
+from daemon import ROOT, SANITIZED, Daemon
 
 PROGRAM = """
 #include <acceld/infer.h>
@@ -38,15 +38,6 @@ ACCEL_DRIVER(.name = "own", .family = "npu", .version = "1.0", .discover = disco
 """
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("root")
-    subprocess.run(["make", "-s", "install", f"BUILD={BUILD}", f"DESTDIR={folder}", "PREFIX=/usr"],
-                   cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
-                   env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
-    return folder
-
-
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitized build is not installed")
 
 
@@ -58,7 +49,12 @@ def test_everything_lies_where_it_belongs(root):
                  "usr/include/acceld/driver.h", "usr/include/acceld/infer.h",
                  "usr/lib/libaccelinfer.a", "usr/lib/libaccelinfer.so.0",
                  "usr/lib/pkgconfig/libaccelinfer.pc", "usr/lib/systemd/system/acceld.service",
-                 "usr/lib/sysusers.d/acceld.conf", "etc/acceld/acceld.yaml"):
+                 "usr/lib/sysusers.d/acceld.conf", "usr/share/man/man8/acceld.8",
+                 "usr/share/man/man1/accelctl.1", "usr/share/man/man1/accel-run.1",
+                 "usr/share/man/man5/acceld.yaml.5", "usr/share/man/man7/acceld-driver.7",
+                 "usr/share/bash-completion/completions/accelctl",
+                 "usr/share/bash-completion/completions/acceld",
+                 "usr/share/bash-completion/completions/accel-run", "etc/acceld/acceld.yaml"):
         assert (root / path).exists(), path
     assert "/usr/sbin/acceld" in (root / "usr/lib/systemd/system/acceld.service").read_text()
     done = subprocess.run([root / "usr/sbin/acceld", "--check-config",
