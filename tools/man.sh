@@ -16,7 +16,7 @@ escape='function esc(s) { gsub(/\\/, "\\e", s); gsub(/-/, "\\-", s); sub(/^[.'"'
 # The options of a --help on standard input, as a list; with `1`, the text before them too.
 options() {
     awk -v text_too="${1:-0}" "$escape"'
-        /^ +-/ && !/--help / && !/--version / {
+        /^ +-/ && !/--help  / && !/--version  / {
             text = $0; sub(/^ +/, "", text)
             cut = match(text, /  +/)
             print ".TP"
