@@ -23,3 +23,13 @@ def root(tmp_path_factory):
                    cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
                    env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
     return folder
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain_build: of a build without sanitizers alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test marked plain_build is no test of a sanitized build: left out, not skipped."""
+    if SANITIZED:
+        items[:] = [item for item in items if item.get_closest_marker("plain_build") is None]

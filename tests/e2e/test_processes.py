@@ -58,7 +58,7 @@ def test_one_process_per_role_module_and_worker(running):
         assert running.pid_of("hardware", module)
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's runtime opens files of its own")
+@pytest.mark.plain_build  # a sanitizer's runtime opens files of its own
 def test_a_worker_holds_its_channel_and_nothing_else(running):
     for name in ("1", "2"):
         pid = running.pid_of("worker", name)

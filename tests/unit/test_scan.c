@@ -143,8 +143,10 @@ static void a_good_list_is_taken(void)
         make(&s);                                                                          \
         s.list.n_annotations = s.list.n_problems = 0;                                      \
         statement;                                                                         \
-        ok(decode(&s, &mem, &scan) == ACCEL_OK && scan.devices_count == 0 &&               \
-               scan.problems_count == 1 && strstr(scan.problems[0].reason, says) != NULL,  \
+        /* Before ok(): its arguments are evaluated in any order. */                       \
+        const bool decoded = decode(&s, &mem, &scan) == ACCEL_OK;                          \
+        ok(decoded &&scan.devices_count == 0 && scan.problems_count == 1 &&                \
+               strstr(scan.problems[0].reason, says) != NULL,                              \
            "%s: %s", #statement, scan.problems_count > 0 ? scan.problems[0].reason : "-"); \
     } while (0)
 
