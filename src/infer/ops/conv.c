@@ -13,8 +13,8 @@ struct conv_params {
     int64_t output_padding[ACCEL_SPATIAL_MAX], output_shape[ACCEL_SPATIAL_MAX];
 };
 
-static int conv_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
-                      struct accel_error *err)
+int accel_conv_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                     struct accel_error *err)
 {
     struct conv_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
 
@@ -33,11 +33,9 @@ static int conv_parse(const struct accel_node *n, struct accel_bump *mem, const 
     return rc;
 }
 
-/* Fills c from shapes that are static in channels and kernel; spatial sizes of x may be unknown
- * (then *open and out[] of that axis is 0). */
-static int conv_sizes(const struct accel_node *n, const struct accel_shape *x,
-                      const struct accel_shape *w, bool transposed, struct accel_conv *c,
-                      int64_t out[ACCEL_SPATIAL_MAX], struct accel_error *err)
+int accel_conv_sizes(const struct accel_node *n, const struct accel_shape *x,
+                     const struct accel_shape *w, bool transposed, struct accel_conv *c,
+                     int64_t out[ACCEL_SPATIAL_MAX], struct accel_error *err)
 {
     const struct conv_params *p = n->params;
     const uint32_t spatial = x->rank - 2;
@@ -106,7 +104,7 @@ static int infer_either(struct accel_infer *in, bool transposed, struct accel_er
     struct accel_type *y = in->out[0];
     struct accel_conv c;
     int64_t out[ACCEL_SPATIAL_MAX];
-    const int rc = conv_sizes(in->node, x, w, transposed, &c, out, err);
+    const int rc = accel_conv_sizes(in->node, x, w, transposed, &c, out, err);
 
     if (rc != ACCEL_OK)
         return rc;
@@ -154,7 +152,7 @@ static int weight_sizes(const struct accel_prepack *pack, const struct accel_ten
         x.dims[i] = ACCEL_DIM_ANY;
     if (declared->has_rank && declared->rank == w->rank)
         x = *declared;
-    const int rc = conv_sizes(pack->node, &x, &ws, transposed, c, out, err);
+    const int rc = accel_conv_sizes(pack->node, &x, &ws, transposed, c, out, err);
     if (rc != ACCEL_OK)
         return rc;
     c->batch = 1;
@@ -220,8 +218,8 @@ static int prepare_either(struct accel_prepare *prep, bool transposed, struct ac
     if (s == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
     prep->state = s;
-    int rc = conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[1]->shape, transposed, &s->conv,
-                        out, err);
+    int rc = accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[1]->shape, transposed,
+                              &s->conv, out, err);
     if (rc != ACCEL_OK)
         return rc;
     s->conv.batch = (size_t)prep->in[0]->shape.dims[0];
@@ -358,7 +356,7 @@ const struct accel_op accel_ops_conv[] = {
             {"residual", F32, 'T', ACCEL_ARG_OPTIONAL | ACCEL_ARG_INTERNAL}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = conv_attrs,
-     .parse = conv_parse,
+     .parse = accel_conv_parse,
      .infer = conv_infer,
      .prepack = conv_prepack,
      .prepare = conv_prepare,
@@ -372,7 +370,7 @@ const struct accel_op accel_ops_conv[] = {
      .in = {{"X", F32, 'T', 0}, {"W", F32, 'T', 0}, {"B", F32, 'T', ACCEL_ARG_OPTIONAL}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = convt_attrs,
-     .parse = conv_parse,
+     .parse = accel_conv_parse,
      .infer = convt_infer,
      .prepack = convt_prepack,
      .prepare = convt_prepare,

@@ -10,8 +10,8 @@ struct pool_params {
     bool count_include_pad, column_major;
 };
 
-static int pool_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
-                      struct accel_error *err)
+int accel_pool_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                     struct accel_error *err)
 {
     struct pool_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
 
@@ -23,8 +23,8 @@ static int pool_parse(const struct accel_node *n, struct accel_bump *mem, const 
     return accel_spatial_parse(n, &p->spatial, err);
 }
 
-static int pool_window(const struct accel_node *n, const struct accel_shape *x,
-                       struct accel_window *w, struct accel_error *err)
+int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
+                      struct accel_window *w, struct accel_error *err)
 {
     const struct pool_params *p = n->params;
     const uint32_t spatial = x->rank - 2;
@@ -69,7 +69,7 @@ static int pool_infer(struct accel_infer *in, struct accel_error *err)
     const struct accel_shape *x = &in->in[0]->shape;
     struct accel_shape y = *x;
     struct accel_window w;
-    const int rc = pool_window(in->node, x, &w, err);
+    const int rc = accel_pool_window(in->node, x, &w, err);
 
     if (rc != ACCEL_OK)
         return rc;
@@ -91,7 +91,7 @@ static int pool_prepare(struct accel_prepare *prep, struct accel_error *err)
     if (w == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
     prep->state = w;
-    const int rc = pool_window(prep->node, &prep->in[0]->shape, w, err);
+    const int rc = accel_pool_window(prep->node, &prep->in[0]->shape, w, err);
     w->planes = accel_dims_product(prep->in[0]->shape.dims, 0, 2);
     return rc;
 }
@@ -193,7 +193,7 @@ const struct accel_op accel_ops_pool[] = {
      .in = {{"X", MAX_T, 'T', 0}},
      .out = {{"Y", MAX_T, 'T', 0}, {"Indices", ACCEL_T(INT64), 0, ACCEL_ARG_OPTIONAL}},
      .attrs = max_attrs,
-     .parse = pool_parse,
+     .parse = accel_pool_parse,
      .infer = pool_infer,
      .prepare = pool_prepare,
      .run = maxpool_run,
@@ -206,7 +206,7 @@ const struct accel_op accel_ops_pool[] = {
      .in = {{"X", F32, 'T', 0}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = avg_attrs,
-     .parse = pool_parse,
+     .parse = accel_pool_parse,
      .infer = pool_infer,
      .prepare = pool_prepare,
      .run = avgpool_run,

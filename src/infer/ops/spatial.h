@@ -46,4 +46,21 @@ int accel_spatial_resolve(struct accel_axis_window *window, int64_t in, struct a
 int accel_spatial_transposed(struct accel_axis_window *window, int64_t in, int64_t output_padding,
                              int64_t want, int64_t *out, struct accel_error *err);
 
+/* ---------------------------------------------------------------- shared by float and quantised */
+
+/* parse() of every convolution: params for accel_conv_sizes(). In ops/conv.c. */
+int accel_conv_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
+                     struct accel_error *err);
+/* Fills c (but for its batch) from shapes that are static in channels and kernel; spatial sizes of
+ * x may be unknown, out[] of such an axis is ACCEL_DIM_ANY then. */
+int accel_conv_sizes(const struct accel_node *node, const struct accel_shape *x,
+                     const struct accel_shape *w, bool transposed, struct accel_conv *c,
+                     int64_t out[ACCEL_SPATIAL_MAX], struct accel_error *err);
+/* parse() of every pool: params for accel_pool_window(). In ops/pool.c. */
+int accel_pool_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
+                     struct accel_error *err);
+/* Fills all but planes; an axis of x that is unknown has in and out 0. */
+int accel_pool_window(const struct accel_node *node, const struct accel_shape *x,
+                      struct accel_window *w, struct accel_error *err);
+
 #endif
