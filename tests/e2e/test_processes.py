@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from daemon import BUILD, SANITIZED, Daemon, wait_until
+from daemon import BUILD, Daemon, wait_until
 
 FAKE = {"drivers": {"enabled": ["cpu", "fake"]}, "workers": {"count": 2, "threads": 1}}
 
