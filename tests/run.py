@@ -136,8 +136,8 @@ def lint(tally, env):
         tally.add(f"lint/{name}", 1 - failed, failed, output)
 
     check("arrows", [sys.executable, "tests/lint/arrows.py"])
-    sources = subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, stdout=subprocess.PIPE,
-                             check=True).stdout.decode().split()
+    sources = sorted(str(path.relative_to(ROOT)) for folder in ("include", "src", "drivers", "tests", "docs")
+                     for path in (ROOT / folder).rglob("*.[ch]"))
     check("format", ["clang-format-14", "--dry-run", "--Werror", *sources])
     for script in sorted((ROOT / "tests" / "lint").glob("*.py")):
         if script.name != "arrows.py":
