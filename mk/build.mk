@@ -72,7 +72,8 @@ $(eval $(call program,acceld,src/supervisor/main.c))
 $(eval $(call program,accelctl,src/cli/accelctl_main.c))
 $(eval $(call program,accel-run,src/cli/accel_run_main.c))
 $(eval $(call program,libexec/acceld-control,src/control/main.c))
-$(eval $(call program,libexec/acceld-hardware,src/hardware/main.c))
+# A module finds acceld/error.h's functions, and nothing else, in the program that loads it.
+$(eval $(call program,libexec/acceld-hardware,src/hardware/main.c,-rdynamic))
 $(eval $(call program,libexec/acceld-worker,src/worker/main.c))
 
 # A module is every .c of its folder, and may include nothing but acceld/driver.h.

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from daemon import BUILD, ROOT, Daemon
+from daemon import BUILD, ROOT, SANITIZED, Daemon
 
 
 @pytest.fixture

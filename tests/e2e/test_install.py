@@ -1,11 +1,14 @@
 """make install, and a module and a program built against what it installed."""
 
+import json
 import os
+import re
+import shutil
 import subprocess
 
 import pytest
 
-from daemon import ROOT, SANITIZED, Daemon
+from daemon import ROOT, Daemon, wait_until
 
 PROGRAM = """
 #include <acceld/infer.h>
@@ -23,20 +26,6 @@ int main(int argc, char **argv)
     return 0;
 }
 """
-
-MODULE = """
-#include <acceld/driver.h>
-static int discover(void *self, struct accel_builder *out, struct accel_error *err)
-{
-    const struct accel_found_device device = {.struct_size = sizeof(device), .type = "AICHIP",
-        .serial = "7", .vendor = "0xabcd", .model = "a chip of our own", .numa_node = -1,
-        .iommu_group = -1};
-    (void)self;
-    return out->add_device(out, &device, err);
-}
-ACCEL_DRIVER(.name = "own", .family = "npu", .version = "1.0", .discover = discover);
-"""
-
 
 pytestmark = pytest.mark.plain_build  # nobody installs a sanitized build
 
@@ -79,15 +68,62 @@ def test_a_program_links_with_the_installed_library(root, tmp_path):
     assert done.returncode == 0 and done.stdout.startswith("1 inputs, "), done.stderr
 
 
-def test_the_installed_daemon_loads_a_module_of_somebody_else(root, tmp_path):
-    source = tmp_path / "own.c"
-    source.write_text(MODULE)
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
-                    f"-I{root}/usr/include", str(source), "-o", str(modules / "own.so")], check=True)
-    tmp_path.chmod(0o755)
-    with Daemon({"drivers": {"enabled": ["own"], "module_dir": str(modules)}}) as daemon:
-        daemon.wait_ready()
-        devices = daemon.get("/v2/devices").json()["devices"]
-        assert [(d["type"], d["model"]) for d in devices] == [("AICHIP", "a chip of our own")]
+@pytest.fixture(scope="module")
+def example(root, tmp_path_factory):
+    """The driver guide's module, built by its own Makefile against what is installed."""
+    folder = tmp_path_factory.mktemp("example") / "driver"
+    shutil.copytree(root / "usr/share/doc/acceld/examples/driver", folder)
+    folder.parent.chmod(0o755)
+    # What the build under test says of compilers and flags is not this Makefile's business.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CC", "CFLAGS", "LDFLAGS"))}
+    env.update(PKG_CONFIG_PATH=str(root / "usr/lib/pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(root))
+    done = subprocess.run(["make", "check", f"HARDWARE={root}/usr/libexec/acceld/acceld-hardware"],
+                          cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout, env
+
+
+def test_the_guide_s_module_is_built_and_tried_outside_the_tree(example):
+    _, shown, _ = example
+    assert re.search(r"^AICHIP +pci:0000:00:0b.0 +0x8086 intel_vpu 0x7d1d, node 0, ok$", shown, re.M)
+    assert "pci:0000:00:0c.0" in shown
+    assert "problem  accel2: its device link names no PCI function" in shown
+
+
+def test_it_is_installed_beside_the_others(example, root):
+    folder, _, env = example
+    done = subprocess.run(["make", "install", f"DESTDIR={root}"], cwd=folder, capture_output=True,
+                          text=True, check=False, env={k: v for k, v in env.items()
+                                                       if k != "PKG_CONFIG_SYSROOT_DIR"})
+    assert done.returncode == 0, done.stderr
+    assert (root / "usr/lib/acceld/drivers/kaccel.so").exists()
+
+
+def test_the_daemon_lists_what_it_finds(example):
+    folder, _, _ = example
+    with Daemon({"node": {"sysroot": str(folder / "testdata/tree")},
+                 "drivers": {"enabled": ["pci", "kaccel"], "module_dir": str(folder),
+                             "telemetry_period": "1s",
+                             "kaccel": {"resource_class": "CUSTOM_VPU"}}}) as daemon:
+        # pci is not in that folder: one module that cannot be loaded is no other's trouble.
+        wait_until(lambda: len(daemon.get("/v2/devices").json()["devices"]) == 2, "both are found")
+        devices = daemon.get("/v2/inventory").json()["devices"]
+        assert {(d["identity"], d["module"]) for d in devices} == {
+            ("pci:0000:00:0b.0", "kaccel"), ("pci:0000:00:0c.0", "kaccel")}
+        deployables = daemon.get("/v2/deployables").json()["deployables"]
+        attributes = [a for d in deployables for a in json.loads(d["attributes_list"])]
+        assert {"rc": "CUSTOM_VPU"} in attributes and {"trait0": "CUSTOM_ACCEL_QAIC"} in attributes
+        module = next(d for d in daemon.get("/v2/drivers").json()["drivers"]
+                      if d["name"] == "kaccel")
+        assert [p["where"] for p in module["problems"]] == ["accel2"]
+        device = daemon.get("/v2/inventory/pci:0000:00:0b.0").json()
+        fact = next(f for f in device["facts"] if f["name"] == "kernel_driver")
+        assert "intel_vpu" in fact.values()
+        wait_until(lambda: "41.5" in daemon.get("/metrics").text, "its temperature is read")
+
+
+def test_a_key_it_does_not_know_is_refused(example):
+    folder, _, _ = example
+    with Daemon({"drivers": {"enabled": ["kaccel"], "module_dir": str(folder),
+                             "kaccel": {"resource_klass": "X"}}}) as daemon:
+        wait_until(lambda: "resource_klass" in daemon.log(), "the log names the key")
