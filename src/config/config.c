@@ -83,6 +83,7 @@ static const struct key {
     {"limits.requests", COUNT, AT(limits.requests), "256", 1, 100000},
     {"limits.connections", COUNT, AT(limits.connections), "1024", 1, 100000},
     {"limits.infer_queue", COUNT, AT(limits.queue), "64", 1, 100000},
+    {"limits.event_streams", COUNT, AT(limits.event_streams), "64", 1, 100000},
     {"limits.request_time", DURATION, AT(limits.request_ms), "60s", 100, 86400000},
     {"limits.nodes", NUMBER, AT(limits.model.nodes), "50000", 1, 100000000},
     {"limits.nesting", NUMBER, AT(limits.model.nesting), "32", 1, 1000},

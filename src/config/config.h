@@ -68,13 +68,14 @@ struct accel_config {
     } models;
 
     struct {
-        size_t upload_bytes;  /* limits.model_bytes: 2 GiB */
-        size_t json_bytes;    /* limits.json_bytes: largest JSON body, 1 MiB */
-        size_t infer_bytes;   /* limits.infer_bytes: largest inference body, 256 MiB */
-        unsigned requests;    /* limits.requests under way; above: 429. 256 */
-        unsigned connections; /* limits.connections 1024 */
-        unsigned queue;       /* limits.infer_queue per model, 64 */
-        int64_t request_ms;   /* limits.request_time 60s (jobs are not requests) */
+        size_t upload_bytes;    /* limits.model_bytes: 2 GiB */
+        size_t json_bytes;      /* limits.json_bytes: largest JSON body, 1 MiB */
+        size_t infer_bytes;     /* limits.infer_bytes: largest inference body, 256 MiB */
+        unsigned requests;      /* limits.requests under way; above: 429. 256 */
+        unsigned connections;   /* limits.connections 1024 */
+        unsigned queue;         /* limits.infer_queue per model, 64 */
+        unsigned event_streams; /* limits.event_streams open at once, 64 */
+        int64_t request_ms;     /* limits.request_time 60s (jobs are not requests) */
         /* model_bytes as above, limits.nodes, nesting, arena_bytes, tensor_bytes, run_time */
         struct accel_limits model;
     } limits;

@@ -37,6 +37,8 @@ accel_handler_fn accel_list_drivers, accel_rescan_drivers;
 /* operations.c */
 accel_handler_fn accel_get_healthz, accel_get_readyz, accel_get_live, accel_get_ready,
     accel_get_log_level, accel_set_log_level, accel_get_openapi;
+/* events.c */
+accel_handler_fn accel_list_events;
 /* metrics.c */
 accel_handler_fn accel_get_metrics;
 

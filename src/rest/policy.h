@@ -40,6 +40,7 @@ enum accel_role { ACCEL_ROLE_PUBLIC, ACCEL_ROLE_READER, ACCEL_ROLE_ADMIN };
     X(JOB_GET, "acceld:job:get", READER)                               \
     X(JOB_CREATE, "acceld:job:create", ADMIN)                          \
     X(JOB_CANCEL, "acceld:job:cancel", ADMIN)                          \
+    X(EVENT_GET, "acceld:event:get", READER)                           \
     X(DRIVER_GET, "acceld:driver:get", READER)                         \
     X(DRIVER_RESCAN, "acceld:driver:rescan", ADMIN)                    \
     X(LOG_LEVEL, "acceld:log_level", ADMIN)

@@ -53,8 +53,14 @@ struct accel_piece {
     size_t size;
 };
 
-/* Zero-initialised by the server. Set `status` and at most one of body, text, pieces. Before
- * failing, a handler may set `status` to override what the error's code would become. */
+/* Events from behind `after` on (< 0: from now on) until one side hangs up. */
+struct accel_response_stream {
+    int64_t after;
+    struct accel_event_filter filter; /* strings in req->mem or the request's own */
+};
+
+/* Zero-initialised by the server. Set `status` and at most one of body, text, pieces, stream.
+ * Before failing, a handler may set `status` to override what the error's code would become. */
 struct accel_response {
     int status;
     json_t *body;     /* new reference, owned by the response */
@@ -66,7 +72,8 @@ struct accel_response {
     size_t pieces_count;
     void (*release)(void *context);
     void *context;
-    bool no_etag; /* a reading that is never the same twice */
+    const struct accel_response_stream *stream; /* in req->mem */
+    bool no_etag;                               /* a reading that is never the same twice */
     size_t headers_count;
     struct accel_pair headers[8];
 };

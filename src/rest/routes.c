@@ -72,6 +72,8 @@ static const struct accel_route routes[] = {
     {"DELETE", "/v2/jobs/{uuid}", "deleteJob", accel_cancel_job, OWN, ACCEL_QUICK, NONE, RULE(JOB_CANCEL), NULL, 0},
     {"POST", "/v2/jobs/{uuid}/cancel", "cancelJob", accel_cancel_job, OWN, ACCEL_QUICK, NONE, RULE(JOB_CANCEL), NULL, 0},
 
+    {"GET", "/v2/events", "listEvents", accel_list_events, OWN, ACCEL_QUICK, NONE, RULE(EVENT_GET), "after kind limit", ACCEL_ROUTE_ANY_ACCEPT},
+
     {"GET", "/v2/drivers", "listDrivers", accel_list_drivers, OWN, ACCEL_QUICK, NONE, RULE(DRIVER_GET), NULL, 0},
     {"POST", "/v2/drivers/rescan", "rescanDrivers", accel_rescan_drivers, OWN, ACCEL_LONG, NONE, RULE(DRIVER_RESCAN), "driver", 0},
 

@@ -20,6 +20,7 @@
 #include "rest/pool.h"
 #include "rest/rest.h"
 #include "rest/router.h"
+#include "rest/streams.h"
 #include "rest/watch.h"
 
 #define DAEMONS_MAX      8
@@ -32,6 +33,7 @@
 #define CHUNK_BYTES      (1u << 20)  /* an upload is written in pieces of this size */
 #define SWALLOW_BYTES    (16u << 20) /* of a refused body: read on, so that the answer is seen */
 #define SLOWEST_BYTES_S  (64u << 10) /* an upload slower than this is given up */
+#define STREAM_BYTES     4096        /* of events, sent at once */
 #define CONNECTION_BYTES (64u << 10) /* libmicrohttpd's memory for headers and read buffer */
 
 struct accel_rest {
@@ -42,6 +44,7 @@ struct accel_rest {
     size_t daemons_count;
     struct accel_task_pool *quick, *slow;
     struct accel_watch *watch;
+    struct accel_streams *streams;
     gid_t admin_gid;
     bool has_admin_gid;
     _Atomic bool stopping;
@@ -98,6 +101,8 @@ struct exchange {
     int body_fd;           /* TENSORS */
     struct accel_upload upload;
     bool uploading;
+    struct accel_stream *stream; /* the answer is one */
+
     char *chunk; /* CHUNK_BYTES, filled up to chunk_size */
     size_t chunk_size;
 
@@ -191,8 +196,13 @@ static void exchange_free(struct exchange *ex)
         log_access(ex);
         accel_log_set_request(NULL);
         atomic_fetch_add(&figures->answers[ex->routed.family][ACCEL_MIN(ex->status / 100, 5)], 1);
-        atomic_fetch_add(&figures->seconds_ns, (uint64_t)(accel_now_ns() - ex->started_ns));
+        /* How long somebody listened is no time that an answer took. */
+        if (ex->stream == NULL)
+            atomic_fetch_add(&figures->seconds_ns, (uint64_t)(accel_now_ns() - ex->started_ns));
     }
+    if (ex->stream != NULL)
+        accel_watch_hangup(ex->rest->watch, &ex->connection->watched, NULL);
+    accel_stream_close(ex->stream);
     if (ex->counted)
         atomic_fetch_sub(&figures->under_way, 1);
     exchange_unlist(ex);
@@ -667,11 +677,37 @@ static void encode_error(struct exchange *ex)
         accel_response_header(&ex->res, "Retry-After", "1");
 }
 
+static void wake_stream(void *context)
+{
+    MHD_resume_connection(context);
+}
+
+static int open_stream(struct exchange *ex)
+{
+    const struct accel_response_stream *asked = ex->res.stream;
+    const struct accel_stream_options options = {
+        .after = asked->after,
+        .filter = asked->filter,
+        .max = ex->req.config->limits.event_streams,
+        .cancelled = &ex->cancelled,
+        .wake = wake_stream,
+        .context = ex->mhd,
+    };
+
+    if (strcmp(ex->method, "HEAD") == 0)
+        return ACCEL_OK;
+    return accel_stream_open(ex->rest->streams, &options, &ex->stream, &ex->err);
+}
+
 static int encode_body(struct exchange *ex)
 {
     struct accel_response *res = &ex->res;
 
     ex->status = res->status;
+    if (res->stream != NULL) {
+        ex->out_type = res->content_type;
+        return open_stream(ex);
+    }
     if (res->body != NULL &&
         json_dump_callback(res->body, into_out, &ex->out,
                            JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) != 0)
@@ -736,6 +772,35 @@ static struct MHD_Response *pieces_response(struct exchange *ex)
     return made;
 }
 
+/* On the event loop, which asks again whenever it has sent what it got. */
+static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
+{
+    struct exchange *ex = cls;
+    const ssize_t n = accel_stream_read(ex->stream, out, size);
+
+    (void)position;
+    if (n < 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0) {
+        /* In this order: it may be resumed before the wait returns. */
+        MHD_suspend_connection(ex->mhd);
+        accel_stream_wait(ex->stream);
+    }
+    return n;
+}
+
+static struct MHD_Response *stream_response(struct exchange *ex)
+{
+    struct accel_rest_figures *figures = &ex->rest->figures;
+
+    /* Streams have a limit of their own and keep no request out. */
+    if (ex->counted)
+        atomic_fetch_sub(&figures->under_way, 1);
+    ex->counted = false;
+    accel_watch_hangup(ex->rest->watch, &ex->connection->watched, &ex->cancelled);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream, ex, NULL);
+}
+
 static enum MHD_Result respond(struct exchange *ex)
 {
     struct accel_response *res = &ex->res;
@@ -749,6 +814,9 @@ static enum MHD_Result respond(struct exchange *ex)
     if (ex->rc == ACCEL_OK && res->pieces_count > 0) {
         size = 1;
         made = pieces_response(ex);
+    } else if (ex->rc == ACCEL_OK && ex->stream != NULL) {
+        size = 1;
+        made = stream_response(ex);
     } else if (ex->rc == ACCEL_OK && res->text != NULL) {
         size = res->text_size;
         made = MHD_create_response_from_buffer(size, (void *)res->text, MHD_RESPMEM_PERSISTENT);
@@ -956,7 +1024,8 @@ static void rest_free(struct accel_rest *rest, int *sockets)
     }
     accel_task_pool_free(rest->quick);
     accel_task_pool_free(rest->slow);
-    accel_watch_free(rest->watch);
+    accel_watch_free(rest->watch); /* it pokes the streams */
+    accel_streams_free(rest->streams);
     pthread_cond_destroy(&rest->fewer);
     pthread_mutex_destroy(&rest->lock);
     accel_free(rest);
@@ -965,7 +1034,10 @@ static void rest_free(struct accel_rest *rest, int *sockets)
 /* What waits in the service looks whether it was cancelled. */
 static void on_hang_up(void *context)
 {
-    accel_service_poke(context);
+    struct accel_rest *rest = context;
+
+    accel_service_poke(rest->service);
+    accel_streams_poke(rest->streams);
 }
 
 int accel_rest_start(const struct accel_config *config, struct accel_store *store,
@@ -997,7 +1069,8 @@ int accel_rest_start(const struct accel_config *config, struct accel_store *stor
     pthread_condattr_destroy(&monotonic);
     if (accel_task_pool_new(QUICK_THREADS, &made->quick, err) != ACCEL_OK ||
         accel_task_pool_new(LONG_THREADS, &made->slow, err) != ACCEL_OK ||
-        accel_watch_new(on_hang_up, made->service, &made->watch, err) != ACCEL_OK)
+        accel_streams_new(store, ACCEL_HEARTBEAT_MS, &made->streams, err) != ACCEL_OK ||
+        accel_watch_new(on_hang_up, made, &made->watch, err) != ACCEL_OK)
         goto undo;
     for (size_t i = 0; i < count; i++)
         if (start_daemon(made, config, sockets[i], err) != ACCEL_OK)
@@ -1045,6 +1118,7 @@ void accel_rest_stop(struct accel_rest *rest, int64_t deadline_ms)
     atomic_store(&rest->stopping, true);
     for (size_t i = 0; i < rest->daemons_count; i++)
         sockets[i] = MHD_quiesce_daemon(rest->daemons[i]);
+    accel_streams_end(rest->streams);
     if (!wait_for_none(rest, &until)) {
         /* Handlers end by themselves once told; a body that is still coming is cut off. */
         pthread_mutex_lock(&rest->lock);
@@ -1055,6 +1129,7 @@ void accel_rest_stop(struct accel_rest *rest, int64_t deadline_ms)
         }
         pthread_mutex_unlock(&rest->lock);
         accel_service_poke(rest->service);
+        accel_streams_poke(rest->streams);
         wait_for_none(rest, NULL);
     }
     /* Nothing is suspended any more: libmicrohttpd may stop. */

@@ -235,13 +235,12 @@ int accel_tx_commit(struct accel_tx *tx, struct accel_error *err)
     if (rc != ACCEL_OK) /* accel_tx_end rolls back */
         return rc;
     const int64_t sequence = store->sequence;
-    const bool news = sequence != tx->sequence_before;
-    void (*fn)(void *, int64_t) = store->on_commit;
-    void *context = store->on_commit_context;
+
+    /* Before the mutex goes: who unregisters knows then that nobody is in there. */
+    if (sequence != tx->sequence_before && store->on_commit != NULL)
+        store->on_commit(store->on_commit_context, sequence);
     tx->store = NULL;
     pthread_mutex_unlock(&store->writer_mutex);
-    if (news && fn != NULL)
-        fn(context, sequence);
     return ACCEL_OK;
 }
 

@@ -31,8 +31,9 @@ struct accel_store_options {
 int accel_store_open(const struct accel_store_options *options, struct accel_store **store,
                      struct accel_error *err);
 void accel_store_close(struct accel_store *store);
-/* Called after every commit that appended events, with the newest sequence; of two commits at once
- * in either order. Must not block. */
+/* fn is called after every commit that appended events, with the newest sequence, in their order
+ * and with the writer held: it must neither block nor call the store. Once this returns, the fn
+ * before is not called any more; NULL: nobody is. */
 void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, int64_t sequence),
                            void *context);
 /* One no-op write transaction: proves that the writer is alive (watchdog, /readyz). */
@@ -293,10 +294,17 @@ int accel_store_flush_measurements(struct accel_store *store, struct accel_error
 
 /* ---------------------------------------------------------------- events */
 
-/* after: sequence of the last one seen. project_id NULL: of all projects. */
+struct accel_event_filter {
+    const char *project_id; /* this one's and those of no project; NULL: of all projects */
+    const char *kind;       /* how the kind begins: "device.", "arq.bound"; NULL: any */
+};
+/* after: sequence of the last one seen. limit 0: all. The newest 100,000 are kept, at least. */
 int accel_store_list_events(struct accel_store *store, int64_t after, size_t limit,
-                            const char *project_id, struct accel_bump *mem,
+                            const struct accel_event_filter *filter, struct accel_bump *mem,
                             struct accel_event **events, size_t *count, struct accel_error *err);
+/* The oldest that is kept and the newest of this node; 0 and 0 when there is none. */
+int accel_store_event_span(struct accel_store *store, int64_t *oldest, int64_t *newest,
+                           struct accel_error *err);
 int accel_store_last_sequence(struct accel_store *store, int64_t *sequence,
                               struct accel_error *err);
 /* An event of its own transaction, for news that change no row ("module.quarantined"). */

@@ -3,7 +3,7 @@
 #include "store/store_internal.h"
 
 int accel_store_list_events(struct accel_store *store, int64_t after, size_t limit,
-                            const char *project_id, struct accel_bump *mem,
+                            const struct accel_event_filter *filter, struct accel_bump *mem,
                             struct accel_event **events, size_t *count, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_reader_end) struct accel_reader reader = {0};
@@ -16,8 +16,9 @@ int accel_store_list_events(struct accel_store *store, int64_t after, size_t lim
                             "SELECT sequence, node, at, kind, subject, project_id, data FROM events"
                             " WHERE node = ?1 AND sequence > ?2"
                             " AND (?3 IS NULL OR project_id IS NULL OR project_id = ?3)"
-                            " ORDER BY sequence LIMIT ?4",
-                            "sisi", store->hostname, after, project_id,
+                            " AND (?4 IS NULL OR substr(kind, 1, length(?4)) = ?4)"
+                            " ORDER BY sequence LIMIT ?5",
+                            "sissi", store->hostname, after, filter->project_id, filter->kind,
                             limit > 0 ? (int64_t)limit : (int64_t)-1);
     if (rc != ACCEL_OK)
         return rc;
@@ -50,6 +51,28 @@ int accel_store_last_sequence(struct accel_store *store, int64_t *sequence, stru
         rc = accel_db_integer(reader.db, sequence, err,
                               "SELECT coalesce(max(sequence), 0) FROM events WHERE node = ?", "s",
                               store->hostname);
+    return rc;
+}
+
+int accel_store_event_span(struct accel_store *store, int64_t *oldest, int64_t *newest,
+                           struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_reader_end) struct accel_reader reader = {0};
+    sqlite3_stmt *stmt;
+    int rc = accel_reader_begin(store, &reader, err);
+
+    *oldest = *newest = 0;
+    if (rc == ACCEL_OK) /* two look-ups in the index; min() and max() in one would be a scan */
+        rc =
+            accel_db_query(reader.db, &stmt, err,
+                           "SELECT (SELECT coalesce(min(sequence), 0) FROM events WHERE node = ?1),"
+                           " (SELECT coalesce(max(sequence), 0) FROM events WHERE node = ?1)",
+                           "s", store->hostname);
+    if (rc == ACCEL_OK && accel_db_row(reader.db, stmt, &rc, err)) {
+        *oldest = sqlite3_column_int64(stmt, 0);
+        *newest = sqlite3_column_int64(stmt, 1);
+        sqlite3_reset(stmt);
+    }
     return rc;
 }
 

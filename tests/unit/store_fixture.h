@@ -188,7 +188,8 @@ static inline unsigned events_of(struct accel_store *store, const char *kind, in
     size_t count = 0;
     unsigned found = 0;
 
-    if (accel_store_list_events(store, after, 0, NULL, &mem, &events, &count, &err) != ACCEL_OK)
+    if (accel_store_list_events(store, after, 0, &(struct accel_event_filter){0}, &mem, &events,
+                                &count, &err) != ACCEL_OK)
         printf("# events: %s\n", err.msg);
     for (size_t i = 0; i < count; i++)
         found += strcmp(events[i].kind, kind) == 0;

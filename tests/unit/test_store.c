@@ -235,9 +235,14 @@ static void tells_of_commits_with_events(void)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_store *store = new_store();
+    const struct accel_event_filter other = {"other", NULL}, project = {"project", NULL};
+    const struct accel_event_filter modules = {NULL, "module."}, none = {NULL, "module.x"};
     struct accel_event *events;
-    int64_t heard = 0;
+    int64_t heard = 0, oldest = -1, newest = -1;
     size_t count;
+
+    fine(accel_store_event_span(store, &oldest, &newest, &err), "the span of no events");
+    ok(oldest == 0 && newest == 0, "is zero");
 
     accel_store_on_commit(store, note_commit, &heard);
     fine(accel_store_ping(store, &err), "a ping");
@@ -249,17 +254,41 @@ static void tells_of_commits_with_events(void)
        "its data must be JSON: %s", err.msg);
     ok(heard == 1 && last_sequence(store) == 1, "what was rolled back is not heard");
     fine(accel_store_add_event(store, "b", "y", "project", NULL, &err), "one of a project");
-    fine(accel_store_list_events(store, 0, 0, "other", &mem, &events, &count, &err),
+    fine(accel_store_list_events(store, 0, 0, &other, &mem, &events, &count, &err),
          "another project");
     ok(count == 1 && events[0].sequence == 1 && strcmp(events[0].node, HOST) == 0,
        "sees what is for everybody");
-    fine(accel_store_list_events(store, 1, 0, "project", &mem, &events, &count, &err),
+    fine(accel_store_list_events(store, 1, 0, &project, &mem, &events, &count, &err),
          "the project, having seen the first,");
     ok(count == 1 && events[0].sequence == 2 && strcmp(events[0].data, "{}") == 0, "sees its own");
+    fine(accel_store_list_events(store, 0, 0, &modules, &mem, &events, &count, &err), "a prefix");
+    ok(count == 1 && events[0].sequence == 1, "picks what begins so");
+    fine(accel_store_list_events(store, 0, 0, &none, &mem, &events, &count, &err), "a longer one");
+    ok(count == 0, "picks nothing");
+    fine(accel_store_event_span(store, &oldest, &newest, &err), "the span");
+    ok(oldest == 1 && newest == 2, "goes from the oldest to the newest");
     accel_store_close(store);
     store = open_store();
     fine(accel_store_add_event(store, "c", "y", NULL, NULL, &err), "one after a restart");
     ok(last_sequence(store) == 3, "the sequence goes on");
+    accel_store_close(store);
+}
+
+static void keeps_a_window_of_events(void)
+{
+    struct accel_store *store = new_store();
+    int64_t oldest, newest;
+
+    accel_store_close(store);
+    run_sql(database, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 101999) INSERT INTO events (sequence, node, at, kind, subject, "
+                      "data) SELECT i, '" HOST "', '2026', 'fill', 'x', '{}' FROM n");
+    store = open_store();
+    fine(accel_store_event_span(store, &oldest, &newest, &err), "102 thousand events less one");
+    ok(oldest == 1 && newest == 101999, "are there");
+    fine(accel_store_add_event(store, "fill", "x", NULL, NULL, &err), "one more");
+    fine(accel_store_event_span(store, &oldest, &newest, &err), "lets go of the old ones");
+    ok(oldest == 2001 && newest == 102000, "down to a hundred thousand");
     accel_store_close(store);
 }
 
@@ -478,6 +507,7 @@ int main(void)
     migrates_every_released_schema();
     backs_up_while_it_runs();
     tells_of_commits_with_events();
+    keeps_a_window_of_events();
     a_full_disk_changes_nothing();
     survives_kill_9();
     return tap_done();
