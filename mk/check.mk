@@ -12,7 +12,30 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libacceld.a $(BUILD)/libacceli
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a $(LIBS)
 
-tests: $(UNIT_TESTS) $(KERNEL_TESTS) ## build the test programs
+# Fuzz targets: tests/fuzz/fuzz_*.c, each with what it needs beside acceld. Built twice: with
+# replay.c, by any compiler, for the corpus alone; with libFuzzer for `make fuzz`.
+FUZZ_NAMES  := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_REPLAY := $(addprefix $(BUILD)/tests/fuzz/,$(FUZZ_NAMES))
+FUZZERS     := $(addprefix $(BUILD)/fuzzers/,$(FUZZ_NAMES))
+FUZZ_OBJ_fuzz_pci := $(call obj,$(wildcard drivers/pci/*.c) tests/fuzz/tree_host.c)
+FUZZ_OBJ_fuzz_cpu := $(call obj,$(wildcard drivers/cpu/*.c) tests/fuzz/tree_host.c)
+FUZZ_LIBS_fuzz_pci := -lpci
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $$(FUZZ_OBJ_$$*) \
+                       $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS)
+
+$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $$(FUZZ_OBJ_$$*) $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+tests: $(UNIT_TESTS) $(KERNEL_TESTS) $(FUZZ_REPLAY) ## build the test programs
 
 setup-build:
 	@tools/setup.sh build
@@ -25,11 +48,11 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 # A fresh make after the set-up: this one was read before compilers and libraries were there.
 check: setup-test ## build and run lint, unit, kernels, conformance, api and e2e tests
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
-	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit kernels conformance api e2e
+	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit fuzz-replay kernels conformance api e2e
 
 asan: setup-test ## all tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/asan SAN=address,undefined CFLAGS='-O1 -g' all tests
-	$(Q)$(RUN_TESTS) --build $(BUILD)/asan unit kernels conformance api e2e
+	$(Q)$(RUN_TESTS) --build $(BUILD)/asan unit fuzz-replay kernels conformance api e2e
 
 tsan: setup-test ## what is threaded under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/tsan SAN=thread CFLAGS='-O1 -g' all tests
@@ -47,6 +70,15 @@ format: ## rewrite the C files as .clang-format says
 bench: setup-test ## measure: kernels, models beside ONNX Runtime
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)
+
+# Seconds for each target. What it finds lies in $(BUILD)/fuzz/findings; CI takes five minutes in all.
+FUZZ_SECONDS ?= 30
+FUZZ_ONLY ?= *
+fuzz: setup-test ## feed made-up bytes to every parser: FUZZ_SECONDS=30 each, FUZZ_ONLY=fuzz_json
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/fuzz CC='$(FUZZ_CC)' \
+	  SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=undefined' fuzzers
+	$(Q)$(PYTHON) tests/fuzz/run.py --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS) --only '$(FUZZ_ONLY)'
+FUZZ_CC ?= clang
 
 .PHONY: demo
 demo: setup-build ## build, start the daemon, find the devices, run a real model on a photograph

@@ -3,7 +3,7 @@
 
     tests/run.py [--build DIR] [--only PATTERN] TIER...
 
-Tiers: lint, unit, kernels, conformance, api, e2e. Exit 0 only when nothing failed and something ran.
+Tiers: lint, unit, fuzz-replay, kernels, conformance, api, e2e. Exit 0 only when nothing failed and something ran.
 A program's exit status 77 means "skipped: no such hardware"; every skip is listed with its reason.
 """
 
@@ -62,14 +62,19 @@ def run(command, env, timeout):
     return code, output, time.monotonic() - started
 
 
-def run_programs(tally, tier, build, env, only):
-    sources = sorted((ROOT / "tests" / tier).glob("test_*.c"))
+def run_programs(tally, tier, build, env, only, folder=None, pattern="test_*.c", corpus=None):
+    """corpus: a folder whose sub-folder of the program's name is the program's argument."""
+    folder = folder or tier
+    sources = sorted((ROOT / "tests" / folder).glob(pattern))
     if not sources:
         tally.add(f"{tier}: no test program found", 0, 1)
     for source in sources:
         if not fnmatch.fnmatch(source.stem, only):
             continue
-        code, output, _ = run([str(build / "tests" / tier / source.stem)], env, 900)
+        command = [str(build / "tests" / folder / source.stem)]
+        if corpus:
+            command.append(str(corpus / source.stem))
+        code, output, _ = run(command, env, 900)
         name = f"{tier}/{source.stem}"
         if code == 77:
             tally.skip(name, output.strip().splitlines()[-1] if output.strip() else "no reason given")
@@ -149,7 +154,7 @@ def main():
     parser.add_argument("--build", default="build", help="folder the programs were built in")
     parser.add_argument("--only", default="*", help="run only the tests whose name matches")
     parser.add_argument("tiers", nargs="+",
-                        choices=["lint", "unit", "kernels", "conformance", "api", "e2e"])
+                        choices=["lint", "unit", "fuzz-replay", "kernels", "conformance", "api", "e2e"])
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     env, tally = sanitizer_environment(build), Tally()
@@ -163,6 +168,9 @@ def main():
             lint(tally, env)
         elif tier in ("unit", "kernels"):
             run_programs(tally, tier, build, env, args.only)
+        elif tier == "fuzz-replay":
+            run_programs(tally, tier, build, env, args.only, "fuzz", "fuzz_*.c",
+                         pathlib.Path("tests/fuzz/corpus"))
         elif tier == "conformance":
             run_script(tally, tier, [sys.executable, "tests/conformance/run.py", "--build",
                                      str(build)], env, 3000)
