@@ -23,6 +23,7 @@ static const struct command {
     {"infer", "run a model on a picture or on tensors", accel_ctl_infer},
     {"calibrate", "measure what the devices can do", accel_ctl_calibrate},
     {"jobs", "list, show, wait, cancel", accel_ctl_jobs},
+    {"events", "what happened, and with --follow what happens", accel_ctl_events},
     {"health", "is the daemon ready; if not, which part and why", accel_ctl_health},
     {"log-level", "show it, or set error, warning, info, debug", accel_ctl_log_level},
 };

@@ -6,6 +6,7 @@
  * over REST and prints a table, or with --json what the daemon answered. */
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -23,7 +24,7 @@ typedef int accel_ctl_command_fn(struct accel_ctl *ctl, int argc, char **argv,
                                  struct accel_error *err);
 accel_ctl_command_fn accel_ctl_devices, accel_ctl_deployables, accel_ctl_drivers,
     accel_ctl_profiles, accel_ctl_arqs, accel_ctl_models, accel_ctl_place, accel_ctl_infer,
-    accel_ctl_calibrate, accel_ctl_jobs, accel_ctl_health, accel_ctl_log_level;
+    accel_ctl_calibrate, accel_ctl_jobs, accel_ctl_health, accel_ctl_log_level, accel_ctl_events;
 
 /* A verb of a command: "accelctl devices show DEVICE". */
 struct accel_ctl_verb {
@@ -54,6 +55,12 @@ struct accel_ctl_request {
     size_t json_part; /* > 0: inference protocol, so much of `bytes` is JSON */
     bool progress;    /* a bar on a terminal when it takes over a second */
     const char *what; /* "upload squeezenet": named beside the bar */
+    /* A stream of events: its bytes go here as they come; false ends it. One that says nothing for
+     * longer than its heartbeats allow is given up. */
+    bool (*take)(void *context, const char *bytes, size_t size);
+    void *context;
+    const char *last_event_id;          /* header to resume by, or NULL */
+    const volatile sig_atomic_t *ended; /* by a signal: CANCELLED */
 };
 
 struct accel_ctl_reply {

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 
+#define SILENCE_S       40L /* two heartbeats of an event stream, and some */
 #define REPLY_BYTES_MAX ((size_t)2 << 30)
 
 void accel_json_freep(json_t **json)
@@ -132,6 +133,36 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     return accel_buf_failed(body) ? 0 : size * count;
 }
 
+struct taker {
+    const struct accel_ctl_request *request;
+    struct accel_ctl_reply *reply;
+    CURL *curl;
+};
+
+/* What answers with an error is no stream: it is kept for its sentence. */
+static size_t take_stream(char *bytes, size_t size, size_t count, void *context)
+{
+    const struct taker *taker = context;
+    long status = 0;
+
+    curl_easy_getinfo(taker->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return take_body(bytes, size, count, &taker->reply->body);
+    return taker->request->take(taker->request->context, bytes, size * count) ? size * count : 0;
+}
+
+static int look_whether_ended(void *context, curl_off_t down_total, curl_off_t down,
+                              curl_off_t up_total, curl_off_t up)
+{
+    const volatile sig_atomic_t *ended = context;
+
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return *ended != 0;
+}
+
 static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
     static const char length[] = "inference-header-content-length:", location[] = "location:";
@@ -214,7 +245,13 @@ static void set_body(CURL *curl, const struct accel_ctl_request *request, const 
 static struct curl_slist *make_headers(const struct accel_ctl_request *request)
 {
     char line[80];
-    struct curl_slist *headers = curl_slist_append(NULL, "Accept: */*");
+    struct curl_slist *headers = curl_slist_append(
+        NULL, request->take != NULL ? "Accept: text/event-stream" : "Accept: */*");
+
+    if (request->last_event_id != NULL) {
+        snprintf(line, sizeof(line), "Last-Event-ID: %.40s", request->last_event_id);
+        headers = curl_slist_append(headers, line);
+    }
 
     headers = curl_slist_append(headers, "OpenStack-API-Version: accelerator latest");
     /* A body is never worth a round trip to ask whether it is welcome. */
@@ -262,10 +299,22 @@ static int transfer(struct accel_ctl *ctl, const struct accel_ctl_request *reque
         curl_easy_setopt(ctl->curl, CURLOPT_XFERINFOFUNCTION, show_progress);
         curl_easy_setopt(ctl->curl, CURLOPT_XFERINFODATA, &bar);
     }
+    struct taker taker = {request, reply, ctl->curl};
+    if (request->take != NULL) {
+        curl_easy_setopt(ctl->curl, CURLOPT_WRITEFUNCTION, take_stream);
+        curl_easy_setopt(ctl->curl, CURLOPT_WRITEDATA, &taker);
+        curl_easy_setopt(ctl->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(ctl->curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
+        curl_easy_setopt(ctl->curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(ctl->curl, CURLOPT_XFERINFOFUNCTION, look_whether_ended);
+        curl_easy_setopt(ctl->curl, CURLOPT_XFERINFODATA, request->ended);
+    }
     const CURLcode code = curl_easy_perform(ctl->curl);
     if (request->progress)
         accel_bar_end(&bar);
     curl_slist_free_all(headers);
+    if (request->take != NULL && *request->ended)
+        return accel_fail(err, ACCEL_E_CANCELLED, "interrupted");
     if (code != CURLE_OK)
         return fail_from_curl(ctl, code, err);
     curl_easy_getinfo(ctl->curl, CURLINFO_RESPONSE_CODE, &status);

@@ -94,6 +94,7 @@ static int respond_page(const struct accel_request *req, int64_t after,
     for (size_t i = 0; whole && i < shown; i++)
         whole = json_array_append_new(list, accel_event_to_json(&events[i])) == 0;
     whole = accel_json_set(body, "events", list) && whole &&
+            accel_json_set(body, "oldest", json_integer(oldest)) &&
             accel_json_set(body, "newest", json_integer(newest));
     if (whole && count > shown)
         whole = accel_json_set(body, "links",
@@ -106,7 +107,7 @@ static int respond_page(const struct accel_request *req, int64_t after,
 }
 
 /* GET /v2/events[?after=12&kind=device.] -> 200 text/event-stream, which does not end; with limit,
- * or when asked for JSON alone -> 200 {"events": [...], "newest": 15}, 410 */
+ * or when asked for JSON alone -> 200 {"events": [...], "oldest": 1, "newest": 15}, 410 */
 int accel_list_events(const struct accel_request *req, struct accel_response *res,
                       struct accel_error *err)
 {

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -133,3 +134,43 @@ def test_without_a_daemon_it_says_so(tmp_path):
     done = subprocess.run([str(BUILD / "accelctl"), "--socket", str(tmp_path / "none.sock"), "devices"],
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3 and "no acceld answers at" in done.stderr
+
+
+def ctl_json(ctl, *arguments):
+    return [json.loads(line) for line in ctl("--json", *arguments).splitlines()]
+
+
+def test_events_are_listed(ctl):
+    ctl("profiles", "create", "told", "resources:FPGA=1")
+    ctl("profiles", "delete", "told")
+    created, deleted = ctl_json(ctl, "events", "--kind", "profile.")[-2:]
+    assert (created["kind"], deleted["kind"]) == ("profile.created", "profile.deleted")
+    lines = ctl("events", "--after", str(created["sequence"]), "--kind", "profile.").splitlines()
+    assert len(lines) == 1 and re.search(r"^ *\d+  \d{4}-.*profile.deleted +\S+ name=told$", lines[0])
+    assert "expected the sequence of an event" in ctl("events", "--after", "x", status=1)
+    assert "another database" in ctl("events", "--after", "900000000", status=1)
+    assert "how a kind begins" in ctl("events", "--kind", "a b", status=1)
+
+
+def test_events_are_followed_over_a_restart():
+    with Daemon({"drivers": {"enabled": ["fake"]}}) as daemon:
+        daemon.wait_ready()
+        command = [str(BUILD / "accelctl"), "--json", "--socket", str(daemon.socket_path)]
+        with subprocess.Popen([*command, "events", "--follow", "--after", "0", "--kind", "profile."],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+            try:
+                def make(name):
+                    subprocess.run([*command, "profiles", "create", name, "resources:FPGA=1"],
+                                   check=True, capture_output=True, timeout=60)
+                    return json.loads(follower.stdout.readline())
+                first = make("first")
+                assert first["kind"] == "profile.created" and first["data"] == {"name": "first"}
+                daemon.restart().wait_ready()
+                second = make("second")
+                assert second["data"] == {"name": "second"}
+                assert second["sequence"] > first["sequence"]
+                follower.send_signal(signal.SIGINT)
+                assert follower.wait(60) == 0
+                assert follower.stdout.read() == follower.stderr.read() == ""
+            finally:
+                follower.kill()
