@@ -196,7 +196,8 @@ class Daemon:
     def pid_of(self, role, name=None):
         """PID of acceld-ROLE (with --module or --name NAME); None when there is none."""
         for pid, arguments in self.children():
-            if pathlib.Path(arguments[0]).name == f"acceld-{role}" and (
+            # Between fork and exec, and after its end, a process has no arguments.
+            if arguments and pathlib.Path(arguments[0]).name == f"acceld-{role}" and (
                     name is None or name in arguments):
                 return pid
         return None
