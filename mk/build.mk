@@ -30,6 +30,7 @@ $(OPENAPI_C): api/openapi.yaml
 	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
 	  echo 'const size_t accel_openapi_yaml_size = sizeof(accel_openapi_yaml);'; } >$@
 
+.PHONY: FORCE
 FORCE:
 $(BUILD)/gen/op_families.h: FORCE
 	@mkdir -p $(@D)

@@ -271,8 +271,12 @@ static int check_input(const struct accel_tensor_info *info, const struct accel_
         return accel_fail(err, ACCEL_E_INVALID, "input '%s' has rank %u", info->name, t->rank);
     const struct accel_shape shape = accel_shape_of(t);
     bool fits = !info->has_rank || t->rank == info->rank;
+
+    /* For a scalar one element of any rank will do, as with ONNX Runtime: it goes in as it is. */
+    if (info->has_rank && info->rank == 0)
+        fits = accel_dims_product(t->dims, 0, t->rank) == 1;
     memcpy(want.dims, info->dims, sizeof(want.dims));
-    for (uint32_t d = 0; fits && info->has_rank && d < t->rank; d++)
+    for (uint32_t d = 0; fits && info->has_rank && d < info->rank; d++)
         fits = info->dims[d] < 0 || info->dims[d] == t->dims[d];
     if (!fits)
         return accel_fail(err, ACCEL_E_INVALID, "input '%s' has shape %s, the model takes %s",

@@ -29,7 +29,8 @@ import hostile  # noqa: E402
 import reference  # noqa: E402
 
 NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
-         'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear']
+         'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear',
+         'gesture-history-lstm']
 REFERENCE = ['resnet50', 'densenet121', 'mobilenetv2', 'unet2d', 'tomogan_256', 'vgg16']
 LARGE = {'vgg16'}  # half a gigabyte of weights: not under a sanitizer
 # All but widen-f16, without which there is no half precision yet.
