@@ -67,9 +67,14 @@ lint: setup-test ## dependency arrows, SQL in its place, formatting, shell
 format: ## rewrite the C files as .clang-format says
 	clang-format-14 -i $$(git ls-files '*.c' '*.h')
 
-bench: setup-test ## measure: kernels, models beside ONNX Runtime
+bench: setup-test ## measure: models beside ONNX Runtime, predictions beside runs
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)
+	@$(MAKE) --no-print-directory bench-predict
+
+.PHONY: bench-predict
+bench-predict: $(BUILD)/tests/bench/predict ## measure: predicted latency beside measured, all models at hand
+	$(Q)python3 tests/bench/predict.py --build $(BUILD)
 
 # Seconds for each target. What it finds lies in $(BUILD)/fuzz/findings; CI takes five minutes in all.
 FUZZ_SECONDS ?= 30

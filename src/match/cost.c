@@ -190,6 +190,38 @@ static bool is_usable(const struct accel_rate *rate, bool traffic)
     return isfinite(size) && isfinite(speed) && size > 0 && speed > 0;
 }
 
+/* The next larger point of the same kind and precision, NULL when there is none. */
+static const struct accel_rate *next_above(const struct accel_resource *r,
+                                           const struct accel_rate *one, bool traffic)
+{
+    const struct accel_rate *next = NULL;
+
+    for (size_t i = 0; i < r->rates_count; i++) {
+        const struct accel_rate *rate = &r->rates[i];
+        if (rate->kind == one->kind && rate->precision == one->precision &&
+            is_usable(rate, traffic) && axis(rate, traffic) > axis(one, traffic) &&
+            (next == NULL || axis(rate, traffic) < axis(next, traffic)))
+            next = rate;
+    }
+    return next;
+}
+
+/* Smaller than all that was measured: what the two smallest points say a call costs that does
+ * nothing, and from there in a straight line. */
+static struct point below_smallest(const struct accel_rate *one, const struct accel_rate *two,
+                                   bool traffic, double size)
+{
+    const double x1 = axis(one, traffic), t1 = x1 / rate_of(one, traffic);
+    const double x2 = axis(two, traffic), t2 = x2 / rate_of(two, traffic);
+    const double slope = fmin(fmax((t2 - t1) / (x2 - x1), 0), t1 / x1);
+
+    return (struct point){.rate = size / (t1 - slope * (x1 - size)),
+                          .overhead_s = fmax(one->overhead_s, 0),
+                          .spread = fmax(one->spread, 0),
+                          .outside = log2(x1 / size),
+                          .found = true};
+}
+
 /* The rate of (kind, precision) at `size`: geometric between the two measured sizes around it, so
  * that time grows with size wherever the measured times do; that of the end beyond the ends. */
 static struct point look_up(const struct accel_resource *r, enum accel_kind kind, int precision,
@@ -213,6 +245,8 @@ static struct point look_up(const struct accel_resource *r, enum accel_kind kind
         axis(below, traffic) >= axis(above, traffic)) {
         const struct accel_rate *one = below != NULL ? below : above;
         const double ratio = size > 0 ? fabs(log2(size / axis(one, traffic))) : 0;
+        if (below == NULL && size > 0 && next_above(r, one, traffic) != NULL)
+            return below_smallest(one, next_above(r, one, traffic), traffic, size);
         return (struct point){.rate = rate_of(one, traffic),
                               .overhead_s = fmax(one->overhead_s, 0),
                               .spread = fmax(one->spread, 0),
@@ -270,6 +304,54 @@ static struct point traffic_rate(const struct accel_resource *r, enum accel_kind
     return own;
 }
 
+/* Kinds whose speed hangs on the shape as much as on the size: a first layer, a deep one and one of
+ * few pixels differ tenfold at the same flops. Work per byte tells them apart. */
+static bool is_shaped(enum accel_kind kind)
+{
+    return kind == ACCEL_KIND_CONV || kind == ACCEL_KIND_POINTWISE || kind == ACCEL_KIND_GEMM ||
+           kind == ACCEL_KIND_DEPTHWISE || kind == ACCEL_KIND_POOL;
+}
+
+/* Steps of work (log2) that count as much as one step of work per byte. */
+#define WORK_WEIGHT    0.5
+/* Fewer points than these span no plane. */
+#define NEIGHBOURS_MIN 4
+
+/* Seconds of flops and bytes among the measured points of (kind, precision): the flops' rate,
+ * averaged in logarithms over all points, each weighted by the inverse of its distance to the
+ * fourth power in the plane of work and work per byte (Shepard's interpolation: exact at the
+ * points). */
+static struct point among_neighbours(const struct accel_resource *r, enum accel_kind kind,
+                                     int precision, double flops, double bytes)
+{
+    double sum = 0, weights = 0, spread = 0, overhead = 0, nearest = INFINITY;
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->rates_count; i++) {
+        const struct accel_rate *rate = &r->rates[i];
+        if (rate->kind != kind || (int)rate->precision != precision || !is_usable(rate, false) ||
+            !is_usable(rate, true))
+            continue;
+        const double work = log2(flops / rate->flops) * WORK_WEIGHT;
+        const double ratio = log2(flops / bytes * rate->bytes / rate->flops);
+        const double distance = work * work + ratio * ratio;
+        const double weight = 1 / ((distance + 0.01) * (distance + 0.01));
+        sum += weight * log(rate->flops_per_s);
+        spread += weight * fmax(rate->spread, 0);
+        overhead += weight * fmax(rate->overhead_s, 0);
+        weights += weight;
+        nearest = fmin(nearest, sqrt(distance));
+        count++;
+    }
+    if (count < NEIGHBOURS_MIN)
+        return (struct point){0};
+    return (struct point){.rate = exp(sum / weights),
+                          .overhead_s = overhead / weights,
+                          .spread = spread / weights,
+                          .outside = nearest,
+                          .found = true};
+}
+
 static double op_bytes(const struct accel_op_analysis *op, double scale)
 {
     return (op->bytes_read + op->bytes_written + op->bytes_weights) * scale;
@@ -281,6 +363,16 @@ static bool calibrated_op(const struct accel_resource *r, const struct accel_op_
     double scale;
     const int precision = op_precision((int)op->precision, wanted, &scale);
     const double flops = op->flops, bytes = op_bytes(op, scale);
+    const struct point shaped = is_shaped(op->kind) && flops > 0 && bytes > 0
+                                    ? among_neighbours(r, op->kind, precision, flops, bytes)
+                                    : (struct point){0};
+    if (shaped.found) {
+        const double likely = flops / shaped.rate + shaped.overhead_s;
+        const double margin =
+            1 + shaped.spread + CALIBRATED_MARGIN + OUTSIDE_MARGIN * shaped.outside;
+        *time = (struct span){.likely = likely, .low = likely / margin, .high = likely * margin};
+        return true;
+    }
     const struct point compute =
         flops > 0 ? look_up_near(r, op->kind, precision, false, flops) : (struct point){0};
     const struct point traffic =

@@ -806,6 +806,14 @@ static int tile_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Slice and Gather read of their data what they write, not all of it. */
+static void selected_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    double *from = prep->node->inputs[0]->data != NULL ? &cost->bytes_weights : &cost->bytes_read;
+
+    *from = ACCEL_MIN(*from, cost->bytes_written);
+}
+
 /* ---------------------------------------------------------------- the entries */
 
 #define ANY ACCEL_T_FIXED
@@ -849,7 +857,8 @@ const struct accel_op accel_ops_move[] = {
      .out = {{"outputs", ANY, 'T', ACCEL_ARG_VARIADIC}}, .attrs = split18_attrs,
      .infer = split_infer, .prepare = split_prepare, .run = split_run},
     {MOVE("Slice", 1), .in = {{"data", ANY, 'T', 0}}, .out = {{"output", ANY, 'T', 0}},
-     .attrs = slice_attrs, .infer = slice_infer, .prepare = slice_prepare, .run = slice_run},
+     .attrs = slice_attrs, .infer = slice_infer, .prepare = slice_prepare, .run = slice_run,
+     .cost = selected_cost},
     {MOVE("Slice", 10),
      .in = {{"data", ANY, 'T', 0},
             {"starts", IND, 'I', 0},
@@ -857,10 +866,10 @@ const struct accel_op accel_ops_move[] = {
             {"axes", IND, 'I', ACCEL_ARG_OPTIONAL},
             {"steps", IND, 'I', ACCEL_ARG_OPTIONAL}},
      .out = {{"output", ANY, 'T', 0}}, .infer = slice_infer, .prepare = slice_prepare,
-     .run = slice_run},
+     .run = slice_run, .cost = selected_cost},
     {MOVE("Gather", 1), .in = {{"data", ANY, 'T', 0}, {"indices", IND, 0, 0}},
      .out = {{"output", ANY, 'T', 0}}, .attrs = axis_attrs, .infer = gather_infer,
-     .run = gather_run},
+     .run = gather_run, .cost = selected_cost},
     {MOVE("Pad", 2), .in = {{"data", ACCEL_T_FLOATS, 'T', 0}},
      .out = {{"output", ACCEL_T_FLOATS, 'T', 0}}, .attrs = pad2_attrs, .parse = pad_parse,
      .infer = pad_infer, .prepare = pad_prepare, .run = pad_run},

@@ -218,6 +218,23 @@ static int resize_prepare(struct accel_prepare *prep, struct accel_error *err)
     return accel_resize_scratch_bytes(r, &prep->scratch_bytes, err);
 }
 
+/* Per element and resized axis: an index and a copy, 2 taps, or 4. */
+static void resize_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    static const double per_axis[] = {
+        [ACCEL_RESIZE_NEAREST] = 2, [ACCEL_RESIZE_LINEAR] = 3, [ACCEL_RESIZE_CUBIC] = 7};
+    const struct accel_shape *x = &prep->in[0]->shape, *y = &prep->out[0]->shape;
+    size_t elements;
+
+    if (!accel_shape_elements(y, &elements))
+        return;
+    for (uint32_t i = 0; i < y->rank && i < x->rank; i++)
+        if (x->dims[i] != y->dims[i])
+            cost->flops +=
+                (double)elements *
+                per_axis[((const struct resize_params *)prep->node->params)->kernel.mode];
+}
+
 static int resize_run(struct accel_run *run, struct accel_error *err)
 {
     if (run->out[0]->size_bytes > 0 &&
@@ -248,7 +265,7 @@ static const struct accel_attr_rule resize_attrs[] = {
 
 #define RESIZE(op, version)                                                                     \
     .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_MOVE, .parse = resize_parse, \
-    .infer = resize_infer, .prepare = resize_prepare, .run = resize_run,                        \
+    .infer = resize_infer, .prepare = resize_prepare, .run = resize_run, .cost = resize_cost,   \
     .out = {{"Y", ANY, 'T', 0}}
 
 const struct accel_op accel_ops_resize[] = {

@@ -2,6 +2,7 @@
 #include "infer/plan/plan.h"
 #include "infer/plan/arena.h"
 
+#include <math.h>
 #include <string.h>
 
 #define NEVER UINT32_MAX
@@ -312,6 +313,40 @@ static int fix_offsets(struct builder *b, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Pieces of a Concat that lie in their place already are not copied: no traffic. */
+static void cost_of_placed(struct accel_plan *plan)
+{
+    for (size_t s = 0; s < plan->steps_count; s++) {
+        struct accel_step *step = &plan->steps[s];
+        const struct accel_node *n = step->node;
+        size_t at = 0, bytes;
+
+        if ((n->op->flags & ACCEL_OP_PLACED) == 0 || n->outputs[0] == NULL ||
+            plan->places[n->outputs[0]->id].kind != ACCEL_PLACE_ARENA)
+            continue;
+        const struct accel_type *out = &plan->types[n->outputs[0]->id];
+        const struct accel_attr *attr = accel_attr(n, "axis");
+        uint32_t axis;
+
+        if (attr == NULL || accel_axis(attr->ints[0], out->shape.rank, &axis, NULL) != ACCEL_OK ||
+            accel_dims_product(out->shape.dims, 0, axis) != 1)
+            continue;
+        for (size_t i = 0; i < n->inputs_count; i++) {
+            const struct accel_type *in = &plan->types[n->inputs[i]->id];
+            const struct accel_place *place = &plan->places[n->inputs[i]->id];
+
+            if (!accel_shape_bytes(&in->shape, in->dtype, &bytes))
+                break;
+            if (place->kind == ACCEL_PLACE_ARENA &&
+                place->offset == plan->places[n->outputs[0]->id].offset + at) {
+                step->cost.bytes_read = fmax(step->cost.bytes_read - (double)bytes, 0);
+                step->cost.bytes_written = fmax(step->cost.bytes_written - (double)bytes, 0);
+            }
+            at += bytes;
+        }
+    }
+}
+
 /* What every value is before steps are looked at, and which nodes are steps at all. */
 static int lay_out_steps(struct builder *b, struct accel_error *err)
 {
@@ -382,6 +417,8 @@ static int build(struct builder *b, const struct accel_kernels *kernels, struct 
     }
     if (rc == ACCEL_OK)
         rc = fix_offsets(b, err);
+    if (rc == ACCEL_OK)
+        cost_of_placed(plan);
     for (size_t i = 0; i < g->inputs_count; i++)
         plan->io_bytes += bytes_of(b, g->inputs[i]);
     for (size_t i = 0; i < g->outputs_count; i++)
