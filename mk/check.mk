@@ -17,20 +17,19 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libacceld.a $(BUILD)/libacceli
 FUZZ_NAMES  := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_REPLAY := $(addprefix $(BUILD)/tests/fuzz/,$(FUZZ_NAMES))
 FUZZERS     := $(addprefix $(BUILD)/fuzzers/,$(FUZZ_NAMES))
-FUZZ_OBJ_fuzz_pci := $(call obj,$(wildcard drivers/pci/*.c) tests/fuzz/tree_host.c)
+FUZZ_OBJ_fuzz_pci := $(call obj,$(filter-out %/names.c,$(wildcard drivers/pci/*.c)) tests/fuzz/tree_host.c)
 FUZZ_OBJ_fuzz_cpu := $(call obj,$(wildcard drivers/cpu/*.c) tests/fuzz/tree_host.c)
-FUZZ_LIBS_fuzz_pci := -lpci
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $$(FUZZ_OBJ_$$*) \
                        $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $$(FUZZ_OBJ_$$*) $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(FUZZ_LIBS_$*) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)

@@ -33,7 +33,8 @@ struct accel_wire_field {
 
 static inline struct accel_wire accel_wire_of(struct accel_slice s)
 {
-    return (struct accel_wire){.at = s.data, .end = s.data + s.size};
+    /* A field of another wire type has no bytes: nothing may be added to its NULL. */
+    return (struct accel_wire){.at = s.data, .end = s.size > 0 ? s.data + s.size : s.data};
 }
 
 /* 1: *field holds the next; 0: the end; negative: -ACCEL_E_INVALID with *err saying what is wrong
