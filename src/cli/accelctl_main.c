@@ -25,6 +25,7 @@ static const struct command {
     {"jobs", "list, show, wait, cancel", accel_ctl_jobs},
     {"events", "what happened, and with --follow what happens", accel_ctl_events},
     {"health", "is the daemon ready; if not, which part and why", accel_ctl_health},
+    {"backup", "write a copy of the daemon's database", accel_ctl_backup},
     {"log-level", "show it, or set error, warning, info, debug", accel_ctl_log_level},
 };
 

@@ -41,7 +41,8 @@ struct control {
     int supervisor; /* channel */
     int listen[LISTEN_MAX];
     size_t listen_count;
-    int config_fd;
+    int config_fd, restore_fd;
+    const char *database; /* to be restored from restore_fd */
     const char *config_path;
     int64_t watchdog_ms;
     struct kept_config *configs; /* the newest first */
@@ -343,11 +344,13 @@ static bool parse_arguments(int argc, char **argv, struct control *c)
         {"supervisor-fd", required_argument, NULL, 's'},
         {"listen-fd", required_argument, NULL, 'l'},
         {"watchdog-ms", required_argument, NULL, 'w'},
+        {"restore-fd", required_argument, NULL, 'r'},
+        {"database", required_argument, NULL, 'd'},
         {0},
     };
     int which;
 
-    c->supervisor = c->config_fd = -1;
+    c->supervisor = c->config_fd = c->restore_fd = -1;
     c->config_path = "acceld.yaml";
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (which) {
@@ -368,10 +371,18 @@ static bool parse_arguments(int argc, char **argv, struct control *c)
         case 'w':
             c->watchdog_ms = atoll(optarg);
             break;
+        case 'r':
+            c->restore_fd = atoi(optarg);
+            break;
+        case 'd':
+            c->database = optarg;
+            break;
         default:
             return false;
         }
     }
+    if (c->restore_fd >= 0)
+        return optind == argc && c->database != NULL;
     return optind == argc && c->supervisor >= 0 && c->config_fd >= 0;
 }
 
@@ -390,6 +401,22 @@ static int exit_status(const struct accel_error *err)
     }
 }
 
+/* Run by an operator, by way of the supervisor: it speaks to a person. */
+static int restore(const struct control *c)
+{
+    struct accel_error err;
+    char kept[600];
+
+    if (accel_control_sandbox(&err) != ACCEL_OK ||
+        accel_store_restore(c->database, c->restore_fd, kept, sizeof(kept), &err) != ACCEL_OK) {
+        fprintf(stderr, "acceld: %s\n", err.msg);
+        return 1;
+    }
+    printf("restored %s%s%s\n", c->database, kept[0] != '\0' ? "; the database before it is " : "",
+           kept);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
 int accel_control_main(int argc, char **argv)
 {
     struct control control = {0};
@@ -402,6 +429,8 @@ int accel_control_main(int argc, char **argv)
         return ACCEL_EXIT_CONFIG;
     }
     umask(0077);
+    if (control.restore_fd >= 0)
+        return restore(&control);
     (void)prctl(PR_SET_NAME, "acceld-control");
     /* Before anything that starts a thread or parses what others wrote. */
     if (accel_control_sandbox(&err) != ACCEL_OK ||

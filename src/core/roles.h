@@ -14,6 +14,10 @@
  * PeerUp (+ the channel to the peer), PeerDown, Reload (+ configuration), Stop. Out: Ready
  * (serving; and again after each Reload), Watchdog, Status, RestartPeer. Exits 0 after Stop.
  *
+ * acceld-control --restore-fd N --database PATH
+ *     Puts the backup that N is open on in the database's place, says on standard output what it
+ *     did, and exits: 0, or 1 with the reason on standard error.
+ *
  * acceld-hardware --module NAME --module-dir DIR --sysroot DIR --hostname H --config-fd N
  *                 --channel-fd N --supervisor-fd N --log-level LEVEL [--user U]
  *     The configuration is the module's section as JSON object text. Channel: to control; Hello is

@@ -39,6 +39,8 @@ accel_handler_fn accel_get_healthz, accel_get_readyz, accel_get_live, accel_get_
     accel_get_log_level, accel_set_log_level, accel_get_openapi;
 /* events.c */
 accel_handler_fn accel_list_events;
+/* backup.c */
+accel_handler_fn accel_get_backup;
 /* metrics.c */
 accel_handler_fn accel_get_metrics;
 

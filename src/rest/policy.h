@@ -43,6 +43,7 @@ enum accel_role { ACCEL_ROLE_PUBLIC, ACCEL_ROLE_READER, ACCEL_ROLE_ADMIN };
     X(EVENT_GET, "acceld:event:get", READER)                           \
     X(DRIVER_GET, "acceld:driver:get", READER)                         \
     X(DRIVER_RESCAN, "acceld:driver:rescan", ADMIN)                    \
+    X(BACKUP, "acceld:backup", ADMIN)                                  \
     X(LOG_LEVEL, "acceld:log_level", ADMIN)
 
 enum accel_rule {

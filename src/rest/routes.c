@@ -77,6 +77,8 @@ static const struct accel_route routes[] = {
     {"GET", "/v2/drivers", "listDrivers", accel_list_drivers, OWN, ACCEL_QUICK, NONE, RULE(DRIVER_GET), NULL, 0},
     {"POST", "/v2/drivers/rescan", "rescanDrivers", accel_rescan_drivers, OWN, ACCEL_LONG, NONE, RULE(DRIVER_RESCAN), "driver", 0},
 
+    {"GET", "/v2/backup", "getBackup", accel_get_backup, OWN, ACCEL_LONG, NONE, RULE(BACKUP), NULL, ACCEL_ROUTE_ANY_ACCEPT},
+
     {"GET", "/v2/log-level", "getLogLevel", accel_get_log_level, OWN, ACCEL_INLINE, NONE, RULE(LOG_LEVEL), NULL, 0},
     {"PUT", "/v2/log-level", "setLogLevel", accel_set_log_level, OWN, ACCEL_QUICK, JSON, RULE(LOG_LEVEL), NULL, 0},
 

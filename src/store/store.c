@@ -36,16 +36,16 @@ static int check(struct accel_store *store, struct accel_error *err)
 
 /* One daemon at a time: a second one would settle the first one's intents under its feet. A file of
  * its own, as closing any descriptor of the database would drop SQLite's locks. */
-static int lock_path(struct accel_store *store, struct accel_error *err)
+int accel_store_lock(const char *database, int *fd, struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s.lock", store->path);
+    ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s.lock", database);
 
     if (path == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for the store");
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
         return accel_fail_errno(err, errno, "open %s", path);
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return ACCEL_OK;
     return errno == EWOULDBLOCK ? accel_fail(err, ACCEL_E_BUSY,
                                              "another acceld has this database open; stop it, or "
@@ -71,6 +71,11 @@ static bool is_small(const char *path)
     struct stat about;
 
     return stat(path, &about) == 0 && about.st_size <= CHECK_MAX_BYTES;
+}
+
+int accel_store_schema(void)
+{
+    return migrations[ACCEL_COUNT(migrations) - 1].number;
 }
 
 /* Devices recorded under another name of this node are gone with their module's next scan. */
@@ -111,7 +116,7 @@ static int tidy(struct accel_store *store, struct accel_error *err)
 
 static int open_all(struct accel_store *store, struct accel_error *err)
 {
-    int rc = lock_path(store, err);
+    int rc = accel_store_lock(store->path, &store->lock_fd, err);
     const bool suspect = rc == ACCEL_OK && ended_badly(store->path);
 
     if (rc == ACCEL_OK)

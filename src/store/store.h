@@ -40,6 +40,12 @@ void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, 
 int accel_store_ping(struct accel_store *store, struct accel_error *err);
 /* A consistent copy of the live database, whole or not at all. EXISTS: it replaces nothing. */
 int accel_store_backup(struct accel_store *store, const char *path, struct accel_error *err);
+/* Puts the backup that `from` is open on in the place of the database at `path`, which no daemon
+ * may have open. The old database stays beside it, with its journal: kept[kept_size] (out) is its
+ * name, "" when there was none. Errors: BUSY (a daemon runs), INVALID (no backup of ours), CORRUPT
+ * (integrity or references), CONFLICT (a newer schema); then nothing has changed. */
+int accel_store_restore(const char *path, int from, char *kept, size_t kept_size,
+                        struct accel_error *err);
 
 struct accel_page {
     size_t limit;                    /* 0: all */

@@ -37,6 +37,11 @@ struct accel_store {
     void *on_commit_context;
 };
 
+/* Takes the lock of the database at `path`; closing *fd gives it back. Errors: BUSY. */
+int accel_store_lock(const char *path, int *fd, struct accel_error *err);
+/* The newest schema this program knows. */
+int accel_store_schema(void);
+
 /* A write transaction: ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0}; it rolls back unless
  * committed. Holds the writer mutex: never call another transaction inside. */
 struct accel_tx {

@@ -56,6 +56,9 @@ int main(int argc, char **argv)
     case ACCEL_CHECK:
         status = check(&options);
         break;
+    case ACCEL_RESTORE:
+        status = accel_supervisor_restore(&options);
+        break;
     default:
         status = accel_supervisor_run(&options);
     }

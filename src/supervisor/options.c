@@ -38,6 +38,8 @@ void accel_options_help(struct accel_buf *out)
                      "instead of " ACCELD_SYSCONFDIR "/acceld/acceld.yaml");
     accel_buf_printf(out, "  %-22s %s\n", "--check-config [FILE]",
                      "check the configuration, print nothing if it is good");
+    accel_buf_printf(out, "  %-22s %s\n", "--restore FILE",
+                     "put a backup in the database's place, and end");
     accel_buf_printf(out, "  %-22s %s\n", "--set KEY=VALUE",
                      "set any key of the file, such as drivers.enabled=[cpu]");
     for (size_t i = 0; i < ACCEL_COUNT(key_options); i++) {
@@ -158,7 +160,8 @@ int accel_options_parse(int argc, char **argv, struct accel_options *options,
         for (size_t k = 0; k < ACCEL_COUNT(key_options); k++)
             if (strcmp(name, key_options[k].name) == 0)
                 o = &key_options[k];
-        const bool known = o != NULL || strcmp(name, "--config") == 0 || strcmp(name, "--set") == 0;
+        const bool known = o != NULL || strcmp(name, "--config") == 0 ||
+                           strcmp(name, "--set") == 0 || strcmp(name, "--restore") == 0;
         if (!known)
             return accel_fail(err, ACCEL_E_INVALID, "unknown option %s: see acceld --help",
                               argv[i]);
@@ -172,6 +175,9 @@ int accel_options_parse(int argc, char **argv, struct accel_options *options,
             rc = add_key_option(options, o, value, err);
         } else if (strcmp(name, "--set") == 0) {
             rc = add_set(options, value, err);
+        } else if (strcmp(name, "--restore") == 0) {
+            options->action = ACCEL_RESTORE;
+            options->restore = value;
         } else {
             options->path = value;
             options->path_given = true;

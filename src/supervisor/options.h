@@ -10,7 +10,8 @@
 struct accel_options {
     const char *path; /* of the file */
     bool path_given;  /* then it must exist */
-    enum { ACCEL_RUN, ACCEL_CHECK, ACCEL_SHOW_HELP, ACCEL_SHOW_VERSION } action;
+    enum { ACCEL_RUN, ACCEL_CHECK, ACCEL_SHOW_HELP, ACCEL_SHOW_VERSION, ACCEL_RESTORE } action;
+    const char *restore;        /* the backup to restore */
     struct accel_buf overrides; /* a YAML document per option */
 };
 

@@ -987,6 +987,62 @@ static int prepare(struct supervisor *s, struct accel_error *err)
     return arrange(s, false, false, err);
 }
 
+/* The control process's business, as its user: the supervisor knows no SQL. The lock says that no
+ * daemon runs, and keeps one from starting meanwhile. */
+static int restore(struct supervisor *s, int *status, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_freep) char *database = NULL;
+    ACCEL_CLEANUP(accel_closep) int fd = open(s->options->restore, O_RDONLY | O_CLOEXEC);
+    struct child control = {.program = "acceld-control"};
+    struct args a = {0};
+
+    if (fd < 0)
+        return accel_fail_errno(err, errno, "open %s", s->options->restore);
+    int rc = accel_options_load(s->options, &s->text, &s->config, err);
+    if (rc == ACCEL_OK)
+        rc = accel_places_find(&s->places, err);
+    s->drop = geteuid() == 0;
+    if (rc == ACCEL_OK && s->drop)
+        rc = accel_identity_find(s->config->user, &s->identity, err);
+    if (rc == ACCEL_OK)
+        rc = make_folder(s->config->state_dir, 0750, s->drop ? &s->identity : NULL, err);
+    if (rc == ACCEL_OK)
+        rc = lock_state(s, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    database = accel_asprintf("%s/acceld.db", s->config->state_dir);
+    if (database == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory");
+    add_arg(&a, NULL, control.program);
+    add_fd(&a, "--restore-fd", fd);
+    add_arg(&a, "--database", database);
+    rc = spawn(s, &control, &a, s->drop, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    while (waitpid(control.pid, status, 0) < 0)
+        if (errno != EINTR)
+            return accel_fail_errno(err, errno, "wait for %s", control.program);
+    return ACCEL_OK;
+}
+
+int accel_supervisor_restore(const struct accel_options *options)
+{
+    struct supervisor s = {.options = options, .lock = -1};
+    struct accel_error err;
+    char how[96];
+    int status = 1;
+
+    const int rc = restore(&s, &status, &err);
+    if (rc != ACCEL_OK)
+        fprintf(stderr, "acceld: %s\n", err.msg);
+    else if (!WIFEXITED(status))
+        fprintf(stderr, "acceld: %s\n", accel_wait_status_text(status, how, sizeof(how)));
+    accel_closep(&s.lock);
+    accel_config_free(s.config);
+    accel_free(s.text);
+    return rc == ACCEL_OK && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 int accel_supervisor_run(const struct accel_options *options)
 {
     struct supervisor s = {.options = options,

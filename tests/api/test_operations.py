@@ -132,3 +132,9 @@ def test_bad_jobs(api, body):
 
 def test_calibration_of_nobody(api):
     assert api.post("/v2/jobs", {"kind": "calibrate", "device": "nobody"}).status == 404
+
+
+def test_backup(api, unix):
+    answer = unix.get("/v2/backup")
+    assert answer.status == 200 and answer.body.startswith(b"SQLite format 3\0")
+    assert answer.headers["content-type"] == "application/vnd.sqlite3"

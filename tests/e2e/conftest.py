@@ -19,7 +19,9 @@ def daemon():
 def root(tmp_path_factory):
     """What `make install PREFIX=/usr` puts below DESTDIR."""
     folder = tmp_path_factory.mktemp("root")
-    subprocess.run(["make", "-s", "install", f"BUILD={BUILD}", f"DESTDIR={folder}", "PREFIX=/usr"],
+    # Named as `make` itself names it: another name of the folder hides what objects depend on.
+    build = os.path.relpath(BUILD, ROOT)
+    subprocess.run(["make", "-s", "install", f"BUILD={build}", f"DESTDIR={folder}", "PREFIX=/usr"],
                    cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
                    env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
     return folder
