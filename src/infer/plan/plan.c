@@ -205,6 +205,17 @@ static bool is_dynamic(const struct accel_plan *plan, const struct accel_node *n
     return false;
 }
 
+static bool shapes_known(const struct accel_prepare *prep)
+{
+    for (size_t i = 0; i < prep->node->inputs_count; i++)
+        if (prep->in[i] != NULL && !accel_shape_static(&prep->in[i]->shape))
+            return false;
+    for (size_t o = 0; o < prep->node->outputs_count; o++)
+        if (prep->out[o] != NULL && !accel_shape_static(&prep->out[o]->shape))
+            return false;
+    return true;
+}
+
 void accel_node_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct accel_node *n = prep->node;
@@ -230,7 +241,8 @@ void accel_node_cost(const struct accel_prepare *prep, struct accel_cost *cost)
         if (o == 0 && accel_shape_elements(&prep->out[o]->shape, &elements))
             cost->flops = (double)elements * n->op->flops_per_value;
     }
-    if (n->op->cost != NULL)
+    /* Costs are of shapes: a node whose shapes only a run will know has none before. */
+    if (n->op->cost != NULL && shapes_known(prep))
         n->op->cost(prep, cost);
     if (n->epilogue.act.op != ACCEL_UNARY_IDENTITY)
         cost->flops += (double)elements;

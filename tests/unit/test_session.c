@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "onnx_build.h"
+#include "tap.h"
+
+#include <math.h>
+#include <pthread.h>
+
+static float picture[3 * 64];
+
+static struct accel_named_tensor input(int64_t batch)
+{
+    struct accel_named_tensor in = {.name = "x",
+                                    .tensor = {.dtype = ACCEL_DTYPE_FLOAT,
+                                               .rank = 4,
+                                               .dims = {batch, 1, 8, 8},
+                                               .data = picture,
+                                               .size_bytes = (size_t)batch * 256}};
+
+    for (size_t i = 0; i < 3 * 64; i++)
+        picture[i] = sinf((float)i);
+    return in;
+}
+
+static struct accel_model *load(bool free_batch, const char *off)
+{
+    struct accel_buf buf = ob_small_network(free_batch);
+    struct accel_load_options o;
+    struct accel_model *m = NULL;
+    struct accel_error err = {0};
+
+    accel_load_options_init(&o);
+    o.passes_off = off;
+    if (ob_load(&buf, &o, &m, &err) != ACCEL_OK)
+        printf("# %s\n", err.msg);
+    accel_buf_free(&buf);
+    return m;
+}
+
+/* y for a batch, into out[batch * 5]. */
+static int run(struct accel_model *m, int64_t batch, float *out, struct accel_error *err)
+{
+    struct accel_named_tensor in = input(batch), y = {.name = "y"};
+    struct accel_session *s = NULL;
+    int rc = accel_session_new(m, NULL, &s, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_session_run(s, &in, 1, &y, 1, err);
+    if (rc == ACCEL_OK)
+        memcpy(out, y.tensor.data, y.tensor.size_bytes);
+    accel_session_free(s);
+    return rc;
+}
+
+static bool near(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= 1e-5f + 1e-4f * fabsf(b[i])))
+            return false;
+    return true;
+}
+
+/* The passes change what is computed how, never the result. */
+static void passes_keep_the_result(void)
+{
+    static const char *const off[] = {"drop-identity",  "fold-constants",
+                                      "widen-f16",      "fold-pad",
+                                      "fold-batchnorm", "fuse-bias",
+                                      "fuse-residual",  "fuse-activation",
+                                      "dead-code",      "fold-batchnorm,fuse-residual"};
+    struct accel_model *plain = load(true, "all"), *full = load(true, NULL);
+    struct accel_error err = {0};
+    float want[15] = {0}, got[15];
+
+    ok(plain != NULL && full != NULL && run(plain, 3, want, &err) == ACCEL_OK &&
+           run(full, 3, got, &err) == ACCEL_OK && near(got, want, 15),
+       "all passes on and all off give the same: %s", err.msg);
+    ok(want[0] != want[5] && want[0] != 0, "and not merely zeros");
+    ok(accel_model_analysis(full)->ops_count < accel_model_analysis(plain)->ops_count,
+       "with fewer operators: %zu, not %zu", accel_model_analysis(full)->ops_count,
+       accel_model_analysis(plain)->ops_count);
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++) {
+        struct accel_model *m = load(true, off[i]);
+
+        ok(m != NULL && run(m, 3, got, &err) == ACCEL_OK && near(got, want, 15), "without %s too",
+           off[i]);
+        accel_model_unref(m);
+    }
+    accel_model_unref(plain);
+    accel_model_unref(full);
+}
+
+static void fuses_what_it_should(void)
+{
+    struct accel_model *m = load(false, NULL);
+    const struct accel_analysis *a = accel_model_analysis(m);
+    const char *want[] = {"Conv", "Conv", "MaxPool", "Reshape", "Gemm"};
+    const char *fused[] = {"BatchNormalization+Relu", "Add", "", "", "Add"};
+
+    ok(a->ops_count == 5, "thirteen nodes become five operators (%zu)", a->ops_count);
+    for (size_t i = 0; i < 5 && i < a->ops_count; i++)
+        ok(strcmp(a->ops[i].op, want[i]) == 0 && strcmp(a->ops[i].fused, fused[i]) == 0,
+           "%s with '%s' folded in", a->ops[i].op, a->ops[i].fused);
+    ok(a->nodes_in_file == 13 && a->parameters == 36 + 16 + 16 + 320 + 5 + 3,
+       "nodes and parameters are counted: %zu, %zu", a->nodes_in_file, a->parameters);
+    ok(a->ops_count > 0 && a->ops[0].flops >= 2.0 * 36 * 64, "a convolution has its flops");
+    accel_model_unref(m);
+}
+
+static void plans_for_each_shape(void)
+{
+    struct accel_model *m = load(true, NULL);
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    struct accel_named_tensor y = {.name = "y"};
+    size_t arena = 0;
+
+    ok(accel_session_new(m, NULL, &s, &err) == ACCEL_OK &&
+           accel_session_arena_bytes(s) == accel_model_analysis(m)->arena_bytes,
+       "a session begins with the declared shapes' arena");
+    for (int64_t batch = 1; batch <= 3; batch++) {
+        struct accel_named_tensor in = input(batch);
+
+        y.tensor.data = NULL;
+        ok(accel_session_run(s, &in, 1, &y, 1, &err) == ACCEL_OK && y.tensor.dims[0] == batch &&
+               y.tensor.dims[1] == 5,
+           "runs a batch of %d", (int)batch);
+        ok(accel_session_arena_bytes(s) > arena, "which takes more memory");
+        arena = accel_session_arena_bytes(s);
+    }
+    float one[5], again[5];
+    struct accel_named_tensor in = input(1);
+    run(m, 1, one, &err);
+    y = (struct accel_named_tensor){.name = "y", .tensor = {.data = again, .size_bytes = 20}};
+    ok(accel_session_run(s, &in, 1, &y, 1, &err) == ACCEL_OK && near(one, again, 5),
+       "a shape seen before gives the same, into the caller's buffer");
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+static void says_what_is_wrong_with_inputs(void)
+{
+    struct accel_model *m = load(true, NULL);
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    struct accel_named_tensor good = input(1), bad[2], y = {.name = "y"};
+    float small[2];
+
+    ok(accel_session_new(m, NULL, &s, &err) == ACCEL_OK, "a session");
+#define REFUSED(n, text)                                               \
+    ok(accel_session_run(s, bad, n, &y, 1, &err) == ACCEL_E_INVALID && \
+           strstr(err.msg, text) != NULL,                              \
+       "refused: %s", err.msg)
+    REFUSED(0, "'x' is missing");
+    bad[0] = good;
+    bad[0].name = "z";
+    REFUSED(1, "no input 'z'");
+    bad[0] = bad[1] = good;
+    REFUSED(2, "twice");
+    bad[0] = good;
+    bad[0].tensor.dtype = ACCEL_DTYPE_DOUBLE;
+    REFUSED(1, "takes float");
+    bad[0] = good;
+    bad[0].tensor.rank = 3;
+    REFUSED(1, "takes ?x1x8x8");
+    bad[0] = good;
+    bad[0].tensor.dims[2] = 9;
+    REFUSED(1, "1x1x9x8");
+    bad[0] = good;
+    bad[0].tensor.size_bytes = 255;
+    REFUSED(1, "256 bytes");
+    bad[0] = good;
+    bad[0].tensor.dims[0] = -1;
+    REFUSED(1, "size");
+    bad[0] = good;
+    bad[0].tensor.data = NULL;
+    REFUSED(1, "no data");
+    bad[0] = good;
+    y.name = "q";
+    REFUSED(1, "no output 'q'");
+    y = (struct accel_named_tensor){.name = "y",
+                                    .tensor = {.data = small, .size_bytes = sizeof(small)}};
+    REFUSED(1, "needs 20 bytes");
+#undef REFUSED
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+static void keeps_to_limits(void)
+{
+    struct accel_buf buf = ob_small_network(true);
+    struct accel_load_options o;
+    struct accel_model *m = NULL;
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    struct accel_named_tensor in = input(3), y = {.name = "y"};
+
+    accel_load_options_init(&o);
+    o.limits.arena_bytes = 4000;
+    ok(ob_load(&buf, &o, &m, &err) == ACCEL_OK, "a batch of one fits into 4000 bytes: %s", err.msg);
+    ok(accel_session_new(m, NULL, &s, &err) == ACCEL_OK &&
+           accel_session_run(s, &in, 1, &y, 1, &err) == ACCEL_E_LIMIT,
+       "a batch of three does not: %s", err.msg);
+    accel_session_free(s);
+    accel_model_unref(m);
+    o.limits.arena_bytes = 100;
+    ok(ob_load(&buf, &o, &m, &err) == ACCEL_E_LIMIT, "nothing fits into 100: %s", err.msg);
+    accel_buf_free(&buf);
+}
+
+/* Every allocation of load, session and run fails in turn. */
+static void survives_every_failed_allocation(void)
+{
+    struct accel_buf buf = ob_small_network(true);
+    const struct accel_session_options so = {.struct_size = sizeof(so), .threads = 1};
+    struct accel_model *whole = load(true, NULL);
+    struct accel_error ignored;
+    long nth = 0, wrong = 0;
+    float want[10] = {0};
+
+    ok(run(whole, 2, want, &ignored) == ACCEL_OK, "a batch of two");
+    accel_model_unref(whole);
+    for (;; nth++) {
+        struct accel_named_tensor in = input(2), y = {.name = "y"};
+        struct accel_model *m = NULL;
+        struct accel_session *s = NULL;
+        struct accel_error err = {0};
+
+        accel_fault_arm(nth);
+        int rc = ob_load(&buf, NULL, &m, &err);
+        if (rc == ACCEL_OK)
+            rc = accel_session_new(m, &so, &s, &err);
+        if (rc == ACCEL_OK)
+            rc = accel_session_run(s, &in, 1, &y, 1, &err);
+        const bool reached = accel_fault_disarm();
+        const bool right = rc == ACCEL_OK && near(y.tensor.data, want, 10);
+        accel_session_free(s);
+        accel_model_unref(m);
+        if (!reached) {
+            ok(rc == ACCEL_OK, "loads and runs when no allocation fails");
+            break;
+        }
+        /* Counting CPUs does without the memory for a large mask: then all is as it should be. */
+        wrong += rc != ACCEL_E_NOMEM && !(rc == ACCEL_OK && right);
+    }
+    ok(wrong == 0 && nth > 100, "each of %ld failed allocations is reported or does not matter",
+       nth);
+    accel_buf_free(&buf);
+}
+
+static void allocates_nothing_in_a_run(void)
+{
+    struct accel_model *m = load(false, NULL);
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    struct accel_named_tensor in = input(1), y = {.name = "y"};
+    int rc = accel_session_new(m, NULL, &s, &err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_session_run(s, &in, 1, &y, 1, &err);
+    accel_fault_arm(0);
+    y.tensor.data = NULL;
+    if (rc == ACCEL_OK)
+        rc = accel_session_run(s, &in, 1, &y, 1, &err);
+    ok(!accel_fault_disarm() && rc == ACCEL_OK, "the second run asks for no memory");
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+int main(void)
+{
+    passes_keep_the_result();
+    fuses_what_it_should();
+    plans_for_each_shape();
+    says_what_is_wrong_with_inputs();
+    keeps_to_limits();
+    survives_every_failed_allocation();
+    allocates_nothing_in_a_run();
+    return tap_done();
+}
