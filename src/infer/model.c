@@ -324,12 +324,10 @@ static int check_inputs(const struct accel_ir *ir, struct accel_error *err)
     for (size_t i = 0; i < ir->main->inputs_count; i++) {
         const struct accel_value *v = ir->main->inputs[i];
 
-        if (v->type.kind != ACCEL_VALUE_TENSOR || accel_dtype_size(v->type.dtype) == 0)
+        if (v->type.kind != ACCEL_VALUE_TENSOR ||
+            (accel_dtype_size(v->type.dtype) == 0 && v->type.dtype != ACCEL_DTYPE_STRING))
             return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is %s", v->name,
-                              v->type.kind != ACCEL_VALUE_TENSOR ? "no tensor"
-                              : v->type.dtype == ACCEL_DTYPE_STRING
-                                  ? "a tensor of strings, which is not supported"
-                                  : "of no type");
+                              v->type.kind != ACCEL_VALUE_TENSOR ? "no tensor" : "of no type");
     }
     return ACCEL_OK;
 }

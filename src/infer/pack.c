@@ -842,7 +842,8 @@ static int check_ir(struct accel_ir *ir, struct accel_error *err)
 {
     for (size_t i = 0; i < ir->main->inputs_count; i++)
         if (ir->main->inputs[i]->type.kind != ACCEL_VALUE_TENSOR ||
-            accel_dtype_size(ir->main->inputs[i]->type.dtype) == 0)
+            (accel_dtype_size(ir->main->inputs[i]->type.dtype) == 0 &&
+             ir->main->inputs[i]->type.dtype != ACCEL_DTYPE_STRING))
             return corrupt(err, "an input's type");
     const int rc = accel_ir_link(ir, err);
     return rc == ACCEL_OK ? accel_ir_infer(ir, err) : rc;

@@ -291,6 +291,10 @@ static int check_input(const struct accel_tensor_info *info, const struct accel_
                           accel_shape_format(&shape, got), bytes, t->size_bytes);
     if (t->data == NULL && bytes > 0)
         return accel_fail(err, ACCEL_E_INVALID, "input '%s' has no data", info->name);
+    for (size_t i = 0; t->dtype == ACCEL_DTYPE_STRING && i < bytes / sizeof(char *); i++)
+        if (((char *const *)t->data)[i] == NULL)
+            return accel_fail(err, ACCEL_E_INVALID, "input '%s': element %zu is no string",
+                              info->name, i);
     return ACCEL_OK;
 }
 
@@ -538,6 +542,23 @@ static int run_steps(struct accel_session *s, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* The output of that name. A ZipMap's result is the tensor that went into it: that goes by the
+ * inner tensor's name too, which is what stored results of such models are called. */
+static size_t find_output(const struct accel_graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->outputs_count; i++)
+        if (strcmp(g->output_names[i], name) == 0)
+            return i;
+    for (size_t i = 0; i < g->outputs_count; i++) {
+        const struct accel_node *n = g->outputs[i]->producer;
+
+        if (n != NULL && strcmp(n->op_type, "ZipMap") == 0 && n->inputs[0] != NULL &&
+            strcmp(n->inputs[0]->name, name) == 0)
+            return i;
+    }
+    return g->outputs_count;
+}
+
 static int give_outputs(struct accel_session *s, struct accel_named_tensor *outputs, size_t n,
                         struct accel_error *err)
 {
@@ -545,10 +566,8 @@ static int give_outputs(struct accel_session *s, struct accel_named_tensor *outp
 
     for (size_t k = 0; k < n; k++) {
         struct accel_tensor *to = &outputs[k].tensor;
-        size_t i = 0;
+        const size_t i = find_output(g, outputs[k].name);
 
-        while (i < g->outputs_count && strcmp(g->output_names[i], outputs[k].name) != 0)
-            i++;
         if (i == g->outputs_count)
             return accel_fail(err, ACCEL_E_INVALID, "the model has no output '%s'",
                               outputs[k].name);

@@ -100,9 +100,6 @@ int accel_node_bind(struct accel_node *n, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID,
                           "node '%s' (%s): the model imports no opset of its domain '%s'", n->name,
                           n->op_type, n->domain[0] != '\0' ? n->domain : "ai.onnx");
-    /* A model may import an older one and use nothing of it. */
-    if (n->domain[0] == '\0' && n->opset < 7)
-        return refuse(n, "opsets of ai.onnx before 7 are not supported", err);
     n->op = accel_op_find(n->domain, n->op_type, n->opset, &oldest);
     if (n->op == NULL && oldest == 0)
         return refuse(n, "no such operator in the core", err);
