@@ -25,11 +25,13 @@ int accel_ml_post_of(const struct accel_node *node, enum accel_ml_post *post,
                      struct accel_error *err);
 /* In place, n >= 2 scores of a row. */
 void accel_ml_post_row(enum accel_ml_post post, size_t n, float *scores);
-/* How one score becomes the scores of two classes. Under PROBIT z[0] alone is written. */
+/* How one score becomes the scores of two classes. LOGISTIC gives the logistic of -s and s, other
+ * transforms but PROBIT are left out. Under PROBIT z[0] alone is written: what ONNX Runtime has in
+ * the second place then is whatever its memory held. */
 enum accel_ml_second {
     ACCEL_ML_ALONE,      /* it does not: z[0] alone is written */
-    ACCEL_ML_COMPLEMENT, /* 1 - s, s; no transform */
-    ACCEL_ML_OPPOSITE,   /* -s, s; under LOGISTIC the logistic of each */
+    ACCEL_ML_COMPLEMENT, /* 1 - s, s */
+    ACCEL_ML_OPPOSITE,   /* -s, s */
 };
 void accel_ml_post_one(enum accel_ml_post post, enum accel_ml_second second, float score, float *z);
 float accel_ml_logistic(float x);

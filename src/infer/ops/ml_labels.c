@@ -327,15 +327,17 @@ static int mapper_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* nans: a NaN finds a NaN, as version 4 says; before, it finds nothing. */
 static void map_items(const struct table *t, const struct accel_tensor *x,
-                      const struct accel_tensor *y)
+                      const struct accel_tensor *y, bool nans)
 {
     const size_t size =
         x->dtype == ACCEL_DTYPE_STRING ? sizeof(char *) : accel_dtype_size(x->dtype);
 
     for (size_t i = 0; i < x->size_bytes / size; i++) {
         const union item key = item_of(x->dtype, x->data, i);
-        const struct entry *e = lookup(t, &key);
+        const bool found = nans || t->keys != REALS || !isnan(key.real);
+        const struct entry *e = found ? lookup(t, &key) : NULL;
 
         store_item(y->dtype, e != NULL ? t->value[e->index] : t->otherwise, y->data, i);
     }
@@ -344,7 +346,7 @@ static void map_items(const struct table *t, const struct accel_tensor *x,
 static int mapper_run(struct accel_run *run, struct accel_error *err)
 {
     (void)err;
-    map_items(mapper_table(run->node, run->in[0]->dtype), run->in[0], run->out[0]);
+    map_items(mapper_table(run->node, run->in[0]->dtype), run->in[0], run->out[0], false);
     return ACCEL_OK;
 }
 
@@ -396,7 +398,7 @@ static int encoder_infer(struct accel_infer *in, struct accel_error *err)
 static int encoder_run(struct accel_run *run, struct accel_error *err)
 {
     (void)err;
-    map_items(run->node->params, run->in[0], run->out[0]);
+    map_items(run->node->params, run->in[0], run->out[0], run->node->op->since >= 4);
     return ACCEL_OK;
 }
 

@@ -704,7 +704,7 @@ static void finish_one(const struct job *j, double score, float *z)
     accel_ml_post_one(p->post, ACCEL_ML_ALONE, (float)score, z);
 }
 
-static void finish_targets(const struct job *j, double *score, float *z)
+static void finish_targets(const struct job *j, double *score, const uint8_t *seen, float *z)
 {
     const struct tree_params *p = j->p;
 
@@ -717,12 +717,16 @@ static void finish_targets(const struct job *j, double *score, float *z)
             score[k] = rounded(j, score[k] / (double)p->trees.roots_count);
         if (p->base_count == p->targets)
             score[k] = rounded(j, score[k] + p->base[k]);
+        /* As in ONNX Runtime: a target that no leaf spoke of is 0, whatever its base value. */
+        score[k] = seen[k] ? score[k] : 0;
         z[k] = (float)score[k];
     }
     accel_ml_post_row(p->post, p->targets, z);
 }
 
-/* Two classes; *which: the label. One score alone speaks for both. */
+/* Two classes; *which: the label. One score alone speaks for both. With a score for each the label
+ * is the sign of the second, not the larger of the two: so does ONNX Runtime, though it then writes
+ * 0 and 1 whatever the labels are called, which is not followed here. */
 static void finish_binary(const struct job *j, double *score, uint8_t *seen, float *z,
                           size_t *which)
 {
@@ -747,8 +751,8 @@ static void finish_binary(const struct job *j, double *score, uint8_t *seen, flo
 
     *which = positive > (halves ? 0.5 : 0) ? 1 : 0;
     if (both) {
-        z[0] = (float)score[0];
-        z[1] = (float)score[1];
+        z[0] = seen[0] ? (float)score[0] : 0;
+        z[1] = seen[1] ? (float)score[1] : 0;
         accel_ml_post_row(p->post, 2, z);
         return;
     }
@@ -781,7 +785,7 @@ static void finish_classes(const struct job *j, double *score, uint8_t *seen, fl
             *which = k;
             any = true;
         }
-        z[k] = (float)score[k];
+        z[k] = seen[k] ? (float)score[k] : 0;
     }
     accel_ml_post_row(p->post, p->targets, z);
 }
@@ -810,7 +814,7 @@ static void tree_rows(void *context, size_t begin, size_t end, unsigned thread)
         if (classify)
             finish_classes(j, score, seen, z, &which);
         else
-            finish_targets(j, score, z);
+            finish_targets(j, score, seen, z);
         if (classify && out[0] != NULL)
             accel_ml_label_write(&p->labels, which, out[0], r);
         for (size_t k = 0; k < p->targets && y != NULL; k++) {

@@ -97,19 +97,16 @@ void accel_ml_post_one(enum accel_ml_post post, enum accel_ml_second second, flo
         z[0] = probit(s);
         return;
     }
-    switch (second) {
-    case ACCEL_ML_ALONE:
-        z[0] = s;
-        break;
-    case ACCEL_ML_COMPLEMENT:
-        z[0] = 1 - s;
-        z[1] = s;
-        break;
-    case ACCEL_ML_OPPOSITE:
-        z[0] = post == ACCEL_ML_LOGISTIC ? accel_ml_logistic(-s) : -s;
-        z[1] = post == ACCEL_ML_LOGISTIC ? accel_ml_logistic(s) : s;
-        break;
+    z[0] = s;
+    if (second == ACCEL_ML_ALONE)
+        return;
+    if (post == ACCEL_ML_LOGISTIC) {
+        z[0] = accel_ml_logistic(-s);
+        z[1] = accel_ml_logistic(s);
+        return;
     }
+    z[0] = second == ACCEL_ML_COMPLEMENT ? 1 - s : -s;
+    z[1] = s;
 }
 
 /* ---------------------------------------------------------------- labels */
