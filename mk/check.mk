@@ -69,6 +69,7 @@ format: ## rewrite the C files as .clang-format says
 bench: setup-test ## measure: models beside ONNX Runtime, predictions beside runs
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)
+	$(Q).venv/bin/python tests/bench/daemon_figures.py --build $(BUILD)
 	@$(MAKE) --no-print-directory bench-predict
 
 .PHONY: bench-predict
