@@ -66,6 +66,89 @@ int accel_ctl_options(const char *usage, const struct accel_opt *opts, int argc,
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- list and show */
+
+static bool is_right(enum accel_ctl_format format)
+{
+    return format == ACCEL_CTL_NUMBER || format == ACCEL_CTL_BYTES || format == ACCEL_CTL_PERCENT ||
+           format == ACCEL_CTL_MS;
+}
+
+static void print_cell(struct accel_table *table, const json_t *item,
+                       const struct accel_ctl_column *column)
+{
+    const double number = json_number_value(json_object_get(item, column->key));
+
+    switch (column->format) {
+    case ACCEL_CTL_SHORT:
+        accel_table_cell(table, "%.8s", accel_ctl_text(item, column->key));
+        break;
+    case ACCEL_CTL_BYTES:
+        accel_table_cell(table, "%s", accel_ctl_bytes(number));
+        break;
+    case ACCEL_CTL_PERCENT:
+        accel_table_cell(table, "%.0f %%", number);
+        break;
+    case ACCEL_CTL_MS:
+        accel_table_cell(table, "%.0f ms", number);
+        break;
+    default:
+        accel_table_cell(table, "%s", accel_ctl_text(item, column->key));
+    }
+}
+
+void accel_ctl_print_list(const struct accel_ctl *ctl, const json_t *answer, const char *key,
+                          const struct accel_ctl_column *columns, size_t count)
+{
+    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
+    const json_t *list = json_object_get(answer, key);
+    const char *titles[ACCEL_TABLE_COLUMNS_MAX];
+
+    if (ctl->json) {
+        accel_ctl_print_json(answer);
+        return;
+    }
+    for (size_t c = 0; c < count; c++)
+        titles[c] = columns[c].title;
+    table = accel_table_new(titles, count);
+    for (size_t c = 0; c < count; c++)
+        if (is_right(columns[c].format))
+            accel_table_align_right(table, c);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t c = 0; c < count; c++)
+            print_cell(table, json_array_get(list, i), &columns[c]);
+    accel_table_print(table, stdout);
+}
+
+int accel_ctl_list(struct accel_ctl *ctl, const char *usage, const char *path, const char *key,
+                   const struct accel_ctl_column *columns, size_t count, int argc, char **argv,
+                   struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
+    int operands, rc = accel_ctl_options(usage, NULL, argc, argv, 0, 0, &operands, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "%s", path);
+    if (rc == ACCEL_OK)
+        accel_ctl_print_list(ctl, answer, key, columns, count);
+    return rc;
+}
+
+int accel_ctl_show(struct accel_ctl *ctl, const char *usage, const char *path, int argc,
+                   char **argv, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
+    char name[256];
+    int operands, rc = accel_ctl_options(usage, NULL, argc, argv, 1, 1, &operands, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "%s/%s", path,
+                            accel_ctl_escape(argv[0], name, sizeof(name)));
+    if (rc == ACCEL_OK)
+        accel_ctl_print_json(answer);
+    return rc;
+}
+
 /* ---------------------------------------------------------------- devices by any name */
 
 static bool names_device(const json_t *device, const char *name)

@@ -90,6 +90,7 @@ void accel_json_freep(json_t **json);
 /* ---------------------------------------------------------------- output */
 
 /* A table whose columns are as wide as what is in them. Cells are copied. */
+#define ACCEL_TABLE_COLUMNS_MAX 16
 struct accel_table;
 struct accel_table *accel_table_new(const char *const *titles, size_t columns);
 /* printf of one cell; rows fill from left to right. */
@@ -98,6 +99,31 @@ ACCEL_PRINTF(2, 3) void accel_table_cell(struct accel_table *table, const char *
 void accel_table_align_right(struct accel_table *table, size_t column);
 void accel_table_print(struct accel_table *table, FILE *out);
 void accel_table_free(struct accel_table **table); /* for ACCEL_CLEANUP */
+
+/* How a column shows the member of a JSON object that it is of. */
+enum accel_ctl_format {
+    ACCEL_CTL_TEXT,   /* as accel_ctl_text() */
+    ACCEL_CTL_NUMBER, /* the same, on the right */
+    ACCEL_CTL_SHORT,  /* the first 8 characters: enough of a uuid to name it by */
+    ACCEL_CTL_BYTES,
+    ACCEL_CTL_PERCENT,
+    ACCEL_CTL_MS, /* whole milliseconds */
+};
+struct accel_ctl_column {
+    const char *title, *key;
+    enum accel_ctl_format format;
+};
+/* answer[key], an array of objects, as a table with one row each; with --json the answer as it is.
+ */
+void accel_ctl_print_list(const struct accel_ctl *ctl, const json_t *answer, const char *key,
+                          const struct accel_ctl_column *columns, size_t count);
+/* The verb "list" of most commands: no operands, GET path, accel_ctl_print_list. */
+int accel_ctl_list(struct accel_ctl *ctl, const char *usage, const char *path, const char *key,
+                   const struct accel_ctl_column *columns, size_t count, int argc, char **argv,
+                   struct accel_error *err);
+/* The verb "show": one operand, GET path/operand, printed as JSON. */
+int accel_ctl_show(struct accel_ctl *ctl, const char *usage, const char *path, int argc,
+                   char **argv, struct accel_error *err);
 
 /* A bar on standard error, when that is a terminal, from the second second on. */
 struct accel_bar {

@@ -4,58 +4,6 @@
 
 #include <string.h>
 
-/* Prints what came as JSON, or as a table with one row per element of answer[key]. */
-struct columns {
-    const char *const *titles, *const *keys;
-    size_t count;
-};
-
-static void print_list(const struct accel_ctl *ctl, const json_t *answer, const char *key,
-                       const struct columns *columns)
-{
-    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
-    const json_t *item;
-    size_t i;
-
-    if (ctl->json) {
-        accel_ctl_print_json(answer);
-        return;
-    }
-    table = accel_table_new(columns->titles, columns->count);
-    json_array_foreach(json_object_get(answer, key), i, item) for (size_t c = 0; c < columns->count;
-                                                                   c++)
-        accel_table_cell(table, "%s", accel_ctl_text(item, columns->keys[c]));
-    accel_table_print(table, stdout);
-}
-
-static int list(struct accel_ctl *ctl, const char *usage, const char *path, const char *key,
-                const struct columns *columns, int argc, char **argv, struct accel_error *err)
-{
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    int operands, rc = accel_ctl_options(usage, NULL, argc, argv, 0, 0, &operands, err);
-
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "%s", path);
-    if (rc == ACCEL_OK)
-        print_list(ctl, answer, key, columns);
-    return rc;
-}
-
-static int show(struct accel_ctl *ctl, const char *usage, const char *path, int argc, char **argv,
-                struct accel_error *err)
-{
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    char name[256];
-    int operands, rc = accel_ctl_options(usage, NULL, argc, argv, 1, 1, &operands, err);
-
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "%s/%s", path,
-                            accel_ctl_escape(argv[0], name, sizeof(name)));
-    if (rc == ACCEL_OK)
-        accel_ctl_print_json(answer);
-    return rc;
-}
-
 static int delete (struct accel_ctl *ctl, const char *usage, const char *path, int argc,
                    char **argv, struct accel_error *err)
 {
@@ -72,17 +20,21 @@ static int delete (struct accel_ctl *ctl, const char *usage, const char *path, i
 
 static int deployables_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"UUID", "NAME", "ACCELERATORS", "DRIVER", "PROVIDER"};
-    static const char *const keys[] = {"uuid", "name", "num_accelerators", "driver_name",
-                                       "rp_uuid"};
+    static const struct accel_ctl_column columns[] = {
+        {"UUID", "uuid", ACCEL_CTL_TEXT},
+        {"NAME", "name", ACCEL_CTL_TEXT},
+        {"ACCELERATORS", "num_accelerators", ACCEL_CTL_NUMBER},
+        {"DRIVER", "driver_name", ACCEL_CTL_TEXT},
+        {"PROVIDER", "rp_uuid", ACCEL_CTL_TEXT},
+    };
 
-    return list(ctl, "deployables list", "/v2/deployables", "deployables",
-                &(struct columns){titles, keys, ACCEL_COUNT(keys)}, argc, argv, err);
+    return accel_ctl_list(ctl, "deployables list", "/v2/deployables", "deployables", columns,
+                          ACCEL_COUNT(columns), argc, argv, err);
 }
 
 static int deployables_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    return show(ctl, "deployables show UUID", "/v2/deployables", argc, argv, err);
+    return accel_ctl_show(ctl, "deployables show UUID", "/v2/deployables", argc, argv, err);
 }
 
 int accel_ctl_deployables(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
@@ -100,16 +52,19 @@ int accel_ctl_deployables(struct accel_ctl *ctl, int argc, char **argv, struct a
 
 static int profiles_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"UUID", "NAME", "DESCRIPTION"};
-    static const char *const keys[] = {"uuid", "name", "description"};
+    static const struct accel_ctl_column columns[] = {
+        {"UUID", "uuid", ACCEL_CTL_TEXT},
+        {"NAME", "name", ACCEL_CTL_TEXT},
+        {"DESCRIPTION", "description", ACCEL_CTL_TEXT},
+    };
 
-    return list(ctl, "profiles list", "/v2/device_profiles", "device_profiles",
-                &(struct columns){titles, keys, ACCEL_COUNT(keys)}, argc, argv, err);
+    return accel_ctl_list(ctl, "profiles list", "/v2/device_profiles", "device_profiles", columns,
+                          ACCEL_COUNT(columns), argc, argv, err);
 }
 
 static int profiles_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    return show(ctl, "profiles show NAME", "/v2/device_profiles", argc, argv, err);
+    return accel_ctl_show(ctl, "profiles show NAME", "/v2/device_profiles", argc, argv, err);
 }
 
 /* "resources:FPGA=1" -> groups[group]["resources:FPGA"] = "1"; "--group" begins the next one. */
@@ -197,12 +152,15 @@ int accel_ctl_profiles(struct accel_ctl *ctl, int argc, char **argv, struct acce
 
 /* ---------------------------------------------------------------- accelerator requests */
 
-static const char *const arq_titles[] = {"UUID", "STATE",    "PROFILE", "GROUP",
-                                         "HOST", "INSTANCE", "HANDLE"};
-static const char *const arq_keys[] = {
-    "uuid",     "state",         "device_profile_name", "device_profile_group_id",
-    "hostname", "instance_uuid", "attach_handle_type"};
-static const struct columns arq_columns = {arq_titles, arq_keys, ACCEL_COUNT(arq_keys)};
+static const struct accel_ctl_column arq_columns[] = {
+    {"UUID", "uuid", ACCEL_CTL_TEXT},
+    {"STATE", "state", ACCEL_CTL_TEXT},
+    {"PROFILE", "device_profile_name", ACCEL_CTL_TEXT},
+    {"GROUP", "device_profile_group_id", ACCEL_CTL_NUMBER},
+    {"HOST", "hostname", ACCEL_CTL_TEXT},
+    {"INSTANCE", "instance_uuid", ACCEL_CTL_TEXT},
+    {"HANDLE", "attach_handle_type", ACCEL_CTL_TEXT},
+};
 
 static int arqs_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
@@ -221,13 +179,13 @@ static int arqs_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_
                         instance != NULL ? "?instance=" : "",
                         instance != NULL ? accel_ctl_escape(instance, value, sizeof(value)) : "");
     if (rc == ACCEL_OK)
-        print_list(ctl, answer, "arqs", &arq_columns);
+        accel_ctl_print_list(ctl, answer, "arqs", arq_columns, ACCEL_COUNT(arq_columns));
     return rc;
 }
 
 static int arqs_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    return show(ctl, "arqs show UUID", "/v2/accelerator_requests", argc, argv, err);
+    return accel_ctl_show(ctl, "arqs show UUID", "/v2/accelerator_requests", argc, argv, err);
 }
 
 static int arqs_create(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
@@ -240,7 +198,7 @@ static int arqs_create(struct accel_ctl *ctl, int argc, char **argv, struct acce
         rc = accel_ctl_json(ctl, "POST", json_pack("{s:s}", "device_profile_name", argv[0]),
                             &answer, err, "/v2/accelerator_requests");
     if (rc == ACCEL_OK)
-        print_list(ctl, answer, "arqs", &arq_columns);
+        accel_ctl_print_list(ctl, answer, "arqs", arq_columns, ACCEL_COUNT(arq_columns));
     return rc;
 }
 

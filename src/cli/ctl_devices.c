@@ -8,44 +8,28 @@
 
 static int devices_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"UUID",   "IDENTITY", "TYPE",    "MODEL",
-                                         "STATUS", "HEALTH",   "RUNS ON", "NUMA"};
+    static const struct accel_ctl_column columns[] = {
+        {"UUID", "uuid", ACCEL_CTL_SHORT},       {"IDENTITY", "identity", ACCEL_CTL_TEXT},
+        {"TYPE", "type", ACCEL_CTL_TEXT},        {"MODEL", "model", ACCEL_CTL_TEXT},
+        {"STATUS", "status", ACCEL_CTL_TEXT},    {"HEALTH", "health", ACCEL_CTL_TEXT},
+        {"RUNS ON", "runnable", ACCEL_CTL_TEXT}, {"NUMA", "numa_node", ACCEL_CTL_NUMBER},
+    };
     ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
     const char *type = NULL;
     char value[64];
     const struct accel_opt opts[] = {
         {"type", 't', ACCEL_OPT_STRING, &type, "TYPE", "GPU, FPGA, CPU, ... only"},
         {NULL, 0, ACCEL_OPT_FLAG, NULL, NULL, NULL},
     };
-    const json_t *d;
-    size_t i;
     int operands, rc = accel_ctl_options("devices list", opts, argc, argv, 0, 0, &operands, err);
 
     if (rc == ACCEL_OK)
         rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/inventory%s%s",
                             type != NULL ? "?type=" : "",
                             type != NULL ? accel_ctl_escape(type, value, sizeof(value)) : "");
-    if (rc != ACCEL_OK)
-        return rc;
-    if (ctl->json) {
-        accel_ctl_print_json(answer);
-        return ACCEL_OK;
-    }
-    table = accel_table_new(titles, ACCEL_COUNT(titles));
-    json_array_foreach(json_object_get(answer, "devices"), i, d)
-    {
-        accel_table_cell(table, "%.8s", accel_ctl_text(d, "uuid"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "identity"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "type"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "model"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "status"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "health"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "runnable"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "numa_node"));
-    }
-    accel_table_print(table, stdout);
-    return ACCEL_OK;
+    if (rc == ACCEL_OK)
+        accel_ctl_print_list(ctl, answer, "devices", columns, ACCEL_COUNT(columns));
+    return rc;
 }
 
 static int devices_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
@@ -136,37 +120,23 @@ static void print_problems(const json_t *driver)
 
 int accel_ctl_drivers(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"MODULE",    "VERSION",  "STATE", "DEVICES",
-                                         "DISCOVERY", "RESTARTS", "REASON"};
+    static const struct accel_ctl_column columns[] = {
+        {"MODULE", "name", ACCEL_CTL_TEXT},         {"VERSION", "version", ACCEL_CTL_TEXT},
+        {"STATE", "state", ACCEL_CTL_TEXT},         {"DEVICES", "devices", ACCEL_CTL_NUMBER},
+        {"DISCOVERY", "discover_ms", ACCEL_CTL_MS}, {"RESTARTS", "restarts", ACCEL_CTL_NUMBER},
+        {"REASON", "reason", ACCEL_CTL_TEXT},
+    };
     ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
-    const json_t *d;
-    size_t i;
     int operands, rc = accel_ctl_options("drivers", NULL, argc, argv, 0, 0, &operands, err);
 
     if (rc == ACCEL_OK)
         rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/drivers");
     if (rc != ACCEL_OK)
         return rc;
-    if (ctl->json) {
-        accel_ctl_print_json(answer);
-        return ACCEL_OK;
-    }
-    table = accel_table_new(titles, ACCEL_COUNT(titles));
-    accel_table_align_right(table, 3);
-    accel_table_align_right(table, 4);
-    json_array_foreach(json_object_get(answer, "drivers"), i, d)
-    {
-        accel_table_cell(table, "%s", accel_ctl_text(d, "name"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "version"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "state"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "devices"));
-        accel_table_cell(table, "%s ms", accel_ctl_text(d, "discover_ms"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "restarts"));
-        accel_table_cell(table, "%s", accel_ctl_text(d, "reason"));
-    }
-    accel_table_print(table, stdout);
-    json_array_foreach(json_object_get(answer, "drivers"), i, d) print_problems(d);
+    accel_ctl_print_list(ctl, answer, "drivers", columns, ACCEL_COUNT(columns));
+    const json_t *drivers = json_object_get(answer, "drivers");
+    for (size_t i = 0; !ctl->json && i < json_array_size(drivers); i++)
+        print_problems(json_array_get(drivers, i));
     return ACCEL_OK;
 }
 

@@ -8,50 +8,19 @@
 
 static int models_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"NAME", "VERSION", "SIZE", "RUNS", "UPLOADED"};
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
-    const json_t *m;
-    size_t i;
-    int operands, rc = accel_ctl_options("models list", NULL, argc, argv, 0, 0, &operands, err);
+    static const struct accel_ctl_column columns[] = {
+        {"NAME", "name", ACCEL_CTL_TEXT},           {"VERSION", "version", ACCEL_CTL_NUMBER},
+        {"SIZE", "size_bytes", ACCEL_CTL_BYTES},    {"RUNS", "runnable", ACCEL_CTL_TEXT},
+        {"UPLOADED", "created_at", ACCEL_CTL_TEXT},
+    };
 
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/models");
-    if (rc != ACCEL_OK)
-        return rc;
-    if (ctl->json) {
-        accel_ctl_print_json(answer);
-        return ACCEL_OK;
-    }
-    table = accel_table_new(titles, ACCEL_COUNT(titles));
-    accel_table_align_right(table, 1);
-    accel_table_align_right(table, 2);
-    json_array_foreach(json_object_get(answer, "models"), i, m)
-    {
-        accel_table_cell(table, "%s", accel_ctl_text(m, "name"));
-        accel_table_cell(table, "%s", accel_ctl_text(m, "version"));
-        accel_table_cell(table, "%s",
-                         accel_ctl_bytes(json_number_value(json_object_get(m, "size_bytes"))));
-        accel_table_cell(table, "%s", accel_ctl_text(m, "runnable"));
-        accel_table_cell(table, "%s", accel_ctl_text(m, "created_at"));
-    }
-    accel_table_print(table, stdout);
-    return ACCEL_OK;
+    return accel_ctl_list(ctl, "models list", "/v2/models", "models", columns, ACCEL_COUNT(columns),
+                          argc, argv, err);
 }
 
 static int models_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    char name[256];
-    int operands,
-        rc = accel_ctl_options("models show NAME", NULL, argc, argv, 1, 1, &operands, err);
-
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/models/%s",
-                            accel_ctl_escape(argv[0], name, sizeof(name)));
-    if (rc == ACCEL_OK)
-        accel_ctl_print_json(answer);
-    return rc;
+    return accel_ctl_show(ctl, "models show NAME", "/v2/models", argc, argv, err);
 }
 
 static int models_put(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
@@ -187,48 +156,19 @@ int accel_ctl_models(struct accel_ctl *ctl, int argc, char **argv, struct accel_
 
 static int jobs_list(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    static const char *const titles[] = {"UUID", "KIND", "STATE", "DONE", "DOING", "SINCE"};
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
-    const json_t *job;
-    size_t i;
-    int operands, rc = accel_ctl_options("jobs list", NULL, argc, argv, 0, 0, &operands, err);
+    static const struct accel_ctl_column columns[] = {
+        {"UUID", "uuid", ACCEL_CTL_TEXT},   {"KIND", "kind", ACCEL_CTL_TEXT},
+        {"STATE", "state", ACCEL_CTL_TEXT}, {"DONE", "progress", ACCEL_CTL_PERCENT},
+        {"DOING", "text", ACCEL_CTL_TEXT},  {"SINCE", "created_at", ACCEL_CTL_TEXT},
+    };
 
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/jobs");
-    if (rc != ACCEL_OK)
-        return rc;
-    if (ctl->json) {
-        accel_ctl_print_json(answer);
-        return ACCEL_OK;
-    }
-    table = accel_table_new(titles, ACCEL_COUNT(titles));
-    accel_table_align_right(table, 3);
-    json_array_foreach(json_object_get(answer, "jobs"), i, job)
-    {
-        accel_table_cell(table, "%s", accel_ctl_text(job, "uuid"));
-        accel_table_cell(table, "%s", accel_ctl_text(job, "kind"));
-        accel_table_cell(table, "%s", accel_ctl_text(job, "state"));
-        accel_table_cell(table, "%.0f %%", json_number_value(json_object_get(job, "progress")));
-        accel_table_cell(table, "%s", accel_ctl_text(job, "text"));
-        accel_table_cell(table, "%s", accel_ctl_text(job, "created_at"));
-    }
-    accel_table_print(table, stdout);
-    return ACCEL_OK;
+    return accel_ctl_list(ctl, "jobs list", "/v2/jobs", "jobs", columns, ACCEL_COUNT(columns), argc,
+                          argv, err);
 }
 
 static int jobs_show(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    char uuid[64];
-    int operands, rc = accel_ctl_options("jobs show UUID", NULL, argc, argv, 1, 1, &operands, err);
-
-    if (rc == ACCEL_OK)
-        rc = accel_ctl_json(ctl, "GET", NULL, &answer, err, "/v2/jobs/%s",
-                            accel_ctl_escape(argv[0], uuid, sizeof(uuid)));
-    if (rc == ACCEL_OK)
-        accel_ctl_print_json(answer);
-    return rc;
+    return accel_ctl_show(ctl, "jobs show UUID", "/v2/jobs", argc, argv, err);
 }
 
 static int jobs_wait(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)

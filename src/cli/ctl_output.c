@@ -13,12 +13,10 @@
 
 /* ---------------------------------------------------------------- tables */
 
-#define TABLE_COLUMNS_MAX 16
-
 struct accel_table {
     struct accel_bump mem;
-    const char *titles[TABLE_COLUMNS_MAX];
-    bool right[TABLE_COLUMNS_MAX];
+    const char *titles[ACCEL_TABLE_COLUMNS_MAX];
+    bool right[ACCEL_TABLE_COLUMNS_MAX];
     size_t columns, cells_count, cells_capacity;
     const char **cells;
 };
@@ -27,7 +25,7 @@ struct accel_table *accel_table_new(const char *const *titles, size_t columns)
 {
     struct accel_table *table = accel_calloc(1, sizeof(*table));
 
-    if (table == NULL || columns > TABLE_COLUMNS_MAX) {
+    if (table == NULL || columns > ACCEL_TABLE_COLUMNS_MAX) {
         fprintf(stderr, "accelctl: no memory for a table\n");
         exit(1);
     }
@@ -85,7 +83,7 @@ static void print_row(const struct accel_table *table, const char *const *cells,
 
 void accel_table_print(struct accel_table *table, FILE *out)
 {
-    size_t widths[TABLE_COLUMNS_MAX];
+    size_t widths[ACCEL_TABLE_COLUMNS_MAX];
 
     for (size_t c = 0; c < table->columns; c++) {
         widths[c] = width_of(table->titles[c]);
