@@ -26,6 +26,7 @@ static const struct command {
     {"events", "what happened, and with --follow what happens", accel_ctl_events},
     {"health", "is the daemon ready; if not, which part and why", accel_ctl_health},
     {"backup", "write a copy of the daemon's database", accel_ctl_backup},
+    {"doctor", "why a card is not listed, and what to do about it", accel_ctl_doctor},
     {"log-level", "show it, or set error, warning, info, debug", accel_ctl_log_level},
 };
 

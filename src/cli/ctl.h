@@ -25,7 +25,7 @@ typedef int accel_ctl_command_fn(struct accel_ctl *ctl, int argc, char **argv,
 accel_ctl_command_fn accel_ctl_devices, accel_ctl_deployables, accel_ctl_drivers,
     accel_ctl_profiles, accel_ctl_arqs, accel_ctl_models, accel_ctl_place, accel_ctl_infer,
     accel_ctl_calibrate, accel_ctl_jobs, accel_ctl_health, accel_ctl_log_level, accel_ctl_events,
-    accel_ctl_backup;
+    accel_ctl_backup, accel_ctl_doctor;
 
 /* A verb of a command: "accelctl devices show DEVICE". */
 struct accel_ctl_verb {
