@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Single operators on seeded random values, with what ONNX Runtime makes of them, as test folders.
+
+    oracle_cases.py OUT        OUT/{exact,near}/<case>/{model.onnx,test_data_set_0/*.pb}
+
+exact: operators on quantised tensors, to be met in every bit. near: RNN, GRU, LSTM with the attributes that the ONNX
+project's own tests (node_cases.py) leave out.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+MS = 'com.microsoft'
+F = np.float32
+
+
+class Writer:
+    def __init__(self, out):
+        self.out = out
+        self.written = 0
+        self.rng = np.random.default_rng(20240607)
+
+    def case(self, name, op, values, constants=(), outputs=1, opset=15, domain='', attributes=None, **more):
+        """values: (name, array) in the operator's order, None for one left out; constants: names of initialisers."""
+        names = [v[0] if v is not None else '' for v in values]
+        given = [(n, np.asarray(a)) for n, a in (v for v in values if v is not None)]
+        results = [f'y{i}' for i in range(outputs)]
+        node = helper.make_node(op, names, results, domain=domain, **(attributes or {}), **more)
+        graph = helper.make_graph(
+            [node], name,
+            [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+             for n, a in given if n not in constants],
+            [onnx.ValueInfoProto(name=r) for r in results],
+            [numpy_helper.from_array(a, n) for n, a in given if n in constants])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset), helper.make_opsetid(MS, 1)],
+                                  ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+        wanted = session.run(None, {n: a for n, a in given if n not in constants})
+        for result, value in zip(graph.output, wanted, strict=True):
+            result.CopyFrom(helper.make_tensor_value_info(
+                result.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
+        model.graph.CopyFrom(graph)
+        data = self.out / name / 'test_data_set_0'
+        data.mkdir(parents=True, exist_ok=True)
+        (self.out / name / 'model.onnx').write_bytes(model.SerializeToString())
+        inputs = [(n, a) for n, a in given if n not in constants]
+        for kind, pairs in (('input', inputs), ('output', list(zip(results, wanted, strict=True)))):
+            for i, (n, a) in enumerate(pairs):
+                (data / f'{kind}_{i}.pb').write_bytes(numpy_helper.from_array(a, n).SerializeToString())
+        self.written += 1
+
+    def integers(self, dtype, *shape):
+        limits = np.iinfo(dtype)
+        return self.rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
+
+    def weights(self, dtype, *shape):
+        """int8 only of 7 bits: without VNNI ONNX Runtime's own sums of uint8 by int8 saturate at 16 bits."""
+        full = self.integers(dtype, *shape)
+        return full >> 1 if dtype == np.int8 else full
+
+    def scale(self, low=0.01, high=0.1):
+        return F(self.rng.uniform(low, high))
+
+    def zero(self, dtype):
+        return self.integers(dtype)[()]
+
+
+def elementwise(w):
+    for dtype in (np.uint8, np.int8):
+        t = np.dtype(dtype).name
+        for op in ('QLinearAdd', 'QLinearMul'):
+            for label, a_shape, b_shape, tie in (('same', (7, 33), (7, 33), True), ('row', (5, 1, 19), (4, 19), False),
+                                                 ('scalar', (3, 50), (1,), True), ('outer', (17, 1), (1, 23), False)):
+                # Scales in powers of two make many ties, which show how rounding goes.
+                scales = [F(0.5), F(0.25), F(0.5)] if tie else [w.scale(), w.scale(), w.scale(0.05, 0.3)]
+                w.case(f'{op.lower()}_{t}_{label}', op,
+                       [('a', w.integers(dtype, *a_shape)), ('sa', scales[0]), ('za', w.zero(dtype)),
+                        ('b', w.integers(dtype, *b_shape)), ('sb', scales[1]), ('zb', w.zero(dtype)),
+                        ('sc', scales[2]), ('zc', w.zero(dtype))],
+                       constants=('sa', 'za', 'sb', 'zb', 'sc', 'zc'), domain=MS)
+        unary = [('sx', F(0.06)), ('zx', dtype(3)), ('sy', F(1 / 256)), ('zy', dtype(np.iinfo(dtype).min))]
+        small = ('sx', 'zx', 'sy', 'zy')
+        every = np.arange(np.iinfo(dtype).min, np.iinfo(dtype).max + 1).astype(dtype)
+        w.case(f'qlinearsigmoid_{t}', 'QLinearSigmoid', [('x', every), *unary], small, domain=MS)
+        w.case(f'qlinearleakyrelu_{t}', 'QLinearLeakyRelu',
+               [('x', every), ('sx', F(0.06)), ('zx', dtype(3)), ('sy', F(0.05)), ('zy', dtype(-9 if t == 'int8' else 9))],
+               small, domain=MS, alpha=0.3)
+        concat = [('sy', F(0.07)), ('zy', w.zero(dtype))]
+        for i, width in enumerate((3, 1, 8)):
+            concat += [(f'x{i}', w.integers(dtype, 2, width, 5)), (f's{i}', w.scale()), (f'z{i}', w.zero(dtype))]
+        w.case(f'qlinearconcat_{t}', 'QLinearConcat', concat, [n for n, _ in concat if n[0] in 'sz'], domain=MS, axis=1)
+        # One element per row above the rest: 1.0 exactly would be 256 steps, on which ONNX Runtime wraps for int8.
+        spread = w.integers(dtype, 6, 40)
+        spread[:, :4] = np.iinfo(dtype).max
+        softmax(w, f'qlinearsoftmax_{t}', spread, unary, small)
+
+
+def softmax(w, name, x, unary, small):
+    for version, shape, axis in ((13, (6, 40), -1), (13, (40, 6), 0), (12, (6, 5, 8), 1)):
+        value = x.T.copy() if axis == 0 else x.reshape(shape)
+        w.case(f'{name}_{version}_{axis}'.replace('-', 'm'), 'QLinearSoftmax', [('x', value), *unary], small,
+               domain=MS, attributes={'axis': axis, 'opset': version})
+
+
+def pools(w):
+    for dtype in (np.uint8, np.int8):
+        t = np.dtype(dtype).name
+        for label, shape, attributes in (
+                ('plain', (2, 3, 9, 11), {'kernel_shape': [3, 2]}),
+                ('padded', (1, 4, 8, 7), {'kernel_shape': [3, 3], 'pads': [1, 1, 1, 1], 'strides': [2, 2]}),
+                ('included', (1, 4, 8, 7), {'kernel_shape': [3, 3], 'pads': [1, 1, 1, 1], 'count_include_pad': 1}),
+                ('line', (2, 3, 20), {'kernel_shape': [4], 'strides': [3]}),
+                ('volume', (1, 2, 5, 6, 4), {'kernel_shape': [2, 3, 2]})):
+            for scale in (F(0.25), F(0.31)):
+                w.case(f'qlinearaveragepool_{t}_{label}_{"tie" if scale == F(0.25) else "odd"}', 'QLinearAveragePool',
+                       [('x', w.integers(dtype, *shape)), ('sx', F(0.25)), ('zx', w.zero(dtype)), ('sy', scale),
+                        ('zy', w.zero(dtype))], ('sx', 'zx', 'sy', 'zy'), domain=MS, **attributes)
+        w.case(f'qlinearglobalaveragepool_{t}', 'QLinearGlobalAveragePool',
+               [('x', w.integers(dtype, 2, 5, 6, 7)), ('sx', F(0.25)), ('zx', w.zero(dtype)), ('sy', F(0.03)),
+                ('zy', w.zero(dtype))], ('sx', 'zx', 'sy', 'zy'), domain=MS, channels_last=0)
+
+
+def convolutions(w):
+    for xt, wt in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
+        t = f'{np.dtype(xt).name}_{np.dtype(wt).name}'
+        for label, shape, weights, bias, channels, attributes in (
+                ('plain', (2, 3, 9, 10), (5, 3, 3, 3), True, False, {}),
+                ('channels', (1, 4, 9, 10), (6, 4, 3, 2), True, True, {'pads': [1, 0, 2, 1], 'strides': [2, 1]}),
+                ('groups', (1, 4, 8, 8), (8, 2, 3, 3), False, True, {'group': 2, 'dilations': [2, 2], 'pads': [2, 2, 2, 2]}),
+                ('depthwise', (1, 6, 7, 9), (6, 1, 3, 3), True, True, {'group': 6, 'pads': [1, 1, 1, 1], 'strides': [2, 2]}),
+                ('line', (2, 3, 17), (4, 3, 5), True, False, {'auto_pad': 'SAME_UPPER'}),
+                ('volume', (1, 2, 5, 6, 4), (3, 2, 2, 3, 2), False, False, {'pads': [1, 1, 0, 0, 0, 1]})):
+            count = weights[0] if channels else 1
+            wz = w.integers(wt, count) if wt == np.uint8 and not channels else np.zeros(count, wt)
+            ws = w.rng.uniform(0.002, 0.02, count).astype(F)
+            if not channels:
+                wz, ws = wz[0], ws[0]
+            values = [('x', w.integers(xt, *shape)), ('sx', w.scale()), ('zx', w.zero(xt)),
+                      ('w', w.weights(wt, *weights)), ('sw', ws), ('zw', wz), ('sy', F(0.4)), ('zy', w.zero(xt))]
+            if bias:
+                values.append(('b', w.rng.integers(-5000, 5000, weights[0]).astype(np.int32)))
+            w.case(f'qlinearconv_{t}_{label}', 'QLinearConv', values, [n for n, _ in values if n != 'x'], **attributes)
+            if xt == np.uint8 and not channels:
+                w.case(f'convinteger_{t}_{label}', 'ConvInteger',
+                       [values[0], values[3], ('zx', values[2][1]), ('zw', wz)], ('w', 'zx', 'zw'), **attributes)
+
+
+def products(w):
+    for at, bt in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
+        t = f'{np.dtype(at).name}_{np.dtype(bt).name}'
+        for label, a_shape, b_shape, columns in (('plain', (9, 70), (70, 21), False), ('columns', (3, 33), (33, 18), True),
+                                                 ('batch', (2, 3, 5, 16), (3, 16, 7), False),
+                                                 ('stack', (4, 5, 16), (16, 7), True)):
+            n = b_shape[-1]
+            bs = w.rng.uniform(0.001, 0.01, n).astype(F) if columns else w.scale(0.001, 0.01)
+            bz = w.integers(bt, n) if columns else w.zero(bt)
+            a, b, az = ('a', w.integers(at, *a_shape)), ('b', w.weights(bt, *b_shape)), ('za', w.zero(at))
+            w.case(f'matmulinteger_{t}_{label}', 'MatMulInteger', [a, b, az, ('zb', bz)], ('b', 'za', 'zb'))
+            w.case(f'qlinearmatmul_{t}_{label}', 'QLinearMatMul',
+                   [a, ('sa', w.scale()), az, b, ('sb', bs), ('zb', bz), ('sy', F(0.2)), ('zy', w.zero(at))],
+                   ('b', 'sa', 'za', 'sb', 'zb', 'sy', 'zy'))
+        for ta, tb in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            a = ('a', w.integers(at, *((12, 5) if ta else (5, 12))))
+            b = ('b', w.weights(bt, *((8, 12) if tb else (12, 8))))
+            values = [a, ('sa', w.scale()), ('za', w.zero(at)), b, ('sb', w.scale()), ('zb', w.zero(bt)),
+                      ('c', w.rng.integers(-9000, 9000, 8).astype(np.int32))]
+            for label, more in (('float', []), ('integer', [('sy', F(0.9)), ('zy', w.zero(at))])):
+                w.case(f'qgemm_{t}_{ta}{tb}_{label}', 'QGemm', values + more, [n for n, _ in values + more if n != 'a'],
+                       domain=MS, alpha=0.7, transA=ta, transB=tb)
+
+
+def scalings(w):
+    x = (w.rng.standard_normal((4, 5, 6)) * 30).astype(F)
+    x[0, 0] = [0.5, 1.5, -0.5, -1.5, 1e30, -1e30]
+    for dtype in (np.uint8, np.int8):
+        t = np.dtype(dtype).name
+        w.case(f'quantizelinear_{t}', 'QuantizeLinear', [('x', x), ('s', F(1)), ('z', w.zero(dtype))], ('s', 'z'))
+        s, z = w.rng.uniform(0.1, 1, 5).astype(F), w.integers(dtype, 5)
+        w.case(f'quantizelinear_{t}_axis', 'QuantizeLinear', [('x', x), ('s', s), ('z', z)], ('s', 'z'), axis=1)
+        w.case(f'dequantizelinear_{t}_axis', 'DequantizeLinear', [('x', w.integers(dtype, 4, 5, 6)), ('s', s), ('z', z)],
+               ('s', 'z'), axis=-2)
+    w.case('dequantizelinear_int32', 'DequantizeLinear',
+           [('x', w.rng.integers(-2**31, 2**31, (7, 3)).astype(np.int32)), ('s', F(0.03))], ('s',))
+    for i, low in enumerate((-3, 0.5, -9)):
+        w.case(f'dynamicquantizelinear_{i}', 'DynamicQuantizeLinear',
+               [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
+
+
+def recurrents(w):
+    steps, batch, width, hidden = 6, 3, 5, 7
+
+    def floats(*shape):
+        return (w.rng.standard_normal(shape) * 0.5).astype(F)
+
+    for op, gates in (('RNN', 1), ('GRU', 3), ('LSTM', 4)):
+        lens = ('lens', np.array([6, 2, 4], np.int32))
+        options = [
+            ('lens', 'bidirectional', True, {}),
+            ('backward_lens', 'reverse', True, {}),
+            ('clip', 'forward', False, {'clip': 0.4}),
+            ('activations', 'bidirectional', False, {
+                'activations': (['HardSigmoid', 'LeakyRelu', 'ScaledTanh'][:max(1, min(gates - 1, 3))]
+                                + ['Sigmoid', 'Elu', 'Softsign'][:max(1, min(gates - 1, 3))]),
+                'activation_alpha': {1: [0.3], 3: [0.3, 0.1], 4: [0.3, 0.1, 1.2, 0.7]}[gates],
+                'activation_beta': {1: [0.4], 3: [0.4], 4: [0.4, 0.8]}[gates]}),
+        ]
+        if op == 'GRU':
+            options.append(('linear', 'bidirectional', True, {'linear_before_reset': 1}))
+        if op == 'LSTM':
+            options.append(('forget', 'forward', False, {'input_forget': 1}))
+        for label, direction, has_lens, attributes in options:
+            d = 2 if direction == 'bidirectional' else 1
+            values = [('x', floats(steps, batch, width)), ('w', floats(d, gates * hidden, width)),
+                      ('r', floats(d, gates * hidden, hidden)), ('b', floats(d, 2 * gates * hidden)),
+                      lens if has_lens else None, ('h', floats(d, batch, hidden))]
+            if op == 'LSTM':
+                values += [('c', floats(d, batch, hidden)), ('p', floats(d, 3 * hidden))]
+            for packed in (True, False):
+                w.case(f'{op.lower()}_{label}_{"constant" if packed else "given"}', op, values,
+                       ('w', 'r', 'b', 'p') if packed else (), outputs=3 if op == 'LSTM' else 2,
+                       hidden_size=hidden, direction=direction, **attributes)
+
+
+def write(out):
+    exact, near = Writer(out / 'exact'), Writer(out / 'near')
+    for family in (elementwise, pools, convolutions, products, scalings):
+        family(exact)
+    recurrents(near)
+    return exact.written + near.written
+
+
+if __name__ == '__main__':
+    print(f'{write(Path(sys.argv[1]))} written')
