@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/netlink.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -145,7 +146,9 @@ bool accel_uevent_is_kernel(const struct msghdr *header)
 {
     const struct sockaddr_nl *from = header->msg_name;
 
-    if (from == NULL || header->msg_namelen < sizeof(*from) || from->nl_pid != 0)
+    /* No more of the name than is read: umockdev's emulation gives the part before the groups. */
+    if (from == NULL || header->msg_namelen < offsetof(struct sockaddr_nl, nl_groups) ||
+        from->nl_family != AF_NETLINK || from->nl_pid != 0)
         return false;
     for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg != NULL;
          cmsg = CMSG_NXTHDR((struct msghdr *)header, cmsg))
