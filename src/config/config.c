@@ -66,7 +66,7 @@ static const struct key {
     {"auth.admin_group", TEXT, AT(auth.admin_group), "acceld", 1, 32},
     {"auth.project", TEXT, AT(auth.default_project), "default", 1, 64},
     {"cyborg.list_cpu", SWITCH, AT(cyborg.list_cpu), "false", 0, 0},
-    {"cyborg.tempest_500", SWITCH, AT(cyborg.strict_500), "false", 0, 0},
+    {"cyborg.tempest_500", SWITCH, AT(cyborg.strict_500), "true", 0, 0},
     {"drivers.enabled", NAMES, 0, NULL, 0, 0},
     {"drivers.module_dir", PATH, AT(drivers.module_dir), NULL, 0, 0},
     {"drivers.scan_period", DURATION, AT(drivers.scan_period_ms), "60s", 100, 86400000},

@@ -94,7 +94,7 @@ def test_one_that_is_used_stays(api, profile):
 
 
 def test_the_500s_that_tempest_wants():
-    with Daemon({"cyborg": {"tempest_500": True}}) as daemon:
+    with Daemon() as daemon:
         api, given = Api(daemon), str(uuid.uuid4())
         assert api.post("/v2/device_profiles",
                         [{"name": "a", "uuid": given, "groups": GROUPS}]).status == 201
