@@ -115,10 +115,11 @@ def conv(weight=(8, 3, 3, 3), shape=(1, 3, 8, 8), **attributes):
     return model([node('Conv', ['x', 'w'], **attributes)], [tensor('w', np.ones(weight, np.float32))], shape=shape)
 
 
-def computed(op, *constants, dtype=FLOAT, **attributes):
+def computed(op, *constants, dtype=FLOAT, shape=(1, 4), opset=13, **attributes):
     """One node over x and constants."""
     names = [f'c{i}' for i in range(len(constants))]
-    return model([node(op, ['x', *names], **attributes)], [tensor(n, c) for n, c in zip(names, constants)], dtype=dtype)
+    return model([node(op, ['x', *names], **attributes)], [tensor(n, c) for n, c in zip(names, constants)], dtype=dtype,
+                 shape=shape, opset=opset)
 
 
 # ---------------------------------------------------------------- the collection
@@ -218,6 +219,38 @@ def cases():
     yield Case('tile-huge', computed('Tile', np.array([1 << 40, 1 << 40], i64)), ('culprit',))
     yield Case('resize-scale-huge', computed('Resize', np.array([], f32), np.array([1, 1e30], f32), mode='nearest'), ('culprit',))
     yield Case('resize-scale-not-a-number', computed('Resize', np.array([], f32), np.array([1, np.nan], f32), mode='nearest'), ('culprit',))
+    yield Case('scatter-nd-beyond-end', computed('ScatterND', np.array([[0, 4]], i64), np.ones(1, f32)), ('culprit', 'index 4'))
+    yield Case('scatter-nd-too-deep', computed('ScatterND', np.zeros((1, 9), i64), np.ones(1, f32)), ('culprit',))
+    yield Case('scatter-elements-before-start', computed('ScatterElements', np.array([[-5]], i64), np.ones((1, 1), f32), axis=1),
+               ('culprit', 'index -5'))
+    yield Case('gather-nd-beyond-end', computed('GatherND', np.array([[0, 1 << 62]], i64)), ('culprit', 'index'))
+    yield Case('gather-elements-larger', computed('GatherElements', np.zeros((9, 4), i64), axis=1), ('culprit',))
+    yield Case('topk-more-than-there-are', computed('TopK', np.array([9], i64)), ('culprit',))
+    yield Case('topk-negative', computed('TopK', np.array([-1], i64)), ('culprit',))
+    yield Case('cumsum-axis-beyond', computed('CumSum', np.array(7, i64)), ('culprit', 'axis'))
+    yield Case('trilu-extreme', computed('Trilu', np.array((1 << 63) - 1, i64), opset=14), refused=False)
+    yield Case('eyelike-extreme', model([node('EyeLike', ['x'], k=-(1 << 63))]), refused=False)
+    yield Case('onehot-huge', model([node('OneHot', ['x', 'd', 'v'])], [tensor('d', np.array(1 << 50, i64)), tensor('v', np.ones(2, f32))]),
+               ('culprit',))
+    yield Case('range-without-end', model([node('Range', ['a', 'b', 'c'], ['r'], 'culprit'), node('Add', ['x', 'r'], name='after')], [
+        tensor('a', np.array(0, i64)), tensor('b', np.array((1 << 63) - 1, i64)), tensor('c', np.array(1, i64))]), ('culprit',))
+    yield Case('range-of-step-zero', model([node('Range', ['a', 'b', 'c'], ['r'], 'culprit'), node('Add', ['x', 'r'], name='after')], [
+        tensor('a', np.array(0, f32)), tensor('b', np.array(9, f32)), tensor('c', np.array(0, f32))]), ('culprit',))
+    yield Case('quantize-scales-short', computed('QuantizeLinear', np.ones(3, f32), np.zeros(3, np.uint8), axis=1), ('culprit', 'scale'))
+    yield Case('quantize-block-extreme', computed('QuantizeLinear', np.ones((1, 1), f32), axis=1, block_size=(1 << 63) - 1, opset=21),
+               refused=False)
+    yield Case('quantize-scale-zero', computed('QuantizeLinear', np.array(0, f32), np.array(3, np.int8)), refused=False)
+    yield Case('quantize-scale-not-a-number', computed('QuantizeLinear', np.array(np.nan, f32)), refused=False)
+    yield Case('qlinearconcat-short', model([node('QLinearConcat', ['s', 'z', 'z', 's'], domain='com.microsoft', axis=0), ], [
+        tensor('s', np.array(1, f32)), tensor('z', np.array(1, np.uint8))], domains=['com.microsoft']), ('culprit', 'inputs'))
+    yield Case('lstm-weights-disagree', computed('LSTM', np.ones((1, 16, 5), f32), np.ones((1, 16, 4), f32), shape=(2, 1, 4), hidden_size=4),
+               ('culprit',))
+    yield Case('lstm-hidden-zero', computed('LSTM', np.ones((1, 0, 4), f32), np.ones((1, 0, 0), f32), shape=(2, 1, 4)), ('culprit',))
+    yield Case('gru-lengths-beyond-end', model([node('GRU', ['x', 'w', 'r', '', 'l'], hidden_size=2)], [
+        tensor('w', np.ones((1, 6, 4), f32)), tensor('r', np.ones((1, 6, 2), f32)), tensor('l', np.array([99], np.int32))], shape=(2, 1, 4)),
+        ('culprit', 'sequence_lens'))
+    yield Case('rnn-activations-short', computed('RNN', np.ones((2, 2, 4), f32), np.ones((2, 2, 2), f32), shape=(2, 1, 4), hidden_size=2,
+                                                 direction='bidirectional', activations=['Tanh']), ('culprit', 'activations'))
     yield Case('integer-divided-by-zero', model([node('Div', ['x', 'c'])], [tensor('c', np.zeros((1, 4), i64))], dtype=INT64), refused=False)
     yield Case('folded-division-by-zero', model([node('Div', ['a', 'b'], ['q'], 'folded'), node('Reshape', ['x', 'q'])],
                                                 [tensor('a', np.array([-(1 << 63), 4], i64)), tensor('b', np.array([-1, 0], i64))]), refused=False)
