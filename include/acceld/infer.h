@@ -303,8 +303,9 @@ struct accel_rate {
 /* Called between measurements: fraction done in 0..1. Return false to stop (CANCELLED). */
 typedef bool accel_progress_fn(void *context, double fraction, const char *what);
 
-/* Microbenchmarks over kinds, shapes and sizes with `threads` threads; three rounds over all of them,
- * the median of each round's batches, the quietest round taken. Takes about `budget_ms`. *rates is freed by accel_rates_free. */
+/* Microbenchmarks over kinds, shapes and sizes with `threads` threads; three rounds over all of
+ * them, the median of each round's batches, the quietest round taken. Takes about `budget_ms`.
+ * *rates is freed by accel_rates_free. */
 ACCEL_EXPORT int accel_calibrate(unsigned threads, unsigned cpu_mask, int64_t budget_ms,
                                  accel_progress_fn *progress, void *context,
                                  struct accel_rate **rates, size_t *count, struct accel_error *err);
