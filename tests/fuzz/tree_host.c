@@ -18,6 +18,7 @@
 
 struct tree_file {
     char *path; /* without the slash in front */
+    size_t length;
     char *content;
     size_t size;
     bool link;
@@ -85,17 +86,19 @@ static const struct tree_file *find(const struct tree_host *tree, const char *pa
     normalise(resolved);
     for (int links = 0; links <= LINKS_MAX; links++) {
         const struct tree_file *through = NULL;
+        const size_t whole = strlen(resolved);
         size_t length = 0;
 
         for (size_t i = 0; i < tree->count && through == NULL; i++) {
             const struct tree_file *f = &tree->files[i];
 
-            length = strlen(f->path);
-            if (strncmp(f->path, resolved, length) != 0)
+            length = f->length;
+            if (length > whole || (resolved[length] != '\0' && resolved[length] != '/') ||
+                memcmp(f->path, resolved, length) != 0)
                 continue;
             if (resolved[length] == '\0' && !(f->link && last))
                 return f;
-            if (f->link && (resolved[length] == '/' || resolved[length] == '\0'))
+            if (f->link)
                 through = f;
         }
         if (through == NULL)
@@ -160,7 +163,8 @@ static int tree_list(const struct accel_host *host, const char *path,
     for (size_t i = 0; i < tree->count; i++) {
         const char *name = tree->files[i].path;
 
-        if (strncmp(name, folder, length) != 0 || (length > 0 && name[length] != '/'))
+        if (tree->files[i].length < length || (length > 0 && name[length] != '/') ||
+            memcmp(name, folder, length) != 0)
             continue;
         name += length > 0 ? length + 1 : 0;
         if (*name != '\0')
@@ -274,6 +278,7 @@ struct tree_host *tree_host_new(const uint8_t *data, size_t size)
         *(f->link ? arrow : equals) = '\0';
         if (strlen(f->path) >= PATH_MAX || f->path[0] == '\0' || f->path[0] == '/')
             continue;
+        f->length = strlen(f->path);
         f->size = f->link ? strlen(f->content) : unescape(f->content);
         tree->count++;
     }
