@@ -10,7 +10,8 @@
 3. With $ACCELD_TEST_DATA, every other model there that the core says it can run; the rest is listed
    under "not yet supported:" with the reason and counts as nothing.
 4. The hostile models of tests/models/hostile.py.
-5. Single operators: the ONNX project's own tests, and those of tests/models/oracle_cases.py.
+5. Single operators: the ONNX project's own tests, those of tests/models/oracle_cases.py and, of ai.onnx.ml,
+   those of tests/models/classic.py.
 
 The last line is `N passed, N failed, N skipped`.
 """
@@ -26,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+import classic  # noqa: E402
 import hostile  # noqa: E402
 import node_cases  # noqa: E402
 import oracle_cases  # noqa: E402
@@ -33,8 +35,8 @@ import reference  # noqa: E402
 
 NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
          'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear',
-         'gesture-history-lstm']
-REFERENCE = ['resnet50', 'densenet121', 'mobilenetv2', 'unet2d', 'tomogan_256', 'vgg16']
+         'gesture-history-lstm', 'lightgbm-scaler', 'sklearn-decision-tree', 'svm-linear']
+REFERENCE = ['resnet50', 'densenet121', 'mobilenetv2', 'unet2d', 'tomogan_256', 'svm_linear', 'svm_rbf', 'vgg16']
 LARGE = {'vgg16'}  # half a gigabyte of weights: not under a sanitizer
 # All but widen-f16, without which there is no half precision yet.
 OPTIONAL = 'drop-identity,fold-constants,fold-pad,fold-batchnorm,fuse-bias,fuse-residual,fuse-activation,dead-code'
@@ -105,6 +107,15 @@ def rest_of(data, program, only):
         else:
             unable.append((folder.name, '; '.join(reasons) or f'status {status}'))
     return able, unable
+
+
+def classic_models(tally, program, only):
+    if not fnmatch.fnmatch('classic', only):
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        _, refused = classic.write(scratch)
+        test_folders(tally, program, [scratch], f'operators of ai.onnx.ml ({refused} more ONNX Runtime refuses)')
+        test_folders(tally, program, [scratch], 'operators of ai.onnx.ml, packed', ['--via-pack'])
 
 
 def hostile_models(tally, program, only):
@@ -197,6 +208,7 @@ def main():
         print(f'not yet supported: {len(unable)} models')
         for name, reason in unable:
             print(f'  not yet {name}: {reason}')
+    classic_models(tally, program, args.only)
     hostile_models(tally, program, args.only)
     if args.only == '*':
         operators(tally, program)
