@@ -46,6 +46,31 @@ static void store(const struct accel_quant_out *out, size_t at, size_t n, const 
     }
 }
 
+/* sum[i] += factor * (x[i * stride] - zero); factor and the difference fit into 16 bits, which
+ * plain SSE2 multiplies, where it has no product of 32 bits. */
+#define ADD_SCALED(T)                                                                            \
+    static void add_##T(uint32_t *restrict sum, size_t n, int16_t factor, const T *restrict x,   \
+                        size_t stride, int16_t zero)                                             \
+    {                                                                                            \
+        for (size_t i = 0; stride == 1 && i < n; i++)                                            \
+            sum[i] += (uint32_t)((int32_t)factor * (int32_t)(int16_t)((int16_t)x[i] - zero));    \
+        for (size_t i = 0; stride != 1 && i < n; i++)                                            \
+            sum[i] +=                                                                            \
+                (uint32_t)((int32_t)factor * (int32_t)(int16_t)((int16_t)x[i * stride] - zero)); \
+    }
+
+ADD_SCALED(int8_t)
+ADD_SCALED(uint8_t)
+
+static void add_scaled(bool is_signed, uint32_t *sum, size_t n, int32_t factor, const void *x,
+                       size_t at, size_t stride, int32_t zero)
+{
+    if (is_signed)
+        add_int8_t(sum, n, (int16_t)factor, (const int8_t *)x + at, stride, (int16_t)zero);
+    else
+        add_uint8_t(sum, n, (int16_t)factor, (const uint8_t *)x + at, stride, (int16_t)zero);
+}
+
 /* ---------------------------------------------------------------- matrix product */
 
 struct gemm_job {
@@ -53,13 +78,6 @@ struct gemm_job {
     uint32_t *sums; /* [threads][stride] */
     size_t stride;
 };
-
-#define ADD_ROW(T)                                           \
-    do {                                                     \
-        const T *b = (const T *)g->b + k * g->b_row;         \
-        for (size_t j = 0; j < g->n; j++)                    \
-            sum[j] += (uint32_t)a * (uint32_t)(int32_t)b[j]; \
-    } while (0)
 
 #define DOT(T)                                                                              \
     do {                                                                                    \
@@ -87,10 +105,7 @@ static void gemm_rows(void *context, size_t begin, size_t end, unsigned thread)
             a_total += (uint32_t)a;
             if (g->b_col != 1 || a == 0)
                 continue;
-            if (g->b_signed)
-                ADD_ROW(int8_t);
-            else
-                ADD_ROW(uint8_t);
+            add_scaled(g->b_signed, sum, g->n, a, g->b, k * g->b_row, 1, 0);
         }
         for (size_t j = 0; g->b_col != 1 && j < g->n; j++) {
             uint32_t total = 0;
@@ -144,16 +159,6 @@ struct conv_job {
     size_t stride;
 };
 
-#define ADD_TAP(T)                                                                                \
-    do {                                                                                          \
-        const T *x = (const T *)c->x + plane;                                                     \
-        for (size_t o = first; o < last; o++)                                                     \
-            sum[o] +=                                                                             \
-                weight *                                                                          \
-                (uint32_t)((int32_t)x[o * w->stride[2] + kx * w->dilation[2] - w->pad_begin[2]] - \
-                           c->x_zero);                                                            \
-    } while (0)
-
 /* Outputs first..last of a row see the kernel's column kx inside the input. */
 static void inside(const struct accel_window3 *w, size_t kx, size_t *first, size_t *last)
 {
@@ -195,19 +200,17 @@ static void conv_rows(void *context, size_t begin, size_t end, unsigned thread)
             const size_t plane =
                 (((batch * c->conv.cin + channel) * w->in[0] + iz) * w->in[1] + iy) * w->in[2];
             for (size_t kx = 0; kx < w->kernel[2]; kx++) {
-                const uint32_t weight =
-                    (uint32_t)(at8(c->w_signed, c->w,
-                                   (m * per_group * w->kernel[0] * w->kernel[1] + k) *
-                                           w->kernel[2] +
-                                       kx) -
-                               zw);
+                const int32_t weight =
+                    at8(c->w_signed, c->w,
+                        (m * per_group * w->kernel[0] * w->kernel[1] + k) * w->kernel[2] + kx) -
+                    zw;
                 size_t first, last;
 
                 inside(w, kx, &first, &last);
-                if (c->x_signed)
-                    ADD_TAP(int8_t);
-                else
-                    ADD_TAP(uint8_t);
+                if (first < last && weight != 0)
+                    add_scaled(c->x_signed, sum + first, last - first, weight, c->x,
+                               plane + first * w->stride[2] + kx * w->dilation[2] - w->pad_begin[2],
+                               w->stride[2], c->x_zero);
             }
         }
         store(&c->out, row * w->out[2], w->out[2], sum, 0, m, 0);
