@@ -2,7 +2,10 @@
 /* accelctl place: which device should run a model, how fast, and why not the others. */
 #include "cli/ctl.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 static double number(const json_t *object, const char *key)
 {
@@ -92,14 +95,47 @@ static json_t *string_list(const struct accel_opt_list *list)
     return array;
 }
 
+/* "x:1x3x224x224" as an entry of `shapes`. The last colon: names may hold one. */
+static int add_shape(json_t *shapes, const char *text, struct accel_error *err)
+{
+    const char *colon = strrchr(text, ':');
+    json_t *dims = json_array();
+    const char *at = colon != NULL ? colon + 1 : "";
+
+    while (*at != '\0') {
+        char *end;
+        const long long dim = strtoll(at, &end, 10);
+
+        if (end == at || dim < 1 || (*end != 'x' && *end != '\0') ||
+            (*end == 'x' && end[1] == '\0'))
+            break;
+        json_array_append_new(dims, json_integer(dim));
+        at = *end == 'x' ? end + 1 : end;
+    }
+    if (colon == NULL || colon == text || *at != '\0' || json_array_size(dims) == 0) {
+        json_decref(dims);
+        return accel_fail(err, ACCEL_E_INVALID, "--shape takes NAME:DIMS, x:1x3x224x224, not %s",
+                          text);
+    }
+    char *name = accel_strdup(text);
+    if (name == NULL) {
+        json_decref(dims);
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a shape");
+    }
+    name[colon - text] = '\0';
+    json_object_set_new(shapes, name, dims);
+    accel_free(name);
+    return ACCEL_OK;
+}
+
 int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
     const char *objective = NULL;
-    struct accel_opt_list devices = {0}, types = {0}, required = {0}, forbidden = {0};
+    struct accel_opt_list devices = {0}, types = {0}, required = {0}, forbidden = {0}, shapes = {0};
     double latency_ms = 0, memory_mib = 0, power_w = 0;
     bool explained = false;
-    unsigned version = 0;
+    unsigned version = 0, batch = 0, count = 0;
     const struct accel_opt opts[] = {
         {"objective", 'o', ACCEL_OPT_STRING, &objective, "WHAT",
          "latency (default), throughput, energy or cost"},
@@ -110,12 +146,18 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
         {"type", 't', ACCEL_OPT_LIST, &types, "TYPE", "GPU, FPGA, CPU, ... only"},
         {"require", 0, ACCEL_OPT_LIST, &required, "TRAIT", "it must have"},
         {"forbid", 0, ACCEL_OPT_LIST, &forbidden, "TRAIT", "it must not have"},
+        {"batch", 'b', ACCEL_OPT_UINT, &batch, "N", "first dimension of the inputs"},
+        {"shape", 0, ACCEL_OPT_LIST, &shapes, "NAME:DIMS", "an input's shape, x:1x3x224x224"},
+        {"count", 'n', ACCEL_OPT_UINT, &count, "N", "how many devices are wanted (1)"},
         {"explain", 'e', ACCEL_OPT_FLAG, &explained, NULL, "where the time is predicted to go"},
         {"version", 'V', ACCEL_OPT_UINT, &version, "N", "of the model (the newest)"},
         {NULL, 0, ACCEL_OPT_FLAG, NULL, NULL, NULL},
     };
     int operands, rc = accel_ctl_options("place MODEL", opts, argc, argv, 1, 1, &operands, err);
 
+    ACCEL_CLEANUP(accel_json_freep) json_t *input_shapes = json_object();
+    for (size_t i = 0; rc == ACCEL_OK && i < shapes.count; i++)
+        rc = add_shape(input_shapes, shapes.items[i], err);
     if (rc != ACCEL_OK)
         return rc;
     json_t *constraints =
@@ -132,6 +174,12 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
                              "constraints", constraints);
     if (version > 0)
         json_object_set_new(body, "version", json_integer(version));
+    if (batch > 0)
+        json_object_set_new(body, "batch", json_integer(batch));
+    if (count > 0)
+        json_object_set_new(body, "count", json_integer(count));
+    if (shapes.count > 0)
+        json_object_set(body, "input_shapes", input_shapes);
     rc = accel_ctl_json(ctl, "POST", body, &answer, err, "/v2/placements");
     if (rc != ACCEL_OK)
         return rc;
@@ -140,6 +188,9 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
         return ACCEL_OK;
     }
     print_candidates(answer);
+    const size_t chosen = json_array_size(json_object_get(answer, "chosen"));
+    if (count > chosen)
+        printf("%u devices are wanted, %zu can be had\n", count, chosen);
     if (explained)
         explain(answer);
     return ACCEL_OK;

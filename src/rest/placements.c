@@ -153,6 +153,53 @@ static int parse_constraints(const struct accel_request *req, const json_t *json
     return ACCEL_OK;
 }
 
+static int parse_input_shape(const char *name, const json_t *list, struct accel_input_shape *shape,
+                             struct accel_error *err)
+{
+    *shape = (struct accel_input_shape){.name = name, .rank = json_array_size(list)};
+    if (!json_is_array(list) || shape->rank > ACCEL_RANK_MAX)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input_shapes.%.80s: expected an array of at most %d numbers", name,
+                          ACCEL_RANK_MAX);
+    for (size_t i = 0; i < shape->rank; i++) {
+        const json_t *dim = json_array_get(list, i);
+
+        shape->dims[i] = json_integer_value(dim);
+        if (!json_is_integer(dim) || shape->dims[i] < 1)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "input_shapes.%.80s[%zu]: expected a number from 1 on", name, i);
+    }
+    return ACCEL_OK;
+}
+
+static int parse_shapes(const struct accel_request *req, struct accel_placement_shapes *out,
+                        struct accel_error *err)
+{
+    const json_t *batch = json_object_get(req->json, "batch");
+    json_t *shapes = json_object_get(req->json, "input_shapes"), *list;
+    const char *name;
+
+    if (batch != NULL && !json_is_null(batch)) {
+        out->batch = json_integer_value(batch);
+        if (!json_is_integer(batch) || out->batch < 1)
+            return accel_fail(err, ACCEL_E_INVALID, "batch: expected a number from 1 on");
+    }
+    if (shapes == NULL || json_is_null(shapes))
+        return ACCEL_OK;
+    if (!json_is_object(shapes) || json_object_size(shapes) > 256)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input_shapes: expected an object of at most 256 inputs");
+    out->inputs = accel_bump_alloc(req->mem, json_object_size(shapes) + 1, sizeof(*out->inputs));
+    if (out->inputs == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for input_shapes");
+    json_object_foreach(shapes, name, list)
+    {
+        if (parse_input_shape(name, list, &out->inputs[out->inputs_count++], err) != ACCEL_OK)
+            return (int)err->code;
+    }
+    return ACCEL_OK;
+}
+
 /* ---------------------------------------------------------------- the answer */
 
 /* JSON has no infinity: a figure nobody knows is null. */
@@ -247,8 +294,23 @@ static json_t *analysis_json(const struct accel_analysis *analysis)
                      "ops", (json_int_t)analysis->ops_count);
 }
 
+/* The best `wanted` of the accepted ones, or as many as there are. */
+static json_t *chosen_json(const struct accel_placement *placement, int64_t wanted)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < placement->count && list != NULL; i++)
+        if (placement->candidates[i].accepted && (int64_t)json_array_size(list) < wanted &&
+            json_array_append_new(
+                list, accel_json_uuid(&placement->candidates[i].resource->device->uuid)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
 static json_t *placement_json(const struct accel_placement *placement,
-                              const struct accel_constraints *constraints)
+                              const struct accel_constraints *constraints, int64_t wanted)
 {
     json_t *list = json_array();
 
@@ -257,11 +319,12 @@ static json_t *placement_json(const struct accel_placement *placement,
             json_decref(list);
             list = NULL;
         }
-    return json_pack("{s:{s:s, s:s, s:I}, s:s, s:o, s:o, s:o}", "model", "uuid",
+    return json_pack("{s:{s:s, s:s, s:I}, s:s, s:o, s:o, s:o, s:o}", "model", "uuid",
                      placement->model.uuid.text, "name", placement->model.name, "version",
                      (json_int_t)placement->model.model_version, "objective",
                      objectives[constraints->objective], "analysis",
-                     analysis_json(placement->analysis), "candidates", list, "calibration_job",
+                     analysis_json(placement->analysis), "candidates", list, "chosen",
+                     chosen_json(placement, wanted), "calibration_job",
                      accel_json_uuid(&placement->calibration_job));
 }
 
@@ -269,17 +332,20 @@ static json_t *placement_json(const struct accel_placement *placement,
 int accel_create_placement(const struct accel_request *req, struct accel_response *res,
                            struct accel_error *err)
 {
-    static const char *const known[] = {"model", "version", "objective", "constraints", NULL};
+    static const char *const known[] = {"model", "version",      "objective", "constraints",
+                                        "batch", "input_shapes", "count",     NULL};
     struct accel_constraints constraints = {.objective = ACCEL_OBJECTIVE_LATENCY};
+    struct accel_placement_shapes shapes = {0};
     struct accel_placement placement;
-    const json_t *version;
+    const json_t *version, *count;
     const char *model;
 
     if (accel_json_check_object(req->json, "the body", known, err) != ACCEL_OK ||
         text_member(req->json, "model", &model, err) != ACCEL_OK ||
         parse_objective(req->json, &constraints, err) != ACCEL_OK ||
         parse_constraints(req, json_object_get(req->json, "constraints"), &constraints, err) !=
-            ACCEL_OK)
+            ACCEL_OK ||
+        parse_shapes(req, &shapes, err) != ACCEL_OK)
         return (int)err->code;
     if (model == NULL)
         return accel_fail(err, ACCEL_E_INVALID, "model: expected its name");
@@ -287,8 +353,12 @@ int accel_create_placement(const struct accel_request *req, struct accel_respons
     if (version != NULL && !json_is_null(version) &&
         (!json_is_integer(version) || json_integer_value(version) < 1))
         return accel_fail(err, ACCEL_E_INVALID, "version: expected a number from 1 on");
+    count = json_object_get(req->json, "count");
+    const int64_t wanted = count == NULL || json_is_null(count) ? 1 : json_integer_value(count);
+    if (wanted < 1 || (count != NULL && !json_is_null(count) && !json_is_integer(count)))
+        return accel_fail(err, ACCEL_E_INVALID, "count: expected a number of devices from 1 on");
     if (accel_service_place(req->service, &req->caller, model, json_integer_value(version),
-                            &constraints, req->mem, &placement, err) != ACCEL_OK)
+                            &constraints, &shapes, req->mem, &placement, err) != ACCEL_OK)
         return (int)err->code;
-    return accel_respond(res, 200, placement_json(&placement, &constraints), err);
+    return accel_respond(res, 200, placement_json(&placement, &constraints, wanted), err);
 }

@@ -122,9 +122,9 @@ static int take_loaded(struct accel_ipc_packet *answer, bool analyse_only, struc
     return read_analysis(fd, body->analysis_bytes, mem, loaded, err);
 }
 
-int service_load_model(struct accel_service *service, int fd, uint64_t size, const char *label,
-                       bool analyse_only, struct accel_bump *mem, struct loaded *loaded,
-                       struct accel_error *err)
+static int load_shaped(struct accel_service *service, int fd, uint64_t size, const char *label,
+                       bool analyse_only, Accel__Ipc__Dim *const *dims, size_t dims_count,
+                       struct accel_bump *mem, struct loaded *loaded, struct accel_error *err)
 {
     Accel__Ipc__Message request = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__Load body = ACCEL__IPC__LOAD__INIT;
@@ -141,6 +141,8 @@ int service_load_model(struct accel_service *service, int fd, uint64_t size, con
     body.model = (char *)label;
     body.size_bytes = size;
     body.analyse_only = analyse_only;
+    body.dims = (Accel__Ipc__Dim **)dims;
+    body.n_dims = dims_count;
     int rc = service_worker_call(service, &call, &answer, err);
     if (rc != ACCEL_OK)
         return rc;
@@ -149,6 +151,86 @@ int service_load_model(struct accel_service *service, int fd, uint64_t size, con
     if (rc != ACCEL_OK)
         service_loaded_free(loaded);
     return rc;
+}
+
+int service_load_model(struct accel_service *service, int fd, uint64_t size, const char *label,
+                       bool analyse_only, struct accel_bump *mem, struct loaded *loaded,
+                       struct accel_error *err)
+{
+    return load_shaped(service, fd, size, label, analyse_only, NULL, 0, mem, loaded, err);
+}
+
+/* ---------------------------------------------------------------- other shapes */
+
+static char *recall_shaped(struct accel_service *service, const char *key, struct accel_bump *mem)
+{
+    char *text = NULL;
+
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < SHAPED_MAX && text == NULL; i++)
+        if (service->shaped[i].key != NULL && strcmp(service->shaped[i].key, key) == 0)
+            text = accel_bump_strdup(mem, service->shaped[i].text);
+    pthread_mutex_unlock(&service->lock);
+    return text;
+}
+
+/* Without memory for it the next one asks again: no error. */
+static void remember_shaped(struct accel_service *service, const char *key, const char *text)
+{
+    struct shaped fresh = {.key = accel_strdup(key), .text = accel_strdup(text)};
+
+    if (fresh.key == NULL || fresh.text == NULL) {
+        accel_free(fresh.key);
+        accel_free(fresh.text);
+        return;
+    }
+    pthread_mutex_lock(&service->lock);
+    struct shaped *slot = &service->shaped[service->shaped_next++ % SHAPED_MAX];
+    const struct shaped old = *slot;
+    *slot = fresh;
+    pthread_mutex_unlock(&service->lock);
+    accel_free(old.key);
+    accel_free(old.text);
+}
+
+void service_shaped_free_all(struct accel_service *service)
+{
+    for (size_t i = 0; i < SHAPED_MAX; i++) {
+        accel_freep(&service->shaped[i].key);
+        accel_freep(&service->shaped[i].text);
+    }
+}
+
+int service_analyse_shaped(struct accel_service *service, const struct accel_model_record *model,
+                           Accel__Ipc__Dim *const *dims, size_t dims_count, struct accel_bump *mem,
+                           struct accel_analysis **analysis, struct accel_error *err)
+{
+    struct accel_model_record shaped = *model;
+    const char *key = model->uuid.text;
+    struct loaded loaded;
+    struct stat st;
+
+    for (size_t i = 0; i < dims_count && key != NULL; i++)
+        key = accel_bump_printf(mem, "%s %s=%lld", key, dims[i]->name, (long long)dims[i]->value);
+    if (key == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu dimensions", dims_count);
+    shaped.analysis = recall_shaped(service, key, mem);
+    if (shaped.analysis != NULL)
+        return service_analysis_of(&shaped, mem, analysis, err);
+    ACCEL_CLEANUP(accel_closep)
+    int fd = openat(service->models_fd, model->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return accel_fail(err, ACCEL_E_CORRUPT, "file %s of the model: %s", model->file,
+                          strerrordesc_np(errno));
+    /* Loaded as a run of these shapes would be, packed weights and all, so that the memory is that
+     * of the run; what cannot be run is analysed only. */
+    if (load_shaped(service, fd, (uint64_t)st.st_size, model->name, !model->runnable, dims,
+                    dims_count, mem, &loaded, err) != ACCEL_OK)
+        return err->code;
+    shaped.analysis = loaded.analysis_json;
+    service_loaded_free(&loaded);
+    remember_shaped(service, key, shaped.analysis);
+    return service_analysis_of(&shaped, mem, analysis, err);
 }
 
 void service_loaded_free(struct loaded *loaded)

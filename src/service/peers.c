@@ -253,7 +253,10 @@ int service_worker_acquire(struct accel_service *service, const char *key, int64
         else if (late)
             rc = accel_fail(err, ACCEL_E_TIMEOUT, "no worker became free in time");
         else if (waiting != NULL && !counted && *waiting >= service->limits.queue)
-            rc = accel_fail(err, ACCEL_E_BUSY, "%u requests wait for this model already", *waiting);
+            rc = accel_fail(err, ACCEL_E_BUSY,
+                            "%u requests wait for this model already, its queue is full; try again"
+                            " later, or raise limits.infer_queue",
+                            *waiting);
         if (rc != ACCEL_OK)
             break;
         if (waiting != NULL && !counted) {

@@ -31,10 +31,123 @@ int service_analysis_of(const struct accel_model_record *model, struct accel_bum
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- shapes */
+
+struct bindings {
+    Accel__Ipc__Dim **list;
+    size_t count;
+};
+
+static int bind(struct bindings *b, const char *input, size_t axis, int64_t value,
+                struct accel_bump *mem, struct accel_error *err)
+{
+    Accel__Ipc__Dim *dim = accel_bump_alloc(mem, 1, sizeof(*dim));
+    char *name = accel_bump_printf(mem, "%s:%zu", input, axis);
+
+    if (dim == NULL || name == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a dimension");
+    for (size_t i = 0; i < b->count; i++)
+        if (strcmp(b->list[i]->name, name) == 0)
+            return b->list[i]->value == value
+                       ? ACCEL_OK
+                       : accel_fail(err, ACCEL_E_INVALID,
+                                    "batch: input_shapes has %lld for input %s, not %lld",
+                                    (long long)b->list[i]->value, input, (long long)value);
+    accel__ipc__dim__init(dim);
+    dim->name = name;
+    dim->value = value;
+    b->list[b->count++] = dim;
+    return ACCEL_OK;
+}
+
+static int bind_input(struct bindings *b, const struct accel_analysis *a,
+                      const struct accel_input_shape *shape, struct accel_bump *mem,
+                      struct accel_error *err)
+{
+    const struct accel_tensor_info *input = NULL;
+
+    for (size_t i = 0; i < a->inputs_count; i++)
+        if (strcmp(a->inputs[i].name, shape->name) == 0)
+            input = &a->inputs[i];
+    if (input == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "input_shapes.%.80s: the model has no such input",
+                          shape->name);
+    if (!input->has_rank || input->rank != shape->rank)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input_shapes.%.80s: %zu dimensions, the model declares %s%u",
+                          shape->name, shape->rank,
+                          input->has_rank ? "" : "no rank: ", input->rank);
+    for (size_t d = 0; d < shape->rank; d++) {
+        if (input->dims[d] >= 0 && input->dims[d] != shape->dims[d])
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "input_shapes.%.80s: the model fixes dimension %zu to %lld, not %lld",
+                              shape->name, d, (long long)input->dims[d], (long long)shape->dims[d]);
+        if (input->dims[d] < 0 && bind(b, shape->name, d, shape->dims[d], mem, err) != ACCEL_OK)
+            return err->code;
+    }
+    return ACCEL_OK;
+}
+
+/* The batch goes into every input whose first dimension is free. */
+static int bind_batch(struct bindings *b, const struct accel_analysis *a, int64_t batch,
+                      struct accel_bump *mem, struct accel_error *err)
+{
+    const struct accel_tensor_info *fixed = NULL;
+    bool taken = false;
+
+    for (size_t i = 0; i < a->inputs_count; i++) {
+        const struct accel_tensor_info *input = &a->inputs[i];
+
+        if (!input->has_rank || input->rank == 0)
+            continue;
+        if (input->dims[0] < 0) {
+            if (bind(b, input->name, 0, batch, mem, err) != ACCEL_OK)
+                return err->code;
+            taken = true;
+        } else if (input->dims[0] != batch && fixed == NULL) {
+            fixed = input;
+        } else {
+            taken = taken || input->dims[0] == batch;
+        }
+    }
+    if (taken)
+        return ACCEL_OK;
+    if (fixed == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "batch: no input of the model has a dimension");
+    return accel_fail(
+        err, ACCEL_E_INVALID,
+        "batch: the model fixes the first dimension of input %.80s to %lld; export it "
+        "with a free one",
+        fixed->name, (long long)fixed->dims[0]);
+}
+
+static int analyse_for(struct accel_service *service, const struct accel_placement_shapes *shapes,
+                       struct accel_bump *mem, struct accel_placement *p, struct accel_error *err)
+{
+    const struct accel_analysis *declared = p->analysis;
+    size_t most = declared->inputs_count;
+    struct bindings b = {0};
+
+    for (size_t i = 0; i < shapes->inputs_count; i++)
+        most += shapes->inputs[i].rank;
+    b.list = accel_bump_alloc(mem, most + 1, sizeof(*b.list));
+    if (b.list == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu dimensions", most);
+    for (size_t i = 0; i < shapes->inputs_count; i++)
+        if (bind_input(&b, declared, &shapes->inputs[i], mem, err) != ACCEL_OK)
+            return err->code;
+    if (shapes->batch > 0 && bind_batch(&b, declared, shapes->batch, mem, err) != ACCEL_OK)
+        return err->code;
+    if (b.count == 0)
+        return ACCEL_OK;
+    p->shaped = true;
+    return service_analyse_shaped(service, &p->model, b.list, b.count, mem, &p->analysis, err);
+}
+
 int service_rank(struct accel_service *service, const struct accel_model_record *model,
                  const struct accel_analysis *analysis, const struct accel_constraints *constraints,
-                 struct accel_bump *mem, struct accel_candidate **candidates, size_t *count,
-                 struct accel_error *err)
+                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates,
+                 size_t *count, struct accel_error *err)
 {
     const struct accel_device_filter any = {0};
     const struct accel_page all = {0};
@@ -43,10 +156,13 @@ int service_rank(struct accel_service *service, const struct accel_model_record 
 
     if (accel_store_list_devices(service->store, &any, &all, mem, &devices, count, err) !=
             ACCEL_OK ||
-        service_resources(service, devices, *count, &model->uuid, mem, &resources, err) !=
-            ACCEL_OK ||
-        accel_match_place(analysis, resources, *count, constraints, mem, candidates, err) !=
-            ACCEL_OK)
+        service_resources(service, devices, *count, &model->uuid, mem, &resources, err) != ACCEL_OK)
+        return err->code;
+    /* Runs are counted by model: those of other shapes say nothing of these. */
+    for (size_t i = 0; shaped && i < *count; i++)
+        resources[i].measured_count = 0;
+    if (accel_match_place(analysis, resources, *count, constraints, mem, candidates, err) !=
+        ACCEL_OK)
         return err->code;
     return ACCEL_OK;
 }
@@ -84,7 +200,8 @@ static void want_calibration(struct accel_service *service, const struct accel_c
 
 int accel_service_place(struct accel_service *service, const struct accel_caller *caller,
                         const char *model, int64_t version,
-                        const struct accel_constraints *constraints, struct accel_bump *mem,
+                        const struct accel_constraints *constraints,
+                        const struct accel_placement_shapes *shapes, struct accel_bump *mem,
                         struct accel_placement *placement, struct accel_error *err)
 {
     struct accel_error local;
@@ -95,8 +212,10 @@ int accel_service_place(struct accel_service *service, const struct accel_caller
     if (accel_service_get_model(service, caller, model, version, mem, &placement->model, err) !=
             ACCEL_OK ||
         service_analysis_of(&placement->model, mem, &placement->analysis, err) != ACCEL_OK ||
-        service_rank(service, &placement->model, placement->analysis, constraints, mem,
-                     &placement->candidates, &placement->count, err) != ACCEL_OK)
+        (shapes != NULL && analyse_for(service, shapes, mem, placement, err) != ACCEL_OK) ||
+        service_rank(service, &placement->model, placement->analysis, constraints,
+                     placement->shaped, mem, &placement->candidates, &placement->count,
+                     err) != ACCEL_OK)
         return accel_fail_in(err, "place");
     if (lacks_calibration(placement))
         want_calibration(service, caller, mem, placement);

@@ -239,6 +239,7 @@ void accel_service_free(struct accel_service *service)
         accel_free(w);
     }
     service_packed_free_all(service);
+    service_shaped_free_all(service);
     for (struct job *j = service->jobs, *next; j != NULL; j = next) {
         next = j->next; /* queued, never started */
         accel_free(j->context);

@@ -193,14 +193,28 @@ int accel_service_warm_model(struct accel_service *service, const struct accel_c
 struct accel_placement {
     struct accel_model_record model;
     struct accel_analysis *analysis;
+    bool shaped; /* the analysis is for shapes of the request */
     struct accel_candidate *candidates;
     size_t count;
     /* A runnable device had no calibration yet: this job measures it; "" none was started. */
     struct accel_uuid calibration_job;
 };
+/* Shapes to place for instead of the declared ones, whose free dimensions count as 1. */
+struct accel_placement_shapes {
+    int64_t batch; /* first dimension of the inputs that leave it free; 0: not said */
+    struct accel_input_shape {
+        const char *name;
+        size_t rank;
+        int64_t dims[ACCEL_RANK_MAX];
+    } * inputs;
+    size_t inputs_count;
+};
+/* shapes NULL: the declared ones. Errors: NOT_FOUND; INVALID (a shape that the model does not take:
+ * names the input and the axis). */
 int accel_service_place(struct accel_service *service, const struct accel_caller *caller,
                         const char *model, int64_t version,
-                        const struct accel_constraints *constraints, struct accel_bump *mem,
+                        const struct accel_constraints *constraints,
+                        const struct accel_placement_shapes *shapes, struct accel_bump *mem,
                         struct accel_placement *placement, struct accel_error *err);
 
 /* Starts the job; CONFLICT names the one that is running. device NULL: every device the core runs

@@ -114,6 +114,9 @@ struct job {
     char *result; /* JSON text, set by run; accel_free */
 };
 
+/* Analyses for shapes other than the declared ones that are kept. */
+#define SHAPED_MAX 16
+
 struct accel_service {
     struct accel_store *store;
     char *hostname, *models_dir;
@@ -137,6 +140,11 @@ struct accel_service {
     struct module *modules;
     struct worker *workers;
     struct packed *packed;
+    struct shaped {
+        char *key;  /* uuid of the model, then the dimensions; NULL: unused */
+        char *text; /* the analysis as JSON */
+    } shaped[SHAPED_MAX];
+    size_t shaped_next; /* the slot that is overwritten next */
     struct gate *gates;
     struct job *jobs;
     struct accel_service_metrics metrics;
@@ -250,6 +258,12 @@ struct loaded {
 int service_load_model(struct accel_service *service, int fd, uint64_t size, const char *label,
                        bool analyse_only, struct accel_bump *mem, struct loaded *loaded,
                        struct accel_error *err);
+/* The analysis of a model that is there, with free dimensions fixed: asked of a worker, the last
+ * few answers kept. Errors: INVALID (the model takes no such shape), LIMIT, and the worker's. */
+int service_analyse_shaped(struct accel_service *service, const struct accel_model_record *model,
+                           Accel__Ipc__Dim *const *dims, size_t dims_count, struct accel_bump *mem,
+                           struct accel_analysis **analysis, struct accel_error *err);
+void service_shaped_free_all(struct accel_service *service);
 void service_loaded_free(struct loaded *loaded);
 /* Settles what the last life left below <state>/models. */
 int service_clean_models(struct accel_service *service, struct accel_error *err);
@@ -270,10 +284,11 @@ void service_packed_trim(struct accel_service *service);
 /* What is recorded of a model, as the matcher reads it. */
 int service_analysis_of(const struct accel_model_record *model, struct accel_bump *mem,
                         struct accel_analysis **analysis, struct accel_error *err);
-/* Every device of the node against the model. */
+/* Every device of the node against the model; shaped: the analysis is for other shapes than those
+ * its runs had. */
 int service_rank(struct accel_service *service, const struct accel_model_record *model,
                  const struct accel_analysis *analysis, const struct accel_constraints *constraints,
-                 struct accel_bump *mem, struct accel_candidate **candidates, size_t *count,
+                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates, size_t *count,
                  struct accel_error *err);
 
 /* ---------------------------------------------------------------- jobs.c, calibrate.c, arqs.c */

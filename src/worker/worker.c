@@ -151,21 +151,42 @@ static int pack_file(const struct accel_model *model, int *fd, uint64_t *size,
     return ACCEL_OK;
 }
 
-static int load_model(struct worker *w, const struct file *file, bool analyse_only, int fds[2],
-                      Accel__Ipc__Loaded *loaded, struct accel_error *err)
+/* What it binds must outlive the load; freed by the caller. */
+static int bind_dims(const Accel__Ipc__Load *load, struct accel_load_options *options,
+                     struct accel_dim_binding **bindings, struct accel_error *err)
 {
+    struct accel_dim_binding *made = accel_calloc(load->n_dims + 1, sizeof(*made));
+
+    if (made == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu dimensions", load->n_dims);
+    for (size_t i = 0; i < load->n_dims; i++)
+        made[i] =
+            (struct accel_dim_binding){.name = load->dims[i]->name, .value = load->dims[i]->value};
+    options->dims = made;
+    options->dims_count = load->n_dims;
+    *bindings = made;
+    return ACCEL_OK;
+}
+
+static int load_model(struct worker *w, const struct file *file, const Accel__Ipc__Load *load,
+                      int fds[2], Accel__Ipc__Loaded *loaded, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_freep) struct accel_dim_binding *bindings = NULL;
+    struct accel_load_options options = w->options;
     struct accel_model *model = NULL;
     struct accel_analysis *analysis = NULL;
     int rc;
 
-    if (analyse_only) {
-        rc = accel_analyse_bundle(file->bytes, file->size, &w->options, &analysis, err);
+    if (bind_dims(load, &options, &bindings, err) != ACCEL_OK)
+        return (int)err->code;
+    if (load->analyse_only) {
+        rc = accel_analyse_bundle(file->bytes, file->size, &options, &analysis, err);
         if (rc == ACCEL_OK)
             rc = analysis_file(analysis, &fds[1], &loaded->analysis_bytes, err);
         accel_analysis_free(analysis);
         return rc;
     }
-    rc = accel_model_load_bundle(file->bytes, file->size, &w->options, &model, err);
+    rc = accel_model_load_bundle(file->bytes, file->size, &options, &model, err);
     if (rc == ACCEL_OK)
         rc = pack_file(model, &fds[0], &loaded->packed_bytes, err);
     if (rc == ACCEL_OK)
@@ -192,7 +213,7 @@ static int do_load(struct worker *w, struct job *job, struct accel_error *err)
         accel_sha256_add(&hash, file.bytes, file.size);
         accel_sha256_end(&hash, digest);
         loaded.sha256 = (ProtobufCBinaryData){sizeof(digest), digest};
-        rc = load_model(w, &file, load->analyse_only, fds, &loaded, err);
+        rc = load_model(w, &file, load, fds, &loaded, err);
     }
     if (rc == ACCEL_OK && atomic_load(&job->cancelled))
         rc = accel_fail(err, ACCEL_E_CANCELLED, "cancelled");

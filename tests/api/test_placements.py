@@ -114,3 +114,93 @@ def test_a_job_is_cancelled(api):
     cancelled = api.post(f"/v2/jobs/{uuid}/cancel")
     assert cancelled.status == 202 and cancelled.json()["cancel_requested"]
     wait_until(lambda: api.get(f"/v2/jobs/{uuid}").json()["state"] == "cancelled", "it ends", 60)
+
+
+# ---------------------------------------------------------------- shapes, count, queue
+
+@pytest.fixture(scope="module")
+def free(daemon):
+    """A model that leaves its batch free: float input_image[batch, 1, 28, 28]."""
+    from client import Api
+    api = Api(daemon)
+    answer = api.put("/v2/models/place-free", (FIXTURES / "cnn-mnist-pytorch" / "model.onnx").read_bytes())
+    assert answer.status == 201, answer
+    yield "place-free"
+    api.delete("/v2/models/place-free")
+
+
+def infer(api, model, batch):
+    data = [0.5] * (batch * 784)
+    return api.post(f"/v2/models/{model}/infer", {"inputs": [
+        {"name": "input_image", "shape": [batch, 1, 28, 28], "datatype": "FP32", "data": data}]})
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7])
+def test_predicted_memory_is_what_the_run_uses(api, free, batch):
+    placed = place(api, free, batch=batch)
+    predicted = by_identity(placed)["cpu:0"]["prediction"]["memory_bytes"]
+    answer = infer(api, free, batch)
+    assert answer.status == 200, answer
+    output = answer.json()["outputs"][0]
+    io = batch * 784 * 4 + len(output["data"]) * 4
+    weights = placed.json()["analysis"]["weights_bytes"]
+    assert predicted == answer.json()["parameters"]["acceld_arena_bytes"] + weights + io
+
+
+def test_a_batch_costs_what_it_costs(api, free):
+    one, many = (place(api, free, batch=n).json()["analysis"] for n in (1, 8))
+    assert many["flops"] == pytest.approx(8 * one["flops"]) and many["arena_bytes"] > 4 * one["arena_bytes"]
+    assert many["weights_bytes"] == one["weights_bytes"]
+    again = place(api, free, input_shapes={"input_image": [8, 1, 28, 28]}).json()["analysis"]
+    assert again == many
+    # Runs of another shape are no measurement of this one.
+    for _ in range(3):
+        assert infer(api, free, 1).status == 200
+    assert by_identity(place(api, free, batch=8))["cpu:0"]["prediction"]["basis"] != "measured-runs"
+
+
+def test_shapes_that_the_model_does_not_take(api, free, model):
+    def refused(name, **kw):
+        answer = place(api, name, **kw)
+        assert answer.status == 400, answer
+        return answer.fault()
+    assert "Input3 to 1" in refused(model, batch=2)
+    assert "no such input" in refused(free, input_shapes={"x": [1]})
+    assert "fixes dimension 1 to 1" in refused(free, input_shapes={"input_image": [1, 3, 28, 28]})
+    assert "dimensions" in refused(free, input_shapes={"input_image": [1, 28]})
+    assert "input_shapes has 2" in refused(free, batch=3, input_shapes={"input_image": [2, 1, 28, 28]})
+    for bad in ({"batch": 0}, {"batch": "1"}, {"count": 0}, {"count": 1.5}, {"input_shapes": []},
+                {"input_shapes": {"input_image": 1}}, {"input_shapes": {"input_image": [0]}}):
+        refused(free, **bad)
+    assert place(api, model, batch=1).status == 200, "the batch it has"
+
+
+def test_count_chooses_the_best(api, model):
+    answer = place(api, model, count=2).json()
+    best = [c["device"]["uuid"] for c in answer["candidates"] if c["accepted"]]
+    assert answer["chosen"] == best[:2]
+    assert place(api, model).json()["chosen"] == best[:1]
+    assert place(api, model, count=1000).json()["chosen"] == best
+
+
+def test_a_full_queue_is_429():
+    """One worker and one place to wait: of many at once some are told to come back, none is lost."""
+    import concurrent.futures
+
+    from client import Api
+    from daemon import Daemon
+    config = {"drivers": {"enabled": ["cpu"]}, "limits": {"infer_queue": 1}}
+    with Daemon(config) as own:
+        own.wait_ready()
+        api = Api(own)
+        folder = FIXTURES / "tbefn-180x320"
+        assert api.put("/v2/models/slow", (folder / "model.onnx").read_bytes()).status == 201
+        body = {"inputs": [{"name": "Placeholder", "shape": [1, 3, 180, 320], "datatype": "FP32",
+                            "data": [0.5] * (3 * 180 * 320)}]}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: api.post("/v2/models/slow/infer", body), range(16)))
+        statuses = [a.status for a in answers]
+        assert set(statuses) == {200, 429}, statuses
+        refused = next(a for a in answers if a.status == 429)
+        assert int(refused.headers["retry-after"]) >= 1 and "queue" in refused.fault()
+        assert api.post("/v2/models/slow/infer", body).status == 200, "and later it runs"

@@ -174,3 +174,18 @@ def test_events_are_followed_over_a_restart():
                 assert follower.stdout.read() == follower.stderr.read() == ""
             finally:
                 follower.kill()
+
+
+def test_placing_for_a_batch_and_for_several_devices(ctl):
+    ctl("models", "put", "free", str(FIXTURES / "cnn-mnist-pytorch" / "model.onnx"))
+    one = json.loads(ctl("--json", "place", "free", "--batch", "1"))["analysis"]["flops"]
+    four = json.loads(ctl("--json", "place", "free", "--shape", "input_image:4x1x28x28"))["analysis"]["flops"]
+    assert four == pytest.approx(4 * one)
+    assert "no such input" in ctl("place", "free", "--shape", "x:1x2", status=1)
+    assert "NAME:DIMS" in ctl("place", "free", "--shape", "x:1x", status=1)
+    assert "100 devices are wanted" in ctl("place", "free", "--count", "100")
+    data = FIXTURES / "cnn-mnist-pytorch" / "test_data_set_0" / "input_0.pb"
+    assert "cpu:0" in ctl("infer", "free", "--device", "cpu:0", "--input", str(data))
+    other = next(d["identity"] for d in json.loads(ctl("--json", "devices"))["devices"] if d["module"] == "fake")
+    assert "predicted-only" in ctl("infer", "free", "--device", other, "--input", str(data), status=1)
+    ctl("models", "delete", "free")

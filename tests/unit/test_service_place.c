@@ -25,7 +25,7 @@ static struct accel_placement place(struct world *w, const char *model)
     struct accel_placement p = {0};
     struct accel_error err = {0};
 
-    ok(accel_service_place(w->service, &alice, model, 0, &any, &mem, &p, &err) == ACCEL_OK,
+    ok(accel_service_place(w->service, &alice, model, 0, &any, NULL, &mem, &p, &err) == ACCEL_OK,
        "placed %s", err.msg);
     return p;
 }
