@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 static float picture[3 * 64];
 
@@ -266,8 +267,180 @@ static void allocates_nothing_in_a_run(void)
     accel_model_unref(m);
 }
 
+/* The shape is an input: nothing behind Reshape can be planned, all of it must run. */
+static void runs_what_cannot_be_planned(void)
+{
+    static const int64_t free_one[] = {-1}, two[] = {2}, free_two[] = {-1, -1};
+    struct accel_buf g = {0}, buf;
+    struct accel_model *m = NULL;
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    float x[12];
+
+    ob_add(&g, OB_INPUT, ob_value("x", ACCEL_DTYPE_FLOAT, 1, free_one));
+    ob_add(&g, OB_INPUT, ob_value("shape", ACCEL_DTYPE_INT64, 1, two));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_FLOAT, 2, free_two));
+    ob_add(&g, OB_NODE, ob_node("Neg", "x", "n"));
+    ob_add(&g, OB_NODE, ob_node("Reshape", "n,shape", "r"));
+    ob_add(&g, OB_NODE, ob_node("Transpose", "r", "t"));
+    ob_add(&g, OB_NODE, ob_node("MatMul", "t,r", "y"));
+    buf = ob_model(&g, 13);
+    ok(ob_load(&buf, NULL, &m, &err) == ACCEL_OK &&
+           accel_session_new(m, NULL, &s, &err) == ACCEL_OK,
+       "a model whose shapes are data loads: %s", err.msg);
+    for (size_t i = 0; i < 12; i++)
+        x[i] = (float)i;
+    for (int64_t columns = 1; columns <= 4; columns++) {
+        int64_t shape[2] = {-1, columns};
+        const struct accel_named_tensor in[2] = {
+            {"x", {ACCEL_DTYPE_FLOAT, 1, {12}, x, sizeof(x)}},
+            {"shape", {ACCEL_DTYPE_INT64, 1, {2}, shape, sizeof(shape)}}};
+        struct accel_named_tensor y = {.name = "y"};
+        float want = 0; /* the last element: the last column with itself */
+
+        for (size_t i = (size_t)columns - 1; i < 12; i += (size_t)columns)
+            want += x[i] * x[i];
+        ok(accel_session_run(s, in, 2, &y, 1, &err) == ACCEL_OK && y.tensor.dims[0] == columns &&
+               y.tensor.dims[1] == columns &&
+               ((float *)y.tensor.data)[columns * columns - 1] == want,
+           "into %d columns: %s", (int)columns, err.msg);
+    }
+    int64_t wrong[2] = {5, 5};
+    const struct accel_named_tensor in[2] = {{"x", {ACCEL_DTYPE_FLOAT, 1, {12}, x, sizeof(x)}},
+                                             {"shape",
+                                              {ACCEL_DTYPE_INT64, 1, {2}, wrong, sizeof(wrong)}}};
+    struct accel_named_tensor y = {.name = "y"};
+    ok(accel_session_run(s, in, 2, &y, 1, &err) == ACCEL_E_INVALID &&
+           strstr(err.msg, "the_Reshape") != NULL,
+       "a shape that does not fit names the node: %s", err.msg);
+    accel_session_free(s);
+    accel_model_unref(m);
+    accel_buf_free(&buf);
+}
+
+/* Eight products of 512 x 512: far more than a millisecond on anything. */
+static struct accel_model *slow_model(int64_t run_ms)
+{
+    static const int64_t dims[] = {512, 512};
+    static const char *const names[] = {"x", "a", "b", "c", "d", "e", "f", "g", "y"};
+    struct accel_buf g = {0}, buf;
+    struct accel_load_options o;
+    struct accel_model *m = NULL;
+    struct accel_error err = {0};
+
+    ob_add(&g, OB_INPUT, ob_value("x", ACCEL_DTYPE_FLOAT, 2, dims));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_FLOAT, 2, dims));
+    for (size_t i = 0; i < 8; i++) {
+        char inputs[8];
+
+        snprintf(inputs, sizeof(inputs), "%s,x", names[i]);
+        ob_add(&g, OB_NODE, ob_node("MatMul", inputs, names[i + 1]));
+    }
+    buf = ob_model(&g, 13);
+    accel_load_options_init(&o);
+    o.limits.run_ms = run_ms;
+    o.cpu_mask = 0;
+    if (ob_load(&buf, &o, &m, &err) != ACCEL_OK)
+        printf("# %s\n", err.msg);
+    accel_buf_free(&buf);
+    return m;
+}
+
+static float matrix[512 * 512];
+
+static int run_slow(struct accel_session *s, struct accel_error *err)
+{
+    const struct accel_named_tensor in = {
+        "x", {ACCEL_DTYPE_FLOAT, 2, {512, 512}, matrix, sizeof(matrix)}};
+    struct accel_named_tensor y = {.name = "y"};
+
+    return accel_session_run(s, &in, 1, &y, 1, err);
+}
+
+static void *cancel_until_told(void *context)
+{
+    struct accel_session *s = ((void **)context)[0];
+    const atomic_bool *done = ((void **)context)[1];
+
+    while (!atomic_load(done))
+        accel_session_cancel(s);
+    return NULL;
+}
+
+static void ends_early(void)
+{
+    struct accel_model *m = slow_model(1);
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    atomic_bool done = false;
+    void *context[2];
+    pthread_t thread;
+
+    ok(m != NULL && accel_session_new(m, NULL, &s, &err) == ACCEL_OK &&
+           run_slow(s, &err) == ACCEL_E_TIMEOUT,
+       "a run past its deadline ends: %s", err.msg);
+    accel_session_free(s);
+    accel_model_unref(m);
+    m = slow_model(0);
+    ok(m != NULL && accel_session_new(m, NULL, &s, &err) == ACCEL_OK, "a session without one");
+    context[0] = s;
+    context[1] = &done;
+    ok(pthread_create(&thread, NULL, cancel_until_told, context) == 0, "a thread that cancels");
+    ok(run_slow(s, &err) == ACCEL_E_CANCELLED, "a run ends when it is cancelled: %s", err.msg);
+    atomic_store(&done, true);
+    pthread_join(thread, NULL);
+    ok(run_slow(s, &err) == ACCEL_OK, "the next run is not");
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+static void *run_many(void *context)
+{
+    static const struct accel_session_options so = {.struct_size = sizeof(so), .threads = 2};
+    struct accel_model *m = context;
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    float first[10];
+    bool right = accel_session_new(m, &so, &s, &err) == ACCEL_OK;
+
+    for (int i = 0; right && i < 20; i++) {
+        const struct accel_named_tensor in = {"x",
+                                              {ACCEL_DTYPE_FLOAT, 4, {2, 1, 8, 8}, picture, 512}};
+        struct accel_named_tensor y = {.name = "y"};
+
+        right = accel_session_run(s, &in, 1, &y, 1, &err) == ACCEL_OK;
+        if (right && i == 0)
+            memcpy(first, y.tensor.data, sizeof(first));
+        right = right && memcmp(first, y.tensor.data, sizeof(first)) == 0;
+    }
+    accel_session_free(s);
+    return right ? m : NULL;
+}
+
+static void sessions_share_a_model(void)
+{
+    struct accel_model *m = load(true, NULL);
+    pthread_t threads[3];
+    size_t right = 0;
+
+    input(2);
+    for (size_t i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, run_many, m);
+    for (size_t i = 0; i < 3; i++) {
+        void *result;
+
+        pthread_join(threads[i], &result);
+        right += result == m;
+    }
+    ok(right == 3, "three sessions run one model at the same time");
+    accel_model_unref(m);
+}
+
 int main(void)
 {
+    runs_what_cannot_be_planned();
+    ends_early();
+    sessions_share_a_model();
     passes_keep_the_result();
     fuses_what_it_should();
     plans_for_each_shape();

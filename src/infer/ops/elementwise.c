@@ -171,7 +171,6 @@ static int clip_run(struct accel_run *run, struct accel_error *err)
 
 struct binary_params {
     enum accel_binary_op op;
-    bool swap; /* a < b computed as ... with operands as they are; kept for later */
 };
 
 static const struct {
@@ -296,6 +295,53 @@ static int binary_run(struct accel_run *run, struct accel_error *err)
                      run->in[k]->data, run->out[0]->data);
         a = run->out[0]->data;
     }
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- Pow */
+
+/* Pow-12: the exponent may be of another type. Then both are taken as doubles and the result is of
+ * the base's type, as ONNX Runtime has it. */
+static int pow_infer(struct accel_infer *in, struct accel_error *err)
+{
+    if (in->in[0]->dtype == in->in[1]->dtype)
+        return binary_infer(in, err);
+    return accel_infer_broadcast(in, err);
+}
+
+static int pow_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    size_t elements[3], all;
+
+    const int rc = binary_prepare(prep, err);
+    if (rc != ACCEL_OK || prep->in[0]->dtype == prep->in[1]->dtype)
+        return rc;
+    accel_shape_elements(&prep->in[0]->shape, &elements[0]);
+    accel_shape_elements(&prep->in[1]->shape, &elements[1]);
+    accel_shape_elements(&prep->out[0]->shape, &elements[2]);
+    if (__builtin_add_overflow(elements[0], elements[1], &all) ||
+        __builtin_add_overflow(all, elements[2], &all) ||
+        __builtin_mul_overflow(all, sizeof(double), &prep->scratch_bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
+    return ACCEL_OK;
+}
+
+static int pow_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct accel_tensor *a = run->in[0], *b = run->in[1], *y = run->out[0];
+    const size_t na = elements_of(a), nb = elements_of(b);
+    double *wide_a = run->scratch, *wide_b, *wide_y;
+
+    if (a->dtype == b->dtype)
+        return binary_run(run, err);
+    wide_b = wide_a + na;
+    wide_y = wide_b + nb;
+    accel_convert(run->kernels, run->pool, na, a->dtype, a->data, ACCEL_DTYPE_DOUBLE, wide_a);
+    accel_convert(run->kernels, run->pool, nb, b->dtype, b->data, ACCEL_DTYPE_DOUBLE, wide_b);
+    accel_binary(run->kernels, run->pool, ACCEL_BINARY_POW, ACCEL_DTYPE_DOUBLE, run->state, wide_a,
+                 wide_b, wide_y);
+    accel_convert(run->kernels, run->pool, elements_of(y), ACCEL_DTYPE_DOUBLE, wide_y, y->dtype,
+                  y->data);
     return ACCEL_OK;
 }
 
@@ -441,6 +487,17 @@ const struct accel_op accel_ops_elementwise[] = {
     BINARY("Div", 7, NUM, 'T'),
     BINARY("PRelu", 7, NUM, 'T'),
     BINARY("Pow", 7, NUM, 'T'),
+    {.name = "Pow",
+     .domain = "",
+     .since = 12,
+     .kind = ACCEL_KIND_TRANSCENDENTAL,
+     .flops_per_value = 8,
+     .in = {{"X", NUM, 'T', 0}, {"Y", NUM, 'U', 0}},
+     .out = {{"Z", NUM, 'T', 0}},
+     .parse = binary_parse,
+     .infer = pow_infer,
+     .prepare = pow_prepare,
+     .run = pow_run},
     BINARY("Mod", 10, NUM, 'T'),
     BINARY("And", 7, BOOL, 'T'),
     BINARY("Or", 7, BOOL, 'T'),
