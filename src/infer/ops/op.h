@@ -126,6 +126,7 @@ struct accel_op {
     int (*prepack)(struct accel_prepack *pack, struct accel_error *err);
     int (*prepare)(struct accel_prepare *prep, struct accel_error *err);
     int (*run)(struct accel_run *run, struct accel_error *err);
+    /* From shapes and params alone: an analysis asks without prepare, with state NULL. */
     void (*cost)(const struct accel_prepare *prep, struct accel_cost *cost);
 };
 

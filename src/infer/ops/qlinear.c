@@ -313,12 +313,18 @@ static int matmul_run(struct accel_run *run, struct accel_error *err)
 
 static void matmul_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
-    const struct matmul_state *s = prep->state;
+    /* From the shapes alone: an analysis asks without having prepared anything. */
+    const struct accel_shape *a = &prep->in[0]->shape;
+    const bool trans_a =
+        places_of(prep->node) == &qgemm_places && accel_attr_int(prep->node, "transA", 0) != 0;
     size_t elements = 0;
 
+    if (a->rank == 0)
+        return;
+    const int64_t last = a->dims[a->rank - 1], other = a->rank == 1 ? 1 : a->dims[a->rank - 2];
     accel_shape_elements(&prep->out[0]->shape, &elements);
-    cost->flops = 2.0 * (double)elements * (double)s->gemm.k;
-    cost->kind = s->gemm.m == 1 ? ACCEL_KIND_GEMV : ACCEL_KIND_GEMM;
+    cost->flops = 2.0 * (double)elements * (double)(trans_a ? other : last);
+    cost->kind = (trans_a ? last : other) == 1 ? ACCEL_KIND_GEMV : ACCEL_KIND_GEMM;
 }
 
 /* ---------------------------------------------------------------- convolutions */
@@ -416,20 +422,26 @@ static int conv_run(struct accel_run *run, struct accel_error *err)
 
 static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
-    const struct accel_conv *c = prep->state;
+    /* From the shapes alone: an analysis asks without having prepared anything. */
+    const struct places *p = conv_places(prep->node);
+    struct accel_conv c;
+    int64_t out[ACCEL_SPATIAL_MAX];
     size_t elements = 0;
-    double taps = (double)c->cin / (double)c->groups;
     bool one = true;
 
+    if (accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[p->b]->shape, false, &c, out,
+                         NULL) != ACCEL_OK)
+        return;
+    double taps = (double)c.cin / (double)c.groups;
     accel_shape_elements(&prep->out[0]->shape, &elements);
-    for (unsigned i = 0; i < c->spatial; i++) {
-        taps *= (double)c->kernel[i];
-        one = one && c->kernel[i] == 1;
+    for (unsigned i = 0; i < c.spatial; i++) {
+        taps *= (double)c.kernel[i];
+        one = one && c.kernel[i] == 1;
     }
     cost->flops = 2 * taps * (double)elements;
-    cost->kind = c->groups > 1 && c->cin == c->groups ? ACCEL_KIND_DEPTHWISE
-                 : one                                ? ACCEL_KIND_POINTWISE
-                                                      : ACCEL_KIND_CONV;
+    cost->kind = c.groups > 1 && c.cin == c.groups ? ACCEL_KIND_DEPTHWISE
+                 : one                             ? ACCEL_KIND_POINTWISE
+                                                   : ACCEL_KIND_CONV;
 }
 
 /* ---------------------------------------------------------------- QLinearAdd, QLinearMul */

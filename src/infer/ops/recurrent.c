@@ -639,11 +639,15 @@ static int recurrent_run(struct accel_run *run, struct accel_error *err)
 
 static void recurrent_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
-    const struct params *p = prep->node->params;
-    const struct state *s = prep->state;
+    /* From the shapes alone: an analysis asks without having prepared anything. */
+    const struct accel_shape *x = &prep->in[0]->shape; /* [steps, batch, input] or batch first */
+    const struct accel_shape *w = &prep->in[1]->shape; /* [directions, rows, input] */
+    const struct accel_shape *r = &prep->in[2]->shape; /* [directions, rows, hidden] */
 
-    cost->flops = 2.0 * (double)p->directions * (double)s->steps * (double)s->batch *
-                  (double)s->rows * (double)(s->input + s->hidden);
+    if (x->rank != 3 || w->rank != 3 || r->rank != 3)
+        return;
+    cost->flops = 2.0 * (double)x->dims[0] * (double)x->dims[1] * (double)w->dims[0] *
+                  (double)w->dims[1] * (double)(w->dims[2] + r->dims[2]);
 }
 
 #define F32 ACCEL_T(FLOAT)
