@@ -272,6 +272,9 @@ static struct point look_up_near(const struct accel_resource *r, enum accel_kind
 
     for (size_t k = 0; k < 3; k++)
         for (size_t p = 0; p < 2; p++) {
+            /* The flops of a move are a resize's indices: no measure of another kind's work. */
+            if (!traffic && kind != ACCEL_KIND_MOVE && relatives[kind][k] == ACCEL_KIND_MOVE)
+                continue;
             struct point point = look_up(r, relatives[kind][k], tries[p], traffic, size);
             if (!point.found)
                 continue;
