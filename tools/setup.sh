@@ -9,7 +9,7 @@ build_packages="gcc make pkg-config libc6-dev ca-certificates protobuf-c-compile
     libmicrohttpd-dev libjansson-dev libsqlite3-dev libpci-dev libprotobuf-c-dev libyaml-dev
     libcurl4-openssl-dev libseccomp-dev libssl-dev libpng-dev libjpeg62-turbo-dev pci.ids curl"
 test_packages="$build_packages clang clang-format-14 libclang-rt-14-dev python3 python3-venv bzip2
-    procps sqlite3 umockdev groff-base systemd"
+    procps sqlite3 umockdev groff-base systemd ocl-icd-libopencl1 pocl-opencl-icd"
 
 missing() {
     for package in "$@"; do

@@ -41,7 +41,7 @@ int accel_module_take(const struct accel_driver *table, const char *name,
     if (table->name == NULL || strcmp(table->name, name) != 0)
         return accel_fail(err, ACCEL_E_INVALID, "module %s.so calls itself \"%s\"", name,
                           table->name != NULL ? table->name : "");
-    if ((module->driver.flags & ~ACCEL_DRIVER_NEEDS_ROOT) != 0)
+    if ((module->driver.flags & ~(ACCEL_DRIVER_NEEDS_ROOT | ACCEL_DRIVER_HELPER)) != 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "module %s asks for flags 0x%x, which this acceld does not have", name,
                           module->driver.flags);

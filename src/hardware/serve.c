@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "core/ipc.h"
 #include "hardware/build.h"
+#include "hardware/helper.h"
 
 #define QUEUE_MAX           64 /* requests waiting for the module */
 /* Above this a list goes in a memory file: well below the packet, which has other fields too. */
@@ -79,6 +80,8 @@ struct serve {
     bool changed_due; /* a programming has ended: the device may be another now */
     bool stopping;    /* no new requests; the driver thread ends after what runs */
     bool ended;       /* it has ended */
+    /* The driver thread's: what a helper answered last, for when the next one crashes. */
+    message_t *last_answer;
 };
 
 /* ---------------------------------------------------------------- sending */
@@ -242,12 +245,64 @@ static void send_list(struct serve *s, const struct job *job, const Accel__Ipc__
     answer(s, job, &message, &fd, discovery.inlined ? 0 : 1);
 }
 
+static bool is_helper(const struct serve *s)
+{
+    return (s->driver->flags & ACCEL_DRIVER_HELPER) != 0;
+}
+
+static int ask_helper(struct serve *s, bool discover, message_t **answer, struct accel_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    const int ours[] = {s->wake, s->signals, s->channel, s->supervisor};
+    pthread_mutex_unlock(&s->lock);
+    const struct accel_helper helper = {
+        .driver = s->driver,
+        .host = s->with->host,
+        .config = s->with->config,
+        .hostname = s->with->hostname,
+        .close_fds = ours,
+        .close_count = ACCEL_COUNT(ours),
+    };
+
+    return accel_helper_ask(&helper, discover, answer, err);
+}
+
+/* Vendor code that failed costs this question: its devices stay as they were last known, and the
+ * reason is the list's one problem. */
+static int discover_by_helper(struct serve *s, const struct job *job, int64_t began_ms)
+{
+    Accel__Ipc__DeviceList list = ACCEL__IPC__DEVICE_LIST__INIT;
+    Accel__Ipc__Problem problem = ACCEL__IPC__PROBLEM__INIT, *problems[] = {&problem};
+    message_t *answer = NULL;
+    struct accel_error err;
+
+    const int rc = ask_helper(s, true, &answer, &err);
+    if (rc == ACCEL_OK || rc == ACCEL_E_NOT_MINE) {
+        if (s->last_answer != NULL)
+            accel__ipc__message__free_unpacked(s->last_answer, NULL);
+        s->last_answer = answer;
+    }
+    if (s->last_answer != NULL)
+        list = *s->last_answer->discovery->list;
+    if (rc != ACCEL_OK && rc != ACCEL_E_NOT_MINE) {
+        accel_log_warning("helper failed", "module=%s reason=\"%s\"", s->driver->name, err.msg);
+        problem.where = (char *)s->driver->name;
+        problem.reason = err.msg;
+        list.problems = problems;
+        list.n_problems = 1;
+    }
+    send_list(s, job, &list, (uint32_t)(accel_now_ms() - began_ms));
+    return ACCEL_OK;
+}
+
 static int do_discover(struct serve *s, const struct job *job, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_build_freep) struct accel_build *build = NULL;
     const Accel__Ipc__DeviceList *list = NULL;
     const int64_t began_ms = accel_now_ms();
 
+    if (is_helper(s) && s->mine)
+        return discover_by_helper(s, job, began_ms);
     int rc = accel_build_new(s->driver->name, s->with->hostname, &build, err);
     if (rc == ACCEL_OK && s->mine)
         rc = s->driver->discover(s->self, accel_build_builder(build), err);
@@ -571,10 +626,18 @@ static void open_module(struct serve *s)
     int rc = ACCEL_OK;
 
     snprintf(err.msg, sizeof(err.msg), "open() gave no reason");
-    if (s->driver->open != NULL)
+    if (is_helper(s)) {
+        message_t *answer = NULL;
+        rc = ask_helper(s, false, &answer, &err);
+        if (rc == ACCEL_OK)
+            accel__ipc__message__free_unpacked(answer, NULL);
+        /* Of a crash or a hang every discovery tells: it may be mended meanwhile. */
+        if (rc != ACCEL_E_NOT_MINE)
+            rc = ACCEL_OK;
+    } else if (s->driver->open != NULL)
         rc = s->driver->open(s->with->host, accel_module_config_get(s->with->config), &s->self,
                              &err);
-    if (rc == ACCEL_OK && s->driver->watch != NULL) {
+    if (rc == ACCEL_OK && s->driver->watch != NULL && !is_helper(s)) {
         struct accel_error trouble = {.msg = ""};
         if (s->driver->watch(s->self, &watch, &trouble) != ACCEL_OK) {
             accel_log_warning("changes are noticed by scanning only", "module=%s reason=\"%s\"",
@@ -644,7 +707,7 @@ static void *driver_main(void *context)
         job_free(job);
         wake_loop(s);
     }
-    if (s->mine && s->driver->close != NULL)
+    if (s->mine && s->driver->close != NULL && !is_helper(s))
         s->driver->close(s->self);
     pthread_mutex_lock(&s->lock);
     s->ended = true;
@@ -975,6 +1038,8 @@ static void serve_free(struct serve *s)
         result_free(s->results);
         s->results = next;
     }
+    if (s->last_answer != NULL)
+        accel__ipc__message__free_unpacked(s->last_answer, NULL);
     accel_closep(&s->wake);
     accel_closep(&s->signals);
     accel_closep(&s->channel);
