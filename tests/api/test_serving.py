@@ -54,7 +54,7 @@ def assert_close(got, want, what, quantised):
         return
     close = numpy.abs(got - want) <= 1e-4 + 1e-3 * numpy.abs(want)
     distance = numpy.linalg.norm(got - want) / max(numpy.linalg.norm(want), 1e-30)
-    assert close.all() or distance <= 2e-5, f"{what}: {(~close).sum()} off, L2 {distance:.2g}"
+    assert close.all() or distance <= 1e-5, f"{what}: {(~close).sum()} off, L2 {distance:.2g}"
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.name)

@@ -194,8 +194,8 @@ static void multiply_tile(const struct block *block, size_t strip, size_t panel)
         .m = ACCEL_MIN(mr, core->m - i),
         .n = ACCEL_MIN(nr, core->n - j),
         .accumulate = !block->first || block->in_place,
-        .bias_row = block->first && core->bias_row != NULL ? core->bias_row + i : NULL,
-        .bias_col = block->first && core->bias_col != NULL ? core->bias_col + j : NULL,
+        .bias_row = block->last && core->bias_row != NULL ? core->bias_row + i : NULL,
+        .bias_col = block->last && core->bias_col != NULL ? core->bias_col + j : NULL,
         .residual = block->last && core->residual != NULL && !block->in_place
                         ? core->residual + i * core->ldr + j
                         : NULL,

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/kernels/microkernels.h"
 
+#include <string.h>
+
 void accel_f32_gemm_4x8__ref(const struct accel_f32_tile *t)
 {
     float acc[4][8];
 
-    for (size_t i = 0; i < t->m; i++)
-        for (size_t j = 0; j < 8; j++) {
-            acc[i][j] = 0;
-            if (t->accumulate && j < t->n)
-                acc[i][j] = t->c[i * t->ldc + j];
-            if (t->bias_row != NULL)
-                acc[i][j] += t->bias_row[i];
-            if (t->bias_col != NULL && j < t->n)
-                acc[i][j] += t->bias_col[j];
-        }
+    memset(acc, 0, sizeof(acc));
     for (size_t k = 0; k < t->k; k++)
         for (size_t i = 0; i < t->m; i++)
             for (size_t j = 0; j < 8; j++)
@@ -23,6 +16,12 @@ void accel_f32_gemm_4x8__ref(const struct accel_f32_tile *t)
         for (size_t j = 0; j < t->n; j++) {
             float v = acc[i][j];
 
+            if (t->accumulate)
+                v += t->c[i * t->ldc + j];
+            if (t->bias_row != NULL)
+                v += t->bias_row[i];
+            if (t->bias_col != NULL)
+                v += t->bias_col[j];
             if (t->residual != NULL)
                 v += t->residual[i * t->ldr + j];
             v = v < t->lo ? t->lo : v;

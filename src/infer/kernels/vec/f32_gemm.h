@@ -17,30 +17,13 @@ static inline __attribute__((always_inline)) void tile(const struct accel_f32_ti
     const vtail tail = v_tail(t->n - (size_t)(vectors - 1) * VEC_WIDTH);
     const float *a = t->a, *b = t->b;
     const size_t rows = t->a_rows;
-    vf acc[MR][2], start[2];
+    vf acc[MR][2], bias[2];
 
-    for (int v = 0; v < vectors; v++) {
-        start[v] = v_set1(0);
-        if (t->bias_col != NULL)
-            start[v] = v + 1 == vectors ? v_load_tail(t->bias_col + v * VEC_WIDTH, tail)
-                                        : v_load(t->bias_col + v * VEC_WIDTH);
-    }
     UNROLL
     for (size_t i = 0; i < m; i++) {
         UNROLL
         for (int v = 0; v < vectors; v++)
-            acc[i][v] = t->bias_row != NULL ? v_add(start[v], v_set1(t->bias_row[i])) : start[v];
-    }
-    if (t->accumulate) {
-        UNROLL
-        for (size_t i = 0; i < m; i++) {
-            UNROLL
-            for (int v = 0; v < vectors; v++) {
-                const float *c = t->c + i * t->ldc + v * VEC_WIDTH;
-
-                acc[i][v] = v_add(acc[i][v], v + 1 == vectors ? v_load_tail(c, tail) : v_load(c));
-            }
-        }
+            acc[i][v] = v_set1(0);
     }
     for (size_t k = t->k; k > 0; k--) {
         vf row[2];
@@ -58,6 +41,38 @@ static inline __attribute__((always_inline)) void tile(const struct accel_f32_ti
         }
         a += rows;
         b += 2 * VEC_WIDTH;
+    }
+    /* What else goes into the sum comes last: a large bias at its beginning would cost every
+     * product added to it the bits by which it is larger. */
+    if (t->accumulate) {
+        UNROLL
+        for (size_t i = 0; i < m; i++) {
+            UNROLL
+            for (int v = 0; v < vectors; v++) {
+                const float *c = t->c + i * t->ldc + v * VEC_WIDTH;
+
+                acc[i][v] = v_add(acc[i][v], v + 1 == vectors ? v_load_tail(c, tail) : v_load(c));
+            }
+        }
+    }
+    if (t->bias_row != NULL) {
+        UNROLL
+        for (size_t i = 0; i < m; i++) {
+            UNROLL
+            for (int v = 0; v < vectors; v++)
+                acc[i][v] = v_add(acc[i][v], v_set1(t->bias_row[i]));
+        }
+    }
+    if (t->bias_col != NULL) {
+        for (int v = 0; v < vectors; v++)
+            bias[v] = v + 1 == vectors ? v_load_tail(t->bias_col + v * VEC_WIDTH, tail)
+                                       : v_load(t->bias_col + v * VEC_WIDTH);
+        UNROLL
+        for (size_t i = 0; i < m; i++) {
+            UNROLL
+            for (int v = 0; v < vectors; v++)
+                acc[i][v] = v_add(acc[i][v], bias[v]);
+        }
     }
     const vf lo = v_set1(t->lo), hi = v_set1(t->hi);
     if (t->residual != NULL) {
