@@ -44,6 +44,11 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
             rc = accel_spatial_resolve(&a, in, err);
         if (rc != ACCEL_OK)
             return rc;
+        /* A window costs all of its taps, however few meet the input: a kernel made of nothing but
+         * an attribute must not buy more work than tensors do. */
+        if (in >= 0 && a.kernel > 2 * in + 64)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "a kernel of %lld on an axis of %lld",
+                              (long long)a.kernel, (long long)in);
         if (a.pad_begin >= a.kernel * a.dilation + a.stride ||
             a.pad_end >= a.kernel * a.dilation + a.stride)
             return accel_fail(err, ACCEL_E_INVALID, "padding wider than the kernel");

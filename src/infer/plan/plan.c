@@ -278,6 +278,10 @@ static int prepare_step(struct accel_plan *plan, struct accel_step *step,
         if (rc != ACCEL_OK)
             return accel_fail_in(err, "node '%s' (%s)", n->name, n->op_type);
     }
+    if (prep.scratch_bytes > plan->ir->limits.arena_bytes)
+        return accel_fail(err, ACCEL_E_LIMIT,
+                          "node '%s' (%s): work space of %zu bytes, over the limit of %zu", n->name,
+                          n->op_type, prep.scratch_bytes, plan->ir->limits.arena_bytes);
     step->state = prep.state;
     step->scratch_bytes = prep.scratch_bytes;
     plan->scratch_bytes = ACCEL_MAX(plan->scratch_bytes, prep.scratch_bytes);
