@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -80,7 +81,17 @@ int accel_identity_become(const struct accel_identity *identity, struct accel_er
                               (int)gid[i]);
     if (setresuid(0, 0, 0) == 0 || has_capabilities())
         return accel_fail(err, ACCEL_E_DENIED, "privileges came back");
+    accel_forget_home();
     return ACCEL_OK;
+}
+
+void accel_forget_home(void)
+{
+    static const char *const names[] = {
+        "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"};
+
+    for (size_t i = 0; i < ACCEL_COUNT(names); i++)
+        unsetenv(names[i]);
 }
 
 bool accel_die_with_parent(pid_t parent)

@@ -26,6 +26,10 @@ int accel_identity_find(const char *user, struct accel_identity *identity, struc
  * DENIED. */
 int accel_identity_become(const struct accel_identity *identity, struct accel_error *err);
 
+/* Takes root's home and name out of the environment: vendor code that looks there for its cache
+ * would find it closed, and give up. */
+void accel_forget_home(void);
+
 /* The process dies when the thread that forked it does; a change of user clears this, so it comes
  * last. Returns false when the parent is dead already. */
 bool accel_die_with_parent(pid_t parent);

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "core/privileges.h"
 #include "base/mem.h"
 #include "hardware/build.h"
 #include "hardware/host.h"
@@ -231,6 +232,7 @@ static int drop_privileges(const char *user, const struct accel_driver *driver, 
     /* A change of user clears it: nothing outlives the supervisor, a hung vendor library included.
      * By hand (--once) it is the shell that this follows. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    accel_forget_home();
     *privileged = false;
     return ACCEL_OK;
 }

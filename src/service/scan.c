@@ -91,6 +91,7 @@ static void keep_report(struct module *m, const struct accel_scan *scan)
     m->problems = problems;
     m->problems_count = kept;
     m->devices = (unsigned)scan->devices_count;
+    m->annotates = scan->annotations_count > 0;
     m->discover_ms = scan->took_ms;
     accel_timestamp(m->last_scan_at);
     m->reason[0] = '\0';
@@ -135,6 +136,22 @@ static void count_scan(struct module *m, int rc, const struct accel_error *err)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* What others say of a device is recorded only where the device is: when this module brought new
+ * ones, those that annotate are asked again. */
+static void ask_annotators(struct module *m)
+{
+    struct accel_service *s = m->service;
+
+    pthread_mutex_lock(&s->lock);
+    for (struct module *other = s->modules; other != NULL; other = other->next) {
+        if (other == m || !other->annotates || !other->hello || !other->mine)
+            continue;
+        other->want_scan = true;
+        pthread_cond_broadcast(&other->wake);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 int service_scan(struct module *m, struct accel_scan_result *result, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
@@ -161,6 +178,8 @@ int service_scan(struct module *m, struct accel_scan_result *result, struct acce
         accel_log_info("devices changed", "module=%s added=%u changed=%u gone=%u back=%u", m->name,
                        difference.added, difference.changed, difference.gone, difference.back);
     }
+    if (difference.added + difference.back > 0)
+        ask_annotators(m);
     result->added += difference.added;
     result->changed += difference.changed;
     result->gone += difference.gone;

@@ -52,6 +52,7 @@ struct module {
     bool was_down;  /* it ended: do not wait for it to be ready */
     bool settled;   /* the first scan since it came up has ended, well or not */
     bool want_scan; /* it said that its world changed */
+    bool annotates; /* its last scan told of devices of other modules */
     bool tell_quarantine;
     char version[32], family[32], reason[ACCEL_ERROR_MSG_MAX];
     int32_t priority;

@@ -1,9 +1,13 @@
-"""The opencl module on an OpenCL library of our own that lies."""
+"""The opencl module: pocl, and an OpenCL library of our own that crashes, hangs and lies."""
 
 import os
 import pathlib
 import subprocess
+import tempfile
 
+import pytest
+
+from daemon import BUILD, Daemon, wait_until
 from test_discover import accelerators, discover, fact, hardware, recorded  # noqa: F401
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -19,6 +23,88 @@ def make_icd(folder, behaviour, path=None, pci="0, 0, 0, 0"):
                     f'-DFAKE_ICD="{mode}"', f"-DFAKE_PCI={pci}", HERE / "fake_icd.c", "-lpthread"],
                    check=True)
     return library, mode
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder that the user nobody reaches, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="acceld-icd-") as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
+
+
+def config(**keys):
+    return {"drivers": {"enabled": ["cpu", "opencl"], "opencl": keys}}
+
+
+def driver(daemon, name="opencl"):
+    return {d["name"]: d for d in daemon.get("/v2/drivers").json()["drivers"]}[name]
+
+
+def facts_of(daemon, identity):
+    devices = {d["identity"]: d for d in daemon.get("/v2/inventory").json()["devices"]}
+    if identity not in devices:
+        return {}
+    one = daemon.get(f"/v2/inventory/{devices[identity]['uuid']}").json()
+    return {fact["name"]: fact for fact in one["facts"]}
+
+
+def rescan(daemon):
+    answer = daemon.request("POST", "/v2/drivers/rescan?driver=opencl")
+    assert answer.status_code == 200, answer.text
+
+
+def assert_idle_process_is_clean(daemon):
+    pid = daemon.pid_of("hardware", "opencl")
+    maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+    assert "OpenCL" not in maps and "pocl" not in maps and "LLVM" not in maps
+    targets = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    assert not [t for t in targets if t.startswith("/dev/") and t != "/dev/null"]
+    assert pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+    return pid
+
+
+def test_pocl_is_told_of_the_host_cpu(tmp_path):
+    # pocl gives no device when its cache folder cannot be written: not one that others have made.
+    os.chmod(tmp_path, 0o777)
+    with Daemon(config=config(deadline=25), env={"POCL_CACHE_DIR": str(tmp_path)}) as daemon:
+        wait_until(lambda: "runtime.opencl" in facts_of(daemon, "cpu:0"), "cpu:0 has OpenCL")
+        facts = facts_of(daemon, "cpu:0")
+        assert "Portable Computing Language" in facts["runtime.opencl"]["value"]
+        assert "fp64" in facts["opencl.precisions"]["value"]
+        assert_idle_process_is_clean(daemon)
+
+
+@pytest.mark.parametrize("behaviour, reason", [("crash", "signal 6"), ("hang", "within 1.0 s"),
+                                                ("exit", "status 3")])
+def test_vendor_code_that_fails_costs_the_question_only(tmp_path, behaviour, reason):
+    library, mode = make_icd(tmp_path, "alone")
+    with Daemon(config=config(library=str(library), deadline=1)) as daemon:
+        wait_until(lambda: facts_of(daemon, "opencl:0-0"), "the device")
+        pid = daemon.pid_of("hardware", "opencl")
+        mode.write_text(behaviour)
+        rescan(daemon)
+        assert reason in str(driver(daemon)["problems"]), driver(daemon)
+        # Known devices stay, the process too, and so does every other module.
+        assert facts_of(daemon, "opencl:0-0") and facts_of(daemon, "cpu:0")
+        assert assert_idle_process_is_clean(daemon) == pid
+        assert driver(daemon, "cpu")["state"] == driver(daemon)["state"] == "active"
+        mode.write_text("alone")
+        rescan(daemon)
+        assert driver(daemon)["problems"] == []
+
+
+def test_strays_of_vendor_code_end_with_the_question(tmp_path):
+    library, _ = make_icd(tmp_path, "stray")
+    with Daemon(config=config(library=str(library), deadline=5)) as daemon:
+        wait_until(lambda: driver(daemon).get("problems") is not None, "an answer")
+        rescan(daemon)
+        assert_idle_process_is_clean(daemon)
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                assert b"fake-icd-stray" not in path.read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                pass
 
 
 def test_a_lie_is_a_problem(tmp_path):
@@ -55,3 +141,9 @@ def test_gpu_is_matched_to_its_pci_function(recorded, tmp_path):  # noqa: F811
             if a["identity"] == f"pci:{addresses[0]}"}
     assert said["runtime.opencl"] == "3.0 Fake 12.5" and said["memory_bytes"] == 16e9
     assert said["opencl.precisions"] == "fp32 fp64 fp16"
+
+
+def test_no_library_is_quietly_not_mine():
+    with Daemon(config=config(library="libOpenCL-absent.so.9")) as daemon:
+        state = wait_until(lambda: driver(daemon)["state"] == "not-mine" and driver(daemon), "an answer")
+        assert "not installed" in str(state) and not state.get("problems")
