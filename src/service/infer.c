@@ -115,8 +115,8 @@ static int choose_best(struct accel_service *service, const struct accel_model_r
     if (recall(service, packed, c))
         return ACCEL_OK;
     if (service_analysis_of(model, &mem, &analysis, err) != ACCEL_OK ||
-        service_rank(service, model, analysis, &constraints, false, &mem, &candidates, &count, err) !=
-            ACCEL_OK)
+        service_rank(service, model, analysis, &constraints, false, &mem, &candidates, &count,
+                     err) != ACCEL_OK)
         return err->code;
     for (size_t i = 0; i < count && best == NULL; i++) {
         if (!candidates[i].runnable)

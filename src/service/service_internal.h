@@ -289,8 +289,8 @@ int service_analysis_of(const struct accel_model_record *model, struct accel_bum
  * its runs had. */
 int service_rank(struct accel_service *service, const struct accel_model_record *model,
                  const struct accel_analysis *analysis, const struct accel_constraints *constraints,
-                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates, size_t *count,
-                 struct accel_error *err);
+                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates,
+                 size_t *count, struct accel_error *err);
 
 /* ---------------------------------------------------------------- jobs.c, calibrate.c, arqs.c */
 
