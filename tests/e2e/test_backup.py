@@ -19,7 +19,7 @@ def ctl(daemon, *arguments):
 
 def restore(daemon, path):
     return subprocess.run([BUILD / "acceld", "--config", daemon.config_path, "--restore", path],
-                          capture_output=True, text=True, timeout=60, check=False)
+                          env=daemon.env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def make_profile(daemon, name):
