@@ -93,7 +93,7 @@ def tree(open_folder):
     for archive in sorted(ARCHIVES, key=lambda path: path.stat().st_size):
         folder = open_folder / archive.name.split(".")[0]
         with tarfile.open(archive) as recorded:
-            recorded.extractall(folder, filter="fully_trusted", members=[
+            recorded.extractall(folder, members=[
                 member for member in recorded if not UNREAD.search(member.name)])
         let_read(folder)
         (root,) = folder.iterdir()
