@@ -174,8 +174,7 @@ class Testbed:
 
 @pytest.fixture
 def testbed():
-    if not shutil.which("umockdev-wrapper"):
-        pytest.skip("umockdev is not installed (tools/setup.sh test)")
+    assert shutil.which("umockdev-wrapper"), "umockdev is not installed: tools/setup.sh test"
     bed = Testbed()
     yield bed
     bed.close()
