@@ -10,7 +10,7 @@
 3. With $ACCELD_TEST_DATA, every other model there that the core says it can run; the rest is listed
    under "not yet supported:" with the reason and counts as nothing.
 4. The hostile models of tests/models/hostile.py.
-5. Single operators: the ONNX project's own tests, those of tests/models/oracle_cases.py and, of ai.onnx.ml,
+5. Single operators: the ONNX project's own tests, those of tests/models/oracle_cases and, of ai.onnx.ml,
    those of tests/models/classic.py.
 
 The last line is `N passed, N failed, N skipped`.
@@ -159,8 +159,8 @@ def operators(tally, program):
                     f'{passed} operator tests pass, {NODE_TESTS} did: {err.strip()[-2000:]}')
 
         oracle_cases.write(root / 'oracle')
-        test_folders(tally, program, [root / 'oracle' / 'near'], 'recurrent operators')
-        print('--- operators on quantised tensors, bit by bit', flush=True)
+        test_folders(tally, program, [root / 'oracle' / 'near'], 'operators beside ONNX Runtime')
+        print('--- operators beside ONNX Runtime, bit by bit', flush=True)
         _, out, err = call([program, 'test', root / 'oracle' / 'exact'], 600)
         verdicts = [line for line in out.splitlines() if line.startswith(('ok', 'FAIL'))]
         for line in verdicts:

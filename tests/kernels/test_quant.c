@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Quantised products and convolutions against sums in 64 bits; rounding, saturation, layouts. That
- * the numbers are ONNX Runtime's is for tests/models/oracle_cases.py. */
+ * the numbers are ONNX Runtime's is for tests/models/oracle_cases. */
 #include "kernels/kc.h"
 
 #include "infer/kernels/quant.h"

@@ -1,77 +1,8 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Single operators on seeded random values, with what ONNX Runtime makes of them, as test folders.
-
-    oracle_cases.py OUT        OUT/{exact,near}/<case>/{model.onnx,test_data_set_0/*.pb}
-
-exact: operators on quantised tensors, to be met in every bit. near: RNN, GRU, LSTM with the attributes that the ONNX
-project's own tests (node_cases.py) leave out.
-"""
-import sys
-from pathlib import Path
-
+"""Operators on quantised tensors."""
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import helper, numpy_helper
 
-MS = 'com.microsoft'
-F = np.float32
-
-
-class Writer:
-    def __init__(self, out):
-        self.out = out
-        self.written = 0
-        self.rng = np.random.default_rng(20240607)
-
-    def case(self, name, op, values, constants=(), outputs=1, opset=15, domain='', attributes=None, **more):
-        """values: (name, array) in the operator's order, None for one left out; constants: names of initialisers."""
-        names = [v[0] if v is not None else '' for v in values]
-        given = [(n, np.asarray(a)) for n, a in (v for v in values if v is not None)]
-        results = [f'y{i}' for i in range(outputs)]
-        node = helper.make_node(op, names, results, domain=domain, **(attributes or {}), **more)
-        graph = helper.make_graph(
-            [node], name,
-            [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-             for n, a in given if n not in constants],
-            [onnx.ValueInfoProto(name=r) for r in results],
-            [numpy_helper.from_array(a, n) for n, a in given if n in constants])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset), helper.make_opsetid(MS, 1)],
-                                  ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
-        wanted = session.run(None, {n: a for n, a in given if n not in constants})
-        for result, value in zip(graph.output, wanted, strict=True):
-            result.CopyFrom(helper.make_tensor_value_info(
-                result.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
-        model.graph.CopyFrom(graph)
-        data = self.out / name / 'test_data_set_0'
-        data.mkdir(parents=True, exist_ok=True)
-        (self.out / name / 'model.onnx').write_bytes(model.SerializeToString())
-        inputs = [(n, a) for n, a in given if n not in constants]
-        for kind, pairs in (('input', inputs), ('output', list(zip(results, wanted, strict=True)))):
-            for i, (n, a) in enumerate(pairs):
-                (data / f'{kind}_{i}.pb').write_bytes(numpy_helper.from_array(a, n).SerializeToString())
-        self.written += 1
-
-    def integers(self, dtype, *shape):
-        limits = np.iinfo(dtype)
-        return self.rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
-
-    def weights(self, dtype, *shape):
-        """int8 only of 7 bits: without VNNI ONNX Runtime's own sums of uint8 by int8 saturate at 16 bits."""
-        full = self.integers(dtype, *shape)
-        return full >> 1 if dtype == np.int8 else full
-
-    def scale(self, low=0.01, high=0.1):
-        return F(self.rng.uniform(low, high))
-
-    def zero(self, dtype):
-        return self.integers(dtype)[()]
+from oracle_cases import MS, F
 
 
 def elementwise(w):
@@ -195,48 +126,4 @@ def scalings(w):
                [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
 
 
-def recurrents(w):
-    steps, batch, width, hidden = 6, 3, 5, 7
-
-    def floats(*shape):
-        return (w.rng.standard_normal(shape) * 0.5).astype(F)
-
-    for op, gates in (('RNN', 1), ('GRU', 3), ('LSTM', 4)):
-        lens = ('lens', np.array([6, 2, 4], np.int32))
-        options = [
-            ('lens', 'bidirectional', True, {}),
-            ('backward_lens', 'reverse', True, {}),
-            ('clip', 'forward', False, {'clip': 0.4}),
-            ('activations', 'bidirectional', False, {
-                'activations': (['HardSigmoid', 'LeakyRelu', 'ScaledTanh'][:max(1, min(gates - 1, 3))]
-                                + ['Sigmoid', 'Elu', 'Softsign'][:max(1, min(gates - 1, 3))]),
-                'activation_alpha': {1: [0.3], 3: [0.3, 0.1], 4: [0.3, 0.1, 1.2, 0.7]}[gates],
-                'activation_beta': {1: [0.4], 3: [0.4], 4: [0.4, 0.8]}[gates]}),
-        ]
-        if op == 'GRU':
-            options.append(('linear', 'bidirectional', True, {'linear_before_reset': 1}))
-        if op == 'LSTM':
-            options.append(('forget', 'forward', False, {'input_forget': 1}))
-        for label, direction, has_lens, attributes in options:
-            d = 2 if direction == 'bidirectional' else 1
-            values = [('x', floats(steps, batch, width)), ('w', floats(d, gates * hidden, width)),
-                      ('r', floats(d, gates * hidden, hidden)), ('b', floats(d, 2 * gates * hidden)),
-                      lens if has_lens else None, ('h', floats(d, batch, hidden))]
-            if op == 'LSTM':
-                values += [('c', floats(d, batch, hidden)), ('p', floats(d, 3 * hidden))]
-            for packed in (True, False):
-                w.case(f'{op.lower()}_{label}_{"constant" if packed else "given"}', op, values,
-                       ('w', 'r', 'b', 'p') if packed else (), outputs=3 if op == 'LSTM' else 2,
-                       hidden_size=hidden, direction=direction, **attributes)
-
-
-def write(out):
-    exact, near = Writer(out / 'exact'), Writer(out / 'near')
-    for family in (elementwise, pools, convolutions, products, scalings):
-        family(exact)
-    recurrents(near)
-    return exact.written + near.written
-
-
-if __name__ == '__main__':
-    print(f'{write(Path(sys.argv[1]))} written')
+EXACT = (elementwise, pools, convolutions, products, scalings)
