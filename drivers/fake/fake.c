@@ -135,8 +135,7 @@ static bool lists(const json_t *list, const char *identity)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(list, i, item)
-    {
+    json_array_foreach(list, i, item) {
         if (json_is_string(item) && strcmp(json_string_value(item), identity) == 0)
             return true;
     }
@@ -212,8 +211,7 @@ static int add_facts(const struct made_up *m, struct accel_builder *out, struct 
     const char *name;
     int rc = ACCEL_OK;
 
-    json_object_foreach(facts, name, value)
-    {
+    json_object_foreach(facts, name, value) {
         if (rc != ACCEL_OK)
             break;
         if (json_is_string(value))
@@ -262,8 +260,7 @@ static int add_deployable(const struct made_up *m, const char *partition, long l
     char name[400];
     size_t count = 0, i;
 
-    json_array_foreach(given, i, trait)
-    {
+    json_array_foreach(given, i, trait) {
         if (json_is_string(trait) && count < HANDLES_MAX)
             traits[count++] = json_string_value(trait);
     }
@@ -419,8 +416,7 @@ static int fake_discover(void *self, struct accel_builder *out, struct accel_err
         json_decref(standard);
         return rc;
     }
-    json_array_foreach(devices, i, entry)
-    {
+    json_array_foreach(devices, i, entry) {
         if (rc == ACCEL_OK)
             rc = add_entry(fake, &faults, entry, out, err);
     }
@@ -512,12 +508,10 @@ static int fake_read(void *self, struct accel_readings *out, struct accel_error 
     devices = json_object_get(fake->world, "devices");
     if (devices == NULL)
         devices = fake->config_devices;
-    json_array_foreach(devices, i, entry)
-    {
+    json_array_foreach(devices, i, entry) {
         readings = json_object_get(entry, "readings");
         make_up(fake, entry, 0, 1, &m);
-        json_object_foreach((json_t *)readings, name, value)
-        {
+        json_object_foreach((json_t *)readings, name, value) {
             const struct accel_reading reading = {.struct_size = sizeof(reading),
                                                   .identity = m.identity,
                                                   .name = name,

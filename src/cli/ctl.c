@@ -175,8 +175,7 @@ int accel_ctl_find_device(struct accel_ctl *ctl, const char *name, char uuid[37]
 
     if (rc != ACCEL_OK)
         return rc;
-    json_array_foreach(json_object_get(answer, "devices"), i, device)
-    {
+    json_array_foreach(json_object_get(answer, "devices"), i, device) {
         if (!names_device(device, name))
             continue;
         snprintf(uuid, 37, "%s", json_string_value(json_object_get(device, "uuid")));

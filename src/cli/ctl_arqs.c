@@ -227,8 +227,7 @@ static int find_provider(struct accel_ctl *ctl, const char *deployable, char pro
 
     if (rc != ACCEL_OK)
         return rc;
-    json_array_foreach(json_object_get(answer, "deployables"), i, item)
-    {
+    json_array_foreach(json_object_get(answer, "deployables"), i, item) {
         if (strcmp(accel_ctl_text(item, "uuid"), deployable) != 0 &&
             strcmp(accel_ctl_text(item, "name"), deployable) != 0 &&
             strcmp(accel_ctl_text(item, "rp_uuid"), deployable) != 0)

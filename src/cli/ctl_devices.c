@@ -149,8 +149,7 @@ static void print_parts(const json_t *answer)
     const json_t *part;
     size_t i;
 
-    json_array_foreach(json_object_get(answer, "parts"), i, part)
-    {
+    json_array_foreach(json_object_get(answer, "parts"), i, part) {
         accel_table_cell(table, "%s", accel_ctl_text(part, "name"));
         accel_table_cell(table, "%s", accel_ctl_text(part, "ready"));
         accel_table_cell(table, "%s", accel_ctl_text(part, "reason"));

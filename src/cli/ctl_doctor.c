@@ -106,8 +106,7 @@ static void check_parts(struct doctor *d, const json_t *answer)
     const json_t *part;
     size_t i, unwell = 0;
 
-    json_array_foreach(json_object_get(answer, "parts"), i, part)
-    {
+    json_array_foreach(json_object_get(answer, "parts"), i, part) {
         const char *name = text_of(part, "name");
 
         /* Modules are looked at by themselves, with more to say. */
@@ -168,8 +167,7 @@ static void check_driver(struct doctor *d, const json_t *driver)
     else
         find(d, WARNING, subject, "ask again in a moment; journalctl -u acceld tells more",
              "%s%s%s", state, reason[0] != '\0' ? ": " : "", reason);
-    json_array_foreach(json_object_get(driver, "problems"), i, problem)
-    {
+    json_array_foreach(json_object_get(driver, "problems"), i, problem) {
         const char *at = text_of(problem, "where");
 
         if (d->address[0] != '\0' && strstr(at, d->address) == NULL)
@@ -187,8 +185,7 @@ static const json_t *driver_named(const struct doctor *d, const char *name)
     const json_t *driver;
     size_t i;
 
-    json_array_foreach(json_object_get(d->drivers, "drivers"), i, driver)
-    {
+    json_array_foreach(json_object_get(d->drivers, "drivers"), i, driver) {
         if (strcmp(text_of(driver, "name"), name) == 0)
             return driver;
     }
@@ -203,7 +200,8 @@ static void check_drivers(struct doctor *d)
     if (d->reached && json_array_size(list) == 0)
         find(d, PROBLEM, "modules", "drivers.enabled in acceld.yaml names them; its default is all",
              "none is enabled, so nothing can be found");
-    json_array_foreach(list, i, driver) check_driver(d, driver);
+    json_array_foreach(list, i, driver)
+        check_driver(d, driver);
 }
 
 /* ---------------------------------------------------------------- devices */
@@ -213,8 +211,7 @@ static const json_t *device_at(const struct doctor *d, const char *address)
     const json_t *device;
     size_t i;
 
-    json_array_foreach(json_object_get(d->devices, "devices"), i, device)
-    {
+    json_array_foreach(json_object_get(d->devices, "devices"), i, device) {
         if (strcasecmp(text_of(device, "pci_address"), address) == 0)
             return device;
     }
@@ -226,8 +223,7 @@ static const json_t *device_named(const struct doctor *d, const char *name)
     const json_t *device;
     size_t i;
 
-    json_array_foreach(json_object_get(d->devices, "devices"), i, device)
-    {
+    json_array_foreach(json_object_get(d->devices, "devices"), i, device) {
         const char *uuid = text_of(device, "uuid");
 
         if (strcmp(text_of(device, "identity"), name) == 0 || strcasecmp(uuid, name) == 0 ||
@@ -390,8 +386,7 @@ static void check_other_devices(struct doctor *d)
     unsigned class;
     size_t i;
 
-    json_array_foreach(json_object_get(d->devices, "devices"), i, device)
-    {
+    json_array_foreach(json_object_get(d->devices, "devices"), i, device) {
         const char *address = text_of(device, "pci_address");
 
         if (address[0] == '\0' || !read_hex(d, address, "class", &class))

@@ -29,8 +29,7 @@ static void print_data(const json_t *data)
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)data, key, value)
-    {
+    json_object_foreach((json_t *)data, key, value) {
         if (json_is_string(value)) {
             printf(" %s=%s", key, json_string_value(value));
         } else {
@@ -81,8 +80,7 @@ static int list(struct accel_ctl *ctl, long long after, const char *kind, struct
 
         rc = accel_ctl_json(ctl, "GET", NULL, &answer, err,
                             "/v2/events?limit=%d&after=%lld&kind=%s", PAGE, after, kind);
-        json_array_foreach(json_object_get(answer, "events"), i, event)
-        {
+        json_array_foreach(json_object_get(answer, "events"), i, event) {
             print_event(ctl, event);
             after = json_integer_value(json_object_get(event, "sequence"));
         }

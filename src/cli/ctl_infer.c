@@ -109,7 +109,8 @@ static int describe_input(const json_t *about, struct accel_tensor *t, struct ac
                           "input %s has type %s, which no file here holds",
                           accel_ctl_text(about, "name"), accel_ctl_text(about, "datatype"));
     t->rank = (uint32_t)json_array_size(shape);
-    json_array_foreach(shape, i, dim) t->dims[i] = json_integer_value(dim);
+    json_array_foreach(shape, i, dim)
+        t->dims[i] = json_integer_value(dim);
     return ACCEL_OK;
 }
 
@@ -431,8 +432,7 @@ static int show_results(const struct accel_ctl *ctl, const struct options *o,
         accel_ctl_print_json(reply->json);
     else
         print_summary(reply->json);
-    json_array_foreach(outputs, i, about)
-    {
+    json_array_foreach(outputs, i, about) {
         struct accel_tensor t;
         rc = output_tensor(reply, about, &offset, &t, err);
         if (rc != ACCEL_OK)

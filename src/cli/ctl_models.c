@@ -77,8 +77,7 @@ static void print_analysis(const json_t *a)
 
     accel_table_align_right(table, 4);
     accel_table_align_right(table, 5);
-    json_array_foreach(json_object_get(a, "ops"), i, op)
-    {
+    json_array_foreach(json_object_get(a, "ops"), i, op) {
         const json_t *reason = json_object_get(op, "unsupported");
         accel_table_cell(table, "%s", accel_ctl_text(op, "op"));
         accel_table_cell(table, "%s", accel_ctl_text(op, "fused"));

@@ -74,8 +74,7 @@ static void explain(const json_t *answer)
         (const char *const[]){"KIND", "OPERATORS", "TIME", "SHARE", "GFLOP", "TRAFFIC"}, 6);
     for (size_t column = 1; column <= 5; column++)
         accel_table_align_right(table, column);
-    json_array_foreach(kinds, i, k)
-    {
+    json_array_foreach(kinds, i, k) {
         accel_table_cell(table, "%s", accel_ctl_text(k, "kind"));
         accel_table_cell(table, "%s", accel_ctl_text(k, "ops"));
         accel_table_cell(table, "%s", accel_ctl_seconds(number(k, "latency_s")));

@@ -257,8 +257,7 @@ static int read_group(size_t number, const json_t *json, struct accel_bump *mem,
     group->forbidden = accel_bump_alloc(mem, keys, sizeof(*group->forbidden));
     if (group->resources == NULL || group->required == NULL || group->forbidden == NULL)
         return nomem(err);
-    json_object_foreach((json_t *)json, key, value)
-    {
+    json_object_foreach((json_t *)json, key, value) {
         const int rc = read_pair(&r, key, value);
         if (rc != ACCEL_OK)
             return rc;

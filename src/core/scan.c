@@ -203,8 +203,7 @@ static bool take_attach_info(struct decoder *d, const char *from, const char **t
     if (!json_is_object(json))
         return broken(d, "attach_info \"%.60s\" is no JSON object",
                       is_text(from, 1024) ? from : "");
-    json_object_foreach(json, key, value)
-    {
+    json_object_foreach(json, key, value) {
         if (!json_is_string(value))
             return broken(d, "attach_info: \"%.60s\" is no string", key);
     }

@@ -558,8 +558,7 @@ static char *canonical_info(struct accel_build *build, const struct accel_found_
     reason[0] = '\0';
     if (!json_is_object(json))
         snprintf(reason, size, "attach_info is no JSON object");
-    json_object_foreach(json, key, value)
-    {
+    json_object_foreach(json, key, value) {
         if (!json_is_string(value))
             snprintf(reason, size, "attach_info: \"%.40s\" is no string", key);
     }

@@ -107,8 +107,7 @@ static int record_list(const struct accel_host *host, const char *path,
     put(r, "list", json_pack("{s:s}", "path", path), rc, err,
         rc == ACCEL_OK ? json_pack("{s:O}", "names", names) : NULL);
     /* All of it is taped before the first name is handed on: what `each` asks comes after it. */
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach(names, i, name) {
         if (rc == ACCEL_OK && accel_tape_to_text(name, text, sizeof(text)))
             rc = each(context, text);
     }

@@ -131,8 +131,7 @@ static int replay_list(const struct accel_host *host, const char *path,
 
     if (rc != ACCEL_OK)
         return rc;
-    json_array_foreach(json_object_get(line, "names"), i, name)
-    {
+    json_array_foreach(json_object_get(line, "names"), i, name) {
         if (rc == ACCEL_OK)
             rc = accel_tape_to_text(name, text, sizeof(text)) ? each(context, text)
                                                               : damaged("list", err);

@@ -247,8 +247,7 @@ int accel_module_config_new(const struct accel_driver *driver, const char *secti
     if (!json_is_object(json))
         return accel_fail(err, ACCEL_E_INVALID, "drivers.%s: expected keys with values",
                           driver->name);
-    json_object_foreach(json, name, value)
-    {
+    json_object_foreach(json, name, value) {
         const int rc = take_value(driver, config, name, value, err);
         if (rc != ACCEL_OK)
             return rc;

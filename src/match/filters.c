@@ -85,10 +85,8 @@ static bool has_trait(const json_t *list, const char *trait)
     json_t *item, *value;
     const char *key;
 
-    json_array_foreach(list, i, item)
-    {
-        json_object_foreach(item, key, value)
-        {
+    json_array_foreach(list, i, item) {
+        json_object_foreach(item, key, value) {
             if (strncmp(key, "trait", 5) == 0 && json_is_string(value) &&
                 strcmp(json_string_value(value), trait) == 0)
                 return true;

@@ -234,8 +234,7 @@ int accel_patch_arqs(const struct accel_request *req, struct accel_response *res
     uuids = accel_bump_alloc(req->mem, count, sizeof(*uuids));
     if (patches == NULL || requests == NULL || uuids == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu ARQs", count);
-    json_object_foreach(req->json, arq, operations)
-    {
+    json_object_foreach(req->json, arq, operations) {
         if (parse_patch(req, arq, operations, &patches[n], err) != ACCEL_OK)
             return (int)err->code;
         if (patches[n].add != patches[0].add)

@@ -179,8 +179,7 @@ static json_t *tensors_json(const json_t *list)
     json_t *out = json_array(), *tensor;
     size_t i;
 
-    json_array_foreach((json_t *)list, i, tensor)
-    {
+    json_array_foreach((json_t *)list, i, tensor) {
         const char *type =
             accel_oip_datatype_of_name(json_string_value(json_object_get(tensor, "dtype")));
         json_t *shape = json_object_get(tensor, "shape");

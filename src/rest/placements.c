@@ -192,8 +192,7 @@ static int parse_shapes(const struct accel_request *req, struct accel_placement_
     out->inputs = accel_bump_alloc(req->mem, json_object_size(shapes) + 1, sizeof(*out->inputs));
     if (out->inputs == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for input_shapes");
-    json_object_foreach(shapes, name, list)
-    {
+    json_object_foreach(shapes, name, list) {
         if (parse_input_shape(name, list, &out->inputs[out->inputs_count++], err) != ACCEL_OK)
             return (int)err->code;
     }

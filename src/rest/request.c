@@ -249,8 +249,7 @@ int accel_json_check_object(const json_t *json, const char *what, const char *co
 
     if (!json_is_object(json))
         return accel_fail(err, ACCEL_E_INVALID, "%s: expected a JSON object", what);
-    json_object_foreach((json_t *)json, key, value)
-    {
+    json_object_foreach((json_t *)json, key, value) {
         size_t i = 0;
 
         while (known[i] != NULL && strcmp(known[i], key) != 0)

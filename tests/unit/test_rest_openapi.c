@@ -37,8 +37,7 @@ static bool documents_query(const json_t *document, const json_t *operation, con
     const json_t *parameter;
     size_t i;
 
-    json_array_foreach(json_object_get(operation, "parameters"), i, parameter)
-    {
+    json_array_foreach(json_object_get(operation, "parameters"), i, parameter) {
         const json_t *found = resolved(document, parameter);
         const char *in = json_string_value(json_object_get(found, "in"));
         const char *called = json_string_value(json_object_get(found, "name"));
