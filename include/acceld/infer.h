@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "acceld/error.h"
 
@@ -99,6 +100,10 @@ struct accel_load_options {
         int64_t value;
     } * dims;
     size_t dims_count;
+    /* Of accel_analyse_*: list every node of the graph, not only the steps of a run: what follows
+     * from shapes and views that cost nothing are nodes too. With passes_off "all" these are the
+     * nodes of the file. */
+    bool every_node;
 };
 
 #define ACCEL_CPU_AVX2   0x1u /* AVX2, FMA, F16C */
@@ -113,6 +118,9 @@ ACCEL_EXPORT unsigned accel_cpu_features(void);
 ACCEL_EXPORT const char *accel_cpu_mask_text(unsigned mask, char *text, size_t size);
 /* Fills defaults, cpu_mask ACCEL_CPU_ALL. */
 ACCEL_EXPORT void accel_load_options_init(struct accel_load_options *options);
+/* Name of graph pass i, in running order, as accel_load_options.passes_off takes it; NULL past the
+ * last. *about (may be NULL): what it does, in one line. */
+ACCEL_EXPORT const char *accel_pass_name(size_t i, const char **about);
 
 struct accel_model;
 
@@ -239,6 +247,13 @@ ACCEL_EXPORT int accel_analyse_bundle(const void *bytes, size_t size,
                                       const struct accel_load_options *options,
                                       struct accel_analysis **analysis, struct accel_error *err);
 ACCEL_EXPORT void accel_analysis_free(struct accel_analysis *analysis);
+
+/* Draws the graph that an analysis of this library was made from, in the language of Graphviz:
+ * nodes with what was fused into them and the sizes of their constants, edges with types and
+ * shapes, subgraphs as clusters. Errors: IO, NOSPACE and their like (what writing to `out` said).
+ */
+ACCEL_EXPORT int accel_analysis_dot(const struct accel_analysis *analysis, FILE *out,
+                                    struct accel_error *err);
 
 /* ---------------------------------------------------------------- running */
 

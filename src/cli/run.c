@@ -28,6 +28,21 @@ void accel_run_end_session(struct accel_session **session)
     *session = NULL;
 }
 
+/* `--passes list` instead of work. */
+static bool lists_passes(const struct accel_opt *opts)
+{
+    const char *name, *about;
+
+    while (opts->name != NULL && strcmp(opts->name, "passes") != 0)
+        opts++;
+    if (opts->name == NULL || *(const char *const *)opts->value == NULL ||
+        strcmp(*(const char *const *)opts->value, "list") != 0)
+        return false;
+    for (size_t i = 0; (name = accel_pass_name(i, &about)) != NULL; i++)
+        printf("%-22s %s\n", name, about);
+    return true;
+}
+
 int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts, int argc,
                     char **argv, int at_least, int at_most, int *operands, int *status,
                     struct accel_error *err)
@@ -48,6 +63,8 @@ int accel_run_parse(const char *usage, const char *about, const struct accel_opt
         accel_opts_help(all, stdout);
         return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
     }
+    if (lists_passes(all))
+        return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
     if (*operands < at_least || (at_most >= 0 && *operands > at_most))
         return accel_fail(err, ACCEL_E_INVALID, "%s; usage: accel-run %s",
                           *operands < at_least ? "something is missing" : "too many arguments",
@@ -153,13 +170,74 @@ static int bind_dim(struct accel_run_options *o, const char *item, struct accel_
     return ACCEL_OK;
 }
 
+/* Is `name` in a comma-separated list? */
+static bool listed(const char *list, const char *name)
+{
+    const size_t length = strlen(name);
+
+    while (*list != '\0') {
+        const size_t part = strcspn(list, ",");
+
+        if (part == length && strncmp(list, name, length) == 0)
+            return true;
+        list += part + (list[part] == ',');
+    }
+    return false;
+}
+
+static int check_passes(const char *list, const char *option, struct accel_error *err)
+{
+    const char *names[64];
+    size_t count = 0;
+
+    while (count < ACCEL_COUNT(names) && (names[count] = accel_pass_name(count, NULL)) != NULL)
+        count++;
+    for (; *list != '\0'; list += strcspn(list, ",") + (list[strcspn(list, ",")] == ',')) {
+        char name[64];
+        bool known = strcspn(list, ",") == 0;
+
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(list, ","), list);
+        for (size_t i = 0; i < count; i++)
+            known = known || strcmp(names[i], name) == 0;
+        if (known || strcmp(name, "all") == 0)
+            continue;
+        const char *nearest = accel_nearest_name(name, names, count);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "%s: there is no graph pass \"%s\"%s%s; --passes list names them", option,
+                          name, nearest != NULL ? "; did you mean " : "",
+                          nearest != NULL ? nearest : "");
+    }
+    return ACCEL_OK;
+}
+
+/* What the library is to leave out: passes_off, or all that passes does not name. */
+static int choose_passes(struct accel_run_options *o, const char **off, struct accel_error *err)
+{
+    const char *name;
+
+    *off = o->passes_off;
+    if (o->passes == NULL)
+        return o->passes_off != NULL ? check_passes(o->passes_off, "--passes-off", err) : ACCEL_OK;
+    if (o->passes_off != NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "--passes and --passes-off: only one of them");
+    const int rc = check_passes(o->passes, "--passes", err);
+    if (rc != ACCEL_OK || listed(o->passes, "all"))
+        return rc;
+    *off = "";
+    for (size_t i = 0; *off != NULL && (name = accel_pass_name(i, NULL)) != NULL; i++)
+        if (!listed(o->passes, name))
+            *off = accel_bump_printf(&o->mem, "%s,%s", *off, name);
+    return *off != NULL ? ACCEL_OK : accel_fail(err, ACCEL_E_NOMEM, "no memory for --passes");
+}
+
 int accel_run_load_options(struct accel_run_options *o, struct accel_load_options *load,
                            struct accel_error *err)
 {
     size_t n = 0;
 
     accel_load_options_init(load);
-    load->passes_off = o->passes_off;
+    if (choose_passes(o, &load->passes_off, err) != ACCEL_OK)
+        return err != NULL ? (int)err->code : ACCEL_E_INVALID;
     if (o->cpu_mask != NULL && parse_cpu_mask(o->cpu_mask, &load->cpu_mask, err) != ACCEL_OK)
         return ACCEL_E_INVALID;
     const size_t most = o->dims.count + o->input_shapes.count * ACCEL_RANK_MAX;

@@ -16,9 +16,10 @@ accel_run_verb_fn accel_run_test, accel_run_bench, accel_run_analyse, accel_run_
 
 /* The options that say how a model is loaded and run. Zero-initialise. */
 struct accel_run_options {
-    unsigned threads;     /* 0: all there are */
-    const char *cpu_mask; /* "avx2+avx512", "plain", a number; NULL: all */
-    const char *passes_off;
+    unsigned threads;                   /* 0: all there are */
+    const char *cpu_mask;               /* "avx2+avx512", "plain", a number; NULL: all */
+    const char *passes;                 /* the only ones to run; NULL: all */
+    const char *passes_off;             /* those to leave out; NULL: none. Never both */
     bool packed;                        /* the file is one that `pack` wrote */
     struct accel_opt_list dims;         /* "N=4" */
     struct accel_opt_list input_shapes; /* "x:1x3x224x224" */
@@ -32,12 +33,14 @@ void accel_run_options_free(struct accel_run_options *o); /* for ACCEL_CLEANUP *
         "threads", 't', ACCEL_OPT_UINT, &(o)->threads, "N", \
             "threads; default: all this process may use"    \
     }
-#define ACCEL_RUN_OPT_LOAD(o)                                                                   \
-    {"cpu-mask",     0,      ACCEL_OPT_STRING,                                                  \
-     &(o)->cpu_mask, "MASK", "instruction sets to use: plain, avx2+avx512, 0x3; default: all"}, \
-    {                                                                                           \
-        "passes-off", 0, ACCEL_OPT_STRING, &(o)->passes_off, "LIST",                            \
-            "graph passes to leave out, comma-separated, or all"                                \
+#define ACCEL_RUN_OPT_LOAD(o)                                                                        \
+    {"cpu-mask",     0,      ACCEL_OPT_STRING,                                                       \
+     &(o)->cpu_mask, "MASK", "instruction sets to use: plain, avx2+avx512, 0x3; default: all"},      \
+        {"passes",     0,        ACCEL_OPT_STRING,                                                   \
+         &(o)->passes, "PASSES", "the only graph passes to run, comma-separated; list: names them"}, \
+    {                                                                                                \
+        "passes-off", 0, ACCEL_OPT_STRING, &(o)->passes_off, "PASSES",                               \
+            "graph passes to leave out, comma-separated, or all"                                     \
     }
 #define ACCEL_RUN_OPT_SHAPES(o)                                                   \
     {"dim", 0, ACCEL_OPT_LIST, &(o)->dims, "NAME=N", "fix a symbolic dimension"}, \
@@ -52,8 +55,9 @@ void accel_run_options_free(struct accel_run_options *o); /* for ACCEL_CLEANUP *
 
 /* Parses a verb's options and checks how many operands there are; argv begins with them afterwards.
  * `usage`: "bench MODEL", `about`: what the verb does, for --help, which it prints itself: then
- * it returns ACCEL_E_CANCELLED with an empty message. at_most < 0: any number. From its success on
- * *status is 1, until the verb says otherwise. */
+ * it returns ACCEL_E_CANCELLED with an empty message (so it does for `--passes list`, which takes
+ * no operands either). at_most < 0: any number. From its success on *status is 1, until the verb
+ * says otherwise. */
 int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts, int argc,
                     char **argv, int at_least, int at_most, int *operands, int *status,
                     struct accel_error *err);

@@ -2,6 +2,7 @@
 /* accel-run analyse: what running a model takes, and what the core cannot run of it. */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/ctl.h"
 #include "cli/run.h"
@@ -62,7 +63,7 @@ static void print_ops(const struct accel_analysis *a)
 static void print_analysis(const struct accel_analysis *a)
 {
     print_ops(a);
-    printf("\nproducer %s, IR version %lld, opset %lld, %zu nodes in the file, %zu operators\n",
+    printf("\nproducer %s, IR version %lld, opset %lld, %zu nodes in the file, %zu listed\n",
            a->producer[0] != '\0' ? a->producer : "unknown", (long long)a->ir_version,
            (long long)a->opset, a->nodes_in_file, a->ops_count);
     print_tensors("inputs", a->inputs, a->inputs_count);
@@ -86,42 +87,89 @@ static void print_analysis(const struct accel_analysis *a)
                    a->ops[i].unsupported);
 }
 
+/* The figures of `run`, which is how the model runs, over the nodes of `file`. A node that only a
+ * pass makes runnable (a half precision one) is no reason against the model. */
+static int nodes_of_file(const struct accel_analysis *run, const struct accel_analysis *file,
+                         struct accel_bump *mem, struct accel_analysis *out,
+                         struct accel_error *err)
+{
+    struct accel_op_analysis *ops = accel_bump_alloc(mem, file->ops_count + 1, sizeof(*ops));
+
+    if (ops == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for an analysis");
+    *out = *run;
+    if (!run->runnable && file->runnable) /* what a pass made cannot be run: show that */
+        return ACCEL_OK;
+    for (size_t i = 0; i < file->ops_count; i++) {
+        ops[i] = file->ops[i];
+        if (run->runnable)
+            ops[i].unsupported = NULL;
+    }
+    out->ops = ops;
+    out->ops_count = file->ops_count;
+    out->flops = file->flops;
+    out->bytes = file->bytes;
+    return ACCEL_OK;
+}
+
+static int print_result(const struct accel_analysis *a, bool json, struct accel_error *err)
+{
+    if (!json) {
+        print_analysis(a);
+        return ACCEL_OK;
+    }
+    json_t *document = accel_analysis_to_json(a, err);
+    if (document == NULL)
+        return err->code;
+    accel_ctl_print_json(document);
+    json_decref(document);
+    return ACCEL_OK;
+}
+
 int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
-    ACCEL_CLEANUP(free_analysis) struct accel_analysis *a = NULL;
-    bool json = false;
+    ACCEL_CLEANUP(free_analysis) struct accel_analysis *run = NULL, *file = NULL;
+    struct accel_analysis shown;
+    bool json = false, after = false;
+    const char *dump = NULL;
     const struct accel_opt opts[] = {
+        {"after-passes", 'a', ACCEL_OPT_FLAG, &after, NULL,
+         "the operators that run, with what was fused into them"},
         {"json", 'j', ACCEL_OPT_FLAG, &json, NULL, "print JSON"},
+        {"dump", 0, ACCEL_OPT_STRING, &dump, "dot", "draw the graph instead, for Graphviz"},
         ACCEL_RUN_OPT_LOAD(&o),
         ACCEL_RUN_OPT_SHAPES(&o),
         {0},
     };
-    struct accel_load_options load;
+    struct accel_load_options load, plain;
     int operands;
     int rc = accel_run_parse(
-        "analyse MODEL [--json]",
-        "Says of each operator of the optimised graph its FLOPs, bytes and shapes, what memory a\n"
-        "run takes, and every node that the core cannot run. Exit status 1 if there is one.",
+        "analyse MODEL [--after-passes] [--json | --dump dot]",
+        "Says of each node of the file, or of each operator after the graph passes, its FLOPs,\n"
+        "bytes and shapes; what memory a run takes; and every node that the core cannot run: exit\n"
+        "status 1 if there is one.",
         opts, argc, argv, 1, 1, &operands, status, err);
 
+    if (rc == ACCEL_OK && dump != NULL && strcmp(dump, "dot") != 0)
+        rc = accel_fail(err, ACCEL_E_INVALID, "--dump takes dot, not \"%s\"", dump);
     if (rc == ACCEL_OK)
         rc = accel_run_load_options(&o, &load, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    rc = accel_analyse_file(argv[0], &load, &a, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (json) {
-        json_t *document = accel_analysis_to_json(a, err);
-
-        if (document == NULL)
-            return err->code;
-        accel_ctl_print_json(document);
-        json_decref(document);
-    } else {
-        print_analysis(a);
+    if (rc == ACCEL_OK)
+        rc = accel_analyse_file(argv[0], &load, &run, err);
+    if (rc == ACCEL_OK && !after) {
+        plain = load;
+        plain.passes_off = "all";
+        plain.every_node = true;
+        rc = accel_analyse_file(argv[0], &plain, &file, err);
     }
-    *status = a->runnable ? 0 : 1;
-    return ACCEL_OK;
+    if (rc == ACCEL_OK && dump != NULL)
+        rc = accel_analysis_dot(after ? run : file, stdout, err);
+    if (rc == ACCEL_OK && dump == NULL && !after)
+        rc = nodes_of_file(run, file, &o.mem, &shown, err);
+    if (rc == ACCEL_OK && dump == NULL)
+        rc = print_result(after ? run : &shown, json, err);
+    if (rc == ACCEL_OK)
+        *status = run->runnable ? 0 : 1;
+    return rc;
 }

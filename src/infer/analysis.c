@@ -15,6 +15,11 @@ void accel_analysis_free(struct accel_analysis *analysis)
         accel_model_unref(((struct analysis_of_model *)analysis)->model);
 }
 
+const struct accel_model *accel_analysis_model(const struct accel_analysis *analysis)
+{
+    return ((const struct analysis_of_model *)analysis)->model;
+}
+
 #define ACCEL_KIND_TEXT(name, text) text,
 static const char *const kind_names[] = {ACCEL_KIND_MAP(ACCEL_KIND_TEXT)};
 #undef ACCEL_KIND_TEXT
@@ -74,7 +79,8 @@ static int fill_op(struct accel_op_analysis *a, const struct accel_node *n,
     return ACCEL_OK;
 }
 
-/* Without a plan (some node cannot be run): every node, costs where its shapes are known. */
+/* Every node, costs where its shapes are known: without a plan (some node cannot be run), and for
+ * who wants to see what a run does not do. */
 static int ops_of_graph(struct accel_model *m, struct accel_op_analysis *ops,
                         struct accel_error *err)
 {
@@ -85,7 +91,7 @@ static int ops_of_graph(struct accel_model *m, struct accel_op_analysis *ops,
     if (types == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for an analysis");
     for (size_t id = 0; id < m->ir->values_count; id++)
-        types[id] = m->ir->values[id]->type;
+        types[id] = m->plan != NULL ? m->plan->types[id] : m->ir->values[id]->type;
     for (size_t i = 0; i < g->nodes_count; i++) {
         const struct accel_node *n = g->nodes[i];
         const struct accel_type **in =
@@ -140,7 +146,8 @@ int accel_analysis_make(struct accel_model *m, struct accel_error *err)
 {
     struct accel_ir *ir = m->ir;
     struct analysis_of_model *whole = accel_calloc(1, sizeof(*whole));
-    const size_t count = m->plan != NULL ? m->plan->steps_count : ir->main->nodes_count;
+    const bool nodes = m->plan == NULL || m->every_node;
+    const size_t count = nodes ? ir->main->nodes_count : m->plan->steps_count;
     struct accel_op_analysis *ops = accel_bump_alloc(&ir->mem, count + 1, sizeof(*ops));
     int rc = ACCEL_OK;
 
@@ -161,16 +168,16 @@ int accel_analysis_make(struct accel_model *m, struct accel_error *err)
     a->outputs_count = ir->main->outputs_count;
     a->ops = ops;
     a->ops_count = count;
-    if (m->plan == NULL) {
-        rc = ops_of_graph(m, ops, err);
-    } else {
+    if (m->plan != NULL) {
         a->arena_bytes = m->plan->arena_bytes;
         a->scratch_bytes = m->plan->scratch_bytes;
         a->io_bytes = m->plan->io_bytes;
-        for (size_t s = 0; s < count && rc == ACCEL_OK; s++)
-            rc = fill_op(&ops[s], m->plan->steps[s].node, m->plan->types, &m->plan->steps[s].cost,
-                         &ir->mem, err);
     }
+    if (nodes)
+        rc = ops_of_graph(m, ops, err);
+    for (size_t s = 0; !nodes && s < count && rc == ACCEL_OK; s++)
+        rc = fill_op(&ops[s], m->plan->steps[s].node, m->plan->types, &m->plan->steps[s].cost,
+                     &ir->mem, err);
     sum_up(a);
     return rc;
 }

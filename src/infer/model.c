@@ -343,6 +343,7 @@ int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, b
     }
     m->references = 1;
     m->ir = ir;
+    m->every_node = any && o->every_node;
     accel_kernels_init(&m->kernels, o->cpu_mask);
     *ir->kernels = m->kernels;
     int rc = check_inputs(ir, err);

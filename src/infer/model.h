@@ -22,6 +22,7 @@ struct accel_model {
     struct accel_plan *plan; /* declared shapes, free dimensions as 1; NULL when not runnable */
     struct accel_analysis *analysis;
     struct accel_tensor_info *inputs, *outputs; /* in ir->mem */
+    bool every_node;                            /* the analysis lists nodes, not steps */
 };
 
 /* options with defaults for what it is too short to hold; NULL: all defaults. */
@@ -37,5 +38,7 @@ int accel_model_finish(struct accel_model *model, bool filled, struct accel_erro
 
 /* In analysis.c. Everything is in ir->mem but the struct itself. */
 int accel_analysis_make(struct accel_model *model, struct accel_error *err);
+/* The model that an analysis of accel_analysis_make is of. Borrowed. */
+const struct accel_model *accel_analysis_model(const struct accel_analysis *analysis);
 
 #endif

@@ -81,6 +81,9 @@ def test_wrong_usage_says_what_is_right(arguments, said):
 @pytest.mark.parametrize('options, said', [
     (['--cpu-mask', 'sse9'], 'plain, avx2'),
     (['--passes-off', 'no-such-pass'], 'no-such-pass'),
+    (['--passes-off', 'dead-code,fuse-bia'], 'did you mean fuse-bias'),
+    (['--passes', 'no-such-pass'], 'no-such-pass'),
+    (['--passes', 'fuse-bias', '--passes-off', 'dead-code'], 'only one of them'),
     (['--dim', 'N'], 'NAME=N'),
     (['--input-shape', 'Input3'], 'NAME:DIMS'),
     (['--input-shape', 'Input3:1xtwo'], '1x3x224x224'),
@@ -208,6 +211,84 @@ def test_analyse_json_is_the_document_of_the_daemon():
     # Two convolutions and a matrix product, 2 FLOP per multiply-add.
     dense = 2 * (28 * 28 * 8 * 25 + 14 * 14 * 16 * 8 * 25 + 256 * 10)
     assert sum(op['flops'] for op in said['ops'] if op['op'] in ('Conv', 'MatMul', 'Gemm')) == pytest.approx(dense, rel=0.02)
+
+
+def nodes_of(*options):
+    return [(op['op'], op['fused']) for op in json.loads(run('analyse', MNIST / 'model.onnx', '--json', *options)[0])['ops']]
+
+
+def test_analyse_lists_the_nodes_of_the_file():
+    in_file = [(node.op_type, '') for node in onnx.load(str(MNIST / 'model.onnx')).graph.node]
+    assert sorted(nodes_of()) == sorted(in_file)
+
+
+def test_analyse_after_passes_lists_what_was_fused():
+    assert nodes_of('--after-passes') == [('Conv', 'Add+Relu'), ('MaxPool', ''), ('Conv', 'Add+Relu'), ('MaxPool', ''),
+                                          ('Reshape', ''), ('Gemm', 'Add')]
+    out, _ = run('analyse', MNIST / 'model.onnx', '--after-passes')
+    assert re.search(r'^Conv +Add\+Relu ', out, re.M)
+
+
+def test_passes_are_chosen_by_name():
+    names = [line.split()[0] for line in run('bench', '--passes', 'list')[0].splitlines()]
+    assert names[0] == 'drop-identity' and names[-1] == 'dead-code' and len(set(names)) == len(names)
+    assert all(len(line.split()) > 2 for line in run('run', '--passes', 'list')[0].splitlines())
+    unfused = [('Conv', ''), ('Add', ''), ('Relu', '')]
+    assert nodes_of('--after-passes', '--passes', 'fold-constants')[:3] == unfused
+    assert nodes_of('--after-passes', '--passes-off', 'fuse-bias,fuse-activation,fuse-residual')[:3] == unfused
+    assert nodes_of('--after-passes', '--passes', 'fold-constants,fuse-bias')[:2] == [('Conv', 'Add'), ('Relu', '')]
+    assert nodes_of('--after-passes', '--passes', 'all') == nodes_of('--after-passes')
+
+
+@pytest.mark.parametrize('verb', [['test', MNIST], ['bench', MNIST / 'model.onnx', '--runs', '1'], ['pack', MNIST / 'model.onnx', '--output', 'OUT']])
+def test_every_verb_takes_passes(tmp_path, verb):
+    run(*(tmp_path / 'out' if v == 'OUT' else v for v in verb), '--passes', 'fold-constants')
+
+
+TEXT = r'"(?:[^"\\\n]|\\.)*"'
+DOT_LINE = re.compile(rf'digraph {TEXT} \{{|subgraph cluster_\d+ \{{|label={TEXT};|\}}|(?:node|edge) \[fontname="sans-serif"(?:, fontsize=10)?\];|'
+                      rf'[nvox]\d+ \[shape=(?:box|ellipse|note), label={TEXT}(?:, color=red)?\];|[nv]\d+ -> [no]\d+ \[label={TEXT}\];')
+
+
+def dot_of(path, *options):
+    """The lines of a drawing; each must be one that dot(1) knows, and every edge's ends nodes."""
+    done = subprocess.run([PROGRAM, 'analyse', path, '--dump', 'dot', *options], capture_output=True, text=True, timeout=300, check=False)
+    lines = done.stdout.splitlines()
+    assert done.stderr == '' and lines
+    bad = [line for line in lines if not DOT_LINE.fullmatch(line)]
+    assert not bad, bad
+    assert sum(line.endswith('{') for line in lines) == lines.count('}')
+    drawn = {line.split()[0] for line in lines if ' [shape=' in line}
+    assert {end for line in lines if ' -> ' in line for end in (line.split()[0], line.split()[2])} <= drawn
+    return lines
+
+
+def test_dump_dot_draws_shapes_types_constants_and_what_was_fused():
+    after = '\n'.join(dot_of(MNIST / 'model.onnx', '--after-passes'))
+    assert 'Input3\\nfloat 1x1x28x28"' in after and '[label="float 1x8x28x28"]' in after
+    assert 'label="Conv +Add+Relu\\nConvolution28\\nParameter5: float 8x1x5x5, 800 bytes' in after
+    before = dot_of(MNIST / 'model.onnx')
+    assert sum('label="Add\\n' in line for line in before) == 3 and 'Relu' not in after.replace('+Relu', '')
+
+
+def test_dump_dot_draws_subgraphs_as_clusters(tmp_path):
+    helper, x = onnx.helper, onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [2])
+    branches = {name: helper.make_graph([helper.make_node(op, ['x'], [op])], name, [],
+                                        [helper.make_tensor_value_info(op, onnx.TensorProto.FLOAT, [2])])
+                for name, op in (('then_branch', 'Abs'), ('else_branch', 'Neg'))}
+    graph = helper.make_graph([helper.make_node('If', ['c'], ['y'], name='fork "in" \\ path', **branches)], 'g',
+                              [helper.make_tensor_value_info('c', onnx.TensorProto.BOOL, []), x],
+                              [helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [2])])
+    path = tmp_path / 'if.onnx'
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), path)
+    lines = dot_of(path)
+    at = lines.index('label="fork \\"in\\" \\\\ path then_branch";')
+    assert lines[at - 1].startswith('subgraph cluster_') and lines[at + 1].startswith('n') and 'label="Abs' in lines[at + 1]
+    assert sum('subgraph cluster_' in line for line in lines) == 2
+
+
+def test_dump_takes_dot_alone():
+    assert '--dump takes dot' in run('analyse', MNIST / 'model.onnx', '--dump', 'svg', status=1)[1]
 
 
 def test_analyse_lists_every_unsupported_node_at_once(tmp_path):

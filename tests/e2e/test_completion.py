@@ -69,5 +69,8 @@ def test_accel_run_and_acceld():
     assert {"test", "bench", "analyse", "run", "pack"} <= set(complete("accel-run "))
     assert complete("accel-run bench --pro") == ["--profile"]
     assert complete("accel-run run m --format n") == ["npy"]
+    assert {"list", "all", "dead-code"} <= set(complete("accel-run run m --passes "))
+    assert complete("accel-run bench m --passes-off fold-pad,dead-") == ["fold-pad,dead-code"]
+    assert complete("accel-run analyse m --dump d") == ["dot"]
     assert complete("acceld --log-level d") == ["debug"]
     assert complete("acceld --state") == ["--state-dir"]

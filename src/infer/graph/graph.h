@@ -305,7 +305,8 @@ int accel_ir_infer(struct accel_ir *ir, struct accel_error *err);
 /* ---------------------------------------------------------------- passes */
 
 struct accel_pass {
-    const char *name; /* "fold-batchnorm" */
+    const char *name;  /* "fold-batchnorm" */
+    const char *about; /* one line for people; NULL: the pass is in the table before */
     /* *changes counts rewrites. */
     int (*run)(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 };

@@ -5,19 +5,38 @@
 
 /* Order matters: what folding and widening leave is what the fusions see. */
 const struct accel_pass accel_passes[] = {
-    {"drop-identity", accel_pass_drop_identity},
-    {"fold-constants", accel_pass_fold_constants},
-    {"widen-f16", accel_pass_widen_f16},
-    {"drop-identity", accel_pass_drop_identity}, /* casts that widening made pointless */
-    {"fold-constants", accel_pass_fold_constants},
-    {"fold-pad", accel_pass_fold_pad},
-    {"fold-batchnorm", accel_pass_fold_batchnorm},
-    {"fuse-bias", accel_pass_fuse_bias},
-    {"fuse-residual", accel_pass_fuse_residual},
-    {"fuse-activation", accel_pass_fuse_activation},
-    {"dead-code", accel_pass_dead_code},
-    {NULL, NULL},
+    {"drop-identity", "nodes that change nothing: Identity, Dropout, a Cast to the same type",
+     accel_pass_drop_identity},
+    {"fold-constants", "what depends on constants and known shapes alone is computed at load",
+     accel_pass_fold_constants},
+    {"widen-f16", "half-precision graphs compute in float", accel_pass_widen_f16},
+    /* Casts that widening made pointless, and what they stood in the way of. */
+    {"drop-identity", NULL, accel_pass_drop_identity},
+    {"fold-constants", NULL, accel_pass_fold_constants},
+    {"fold-pad", "Pad with zeros becomes the padding of the Conv behind it", accel_pass_fold_pad},
+    {"fold-batchnorm", "BatchNormalization becomes part of the Conv's weights and bias",
+     accel_pass_fold_batchnorm},
+    {"fuse-bias", "Add of a constant vector becomes the bias of Conv or MatMul",
+     accel_pass_fuse_bias},
+    {"fuse-residual", "Add of a tensor is done while the Conv stores its result",
+     accel_pass_fuse_residual},
+    {"fuse-activation", "Relu, Clip and the like are done while Conv or Gemm store their result",
+     accel_pass_fuse_activation},
+    {"dead-code", "nodes whose outputs nobody reads", accel_pass_dead_code},
+    {NULL, NULL, NULL},
 };
+
+const char *accel_pass_name(size_t i, const char **about)
+{
+    for (const struct accel_pass *p = accel_passes; p->name != NULL; p++) {
+        if (p->about == NULL || i-- > 0)
+            continue;
+        if (about != NULL)
+            *about = p->about;
+        return p->name;
+    }
+    return NULL;
+}
 
 /* One name of a comma-separated list? */
 static bool listed(const char *list, const char *name)
