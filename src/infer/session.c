@@ -42,7 +42,10 @@ struct accel_session {
     struct own_memory *own; /* by value id, allocated when first needed */
     size_t own_bytes;
     struct accel_bump step_mem; /* of the dynamic step at work */
-    int64_t deadline_ns;        /* 0: none */
+    /* Strings made by this run and by the one before: its outputs may be this one's inputs. */
+    struct accel_bump texts, old_texts;
+    size_t texts_bytes;
+    int64_t deadline_ns; /* 0: none */
     int64_t *times;
     size_t times_capacity, times_count;
     struct accel_shape *shapes; /* of this run's inputs */
@@ -74,6 +77,8 @@ void accel_session_free(struct accel_session *s)
     accel_free(s->shapes);
     accel_free(s->given);
     accel_bump_free(&s->step_mem);
+    accel_bump_free(&s->texts);
+    accel_bump_free(&s->old_texts);
     accel_pool_free(s->pool);
     accel_model_unref(s->model);
     accel_free(s);
@@ -406,6 +411,31 @@ int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *
     return own_reserve(s, v, bytes, &t->data, err);
 }
 
+int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err)
+{
+    struct accel_session *s = run->framework;
+
+    if (s == NULL)
+        return accel_fail(err, ACCEL_E_INTERNAL, "strings cannot be made before a run");
+    const size_t limit = s->model->ir->limits.arena_bytes;
+    if (bytes > limit - ACCEL_MIN(s->texts_bytes, limit))
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu bytes of strings: over the limit of %zu in all",
+                          bytes, limit);
+    *memory = accel_bump_alloc(&s->texts, bytes, 1);
+    if (*memory == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu bytes of strings", bytes);
+    s->texts_bytes += bytes;
+    return ACCEL_OK;
+}
+
+static void turn_texts(struct accel_session *s)
+{
+    accel_bump_free(&s->old_texts);
+    s->old_texts = s->texts;
+    s->texts = (struct accel_bump){0};
+    s->texts_bytes = 0;
+}
+
 static int check_clock(struct accel_session *s, struct accel_error *err)
 {
     if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
@@ -608,6 +638,7 @@ int accel_session_run(struct accel_session *s, const struct accel_named_tensor *
         return rc;
     struct bound *b = s->now;
     b->used = ++s->runs;
+    turn_texts(s);
     if (b->arena != s->arena)
         fill_tensors(s, b);
     for (size_t id = 0; id < b->plan->ir->values_count; id++)

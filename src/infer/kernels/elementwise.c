@@ -275,6 +275,8 @@ static uint64_t signed_power(int64_t base, int64_t exponent)
 FLOAT_ROW(float, powf)
 FLOAT_ROW(double, pow)
 
+/* What is left of a shifted out to the right: its sign. */
+#define SIGNS(T, a) ((T)-1 > (T)0 ? (T)0 : (T)((a) >> (8 * sizeof(T) - 1)))
 /* W: the unsigned type of at least 32 bits in which sums and products wrap. MINUS_ONE(b): true for
  * the divisor that traps with the smallest value. */
 #define INTEGER_ROW(T, W, MOD, POW, MINUS_ONE)                                             \
@@ -325,7 +327,7 @@ FLOAT_ROW(double, pow)
             LOOP(T, (uint64_t)b >= 8 * sizeof(T) ? (W)0 : (W)a << b);                      \
             break;                                                                         \
         case ACCEL_BINARY_SHR:                                                             \
-            LOOP(T, (uint64_t)b >= 8 * sizeof(T) ? (T)0 : (T)(a >> b));                    \
+            LOOP(T, (uint64_t)b >= 8 * sizeof(T) ? SIGNS(T, a) : (T)(a >> b));             \
             break;                                                                         \
             COMPARE(T)                                                                     \
         default:                                                                           \

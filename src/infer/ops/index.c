@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that address elements by indices, and those that make or choose them: ScatterND,
- * ScatterElements, Scatter, GatherND, GatherElements, NonZero, TopK, OneHot, CumSum, Trilu,
- * EyeLike, Range. */
+ * ScatterElements, Scatter, GatherND, GatherElements, NonZero, TopK, OneHot, Trilu, EyeLike,
+ * Range. */
 #include "infer/kernels/kernels.h"
 #include "infer/ops/op.h"
 
@@ -684,73 +684,6 @@ static int onehot_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* ---------------------------------------------------------------- CumSum */
-
-static int cumsum_infer(struct accel_infer *in, struct accel_error *err)
-{
-    int64_t axis;
-    size_t count;
-    uint32_t found;
-
-    if (accel_infer_ints(in, 1, &axis, 1, &count)) {
-        const int rc = count == 1 ? accel_axis(axis, in->in[0]->shape.rank, &found, err)
-                                  : accel_fail(err, ACCEL_E_INVALID, "axis is no scalar");
-
-        if (rc != ACCEL_OK)
-            return rc;
-    }
-    return accel_infer_same(in, err);
-}
-
-#define CUMULATE(T, U)                                                     \
-    do {                                                                   \
-        const T *x = run->in[0]->data;                                     \
-        T *y = run->out[0]->data;                                          \
-        for (size_t j = 0; j < outer * inner; j++) {                       \
-            const size_t base = j / inner * n * inner + j % inner;         \
-            T sum = 0;                                                     \
-            for (size_t i = 0; i < n; i++) {                               \
-                const size_t k = base + (reverse ? n - 1 - i : i) * inner; \
-                const T v = x[k];                                          \
-                y[k] = exclusive ? sum : (T)((U)sum + (U)v);               \
-                sum = (T)((U)sum + (U)v);                                  \
-            }                                                              \
-        }                                                                  \
-    } while (0)
-
-static int cumsum_run(struct accel_run *run, struct accel_error *err)
-{
-    const bool exclusive = accel_attr_int(run->node, "exclusive", 0) != 0;
-    const bool reverse = accel_attr_int(run->node, "reverse", 0) != 0;
-    const struct accel_tensor *t = run->in[0], *a = run->in[1];
-    uint32_t axis = 0;
-
-    if (a->size_bytes == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "axis is empty");
-    const int rc = accel_axis(a->dtype == ACCEL_DTYPE_INT64 ? *(const int64_t *)a->data
-                                                            : *(const int32_t *)a->data,
-                              t->rank, &axis, err);
-    if (rc != ACCEL_OK || t->size_bytes == 0)
-        return rc;
-    const size_t outer = accel_dims_product(t->dims, 0, axis), n = (size_t)t->dims[axis];
-    const size_t inner = accel_dims_product(t->dims, axis + 1, t->rank);
-    switch (t->dtype) {
-    case ACCEL_DTYPE_FLOAT:
-        CUMULATE(float, float);
-        break;
-    case ACCEL_DTYPE_DOUBLE:
-        CUMULATE(double, double);
-        break;
-    case ACCEL_DTYPE_INT32:
-    case ACCEL_DTYPE_UINT32:
-        CUMULATE(uint32_t, uint32_t);
-        break;
-    default:
-        CUMULATE(uint64_t, uint64_t);
-    }
-    return ACCEL_OK;
-}
-
 /* ---------------------------------------------------------------- Trilu, EyeLike, Range */
 
 static int trilu_infer(struct accel_infer *in, struct accel_error *err)
@@ -917,7 +850,6 @@ static int range_run(struct accel_run *run, struct accel_error *err)
 #define NUM ACCEL_T_NUMBERS
 #define IND (ACCEL_T(INT32) | ACCEL_T(INT64))
 #define I64 ACCEL_T(INT64)
-#define SUM (ACCEL_T_FLOATS | ACCEL_T(INT32) | ACCEL_T(INT64) | ACCEL_T(UINT32) | ACCEL_T(UINT64))
 #define RNG (ACCEL_T_FLOATS | ACCEL_T(INT16) | ACCEL_T(INT32) | ACCEL_T(INT64))
 #define EYE (NUM | ACCEL_T_HALVES | ACCEL_T(BOOL))
 
@@ -933,8 +865,6 @@ static const struct accel_attr_rule topk_11[] = {{"axis", ACCEL_ATTR_INT, 0},
                                                  {"largest", ACCEL_ATTR_INT, 0},
                                                  {"sorted", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
                                                  {0}};
-static const struct accel_attr_rule cumsum_attrs[] = {
-    {"exclusive", ACCEL_ATTR_INT, 0}, {"reverse", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule trilu_attrs[] = {{"upper", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule eyelike_attrs[] = {
     {"dtype", ACCEL_ATTR_INT, 0}, {"k", ACCEL_ATTR_INT, 0}, {0}};
@@ -977,17 +907,6 @@ const struct accel_op accel_ops_index[] = {
      .in = {{"indices", NUM, 'I', 0}, {"depth", NUM, 'D', 0}, {"values", ANY, 'T', 0}},
      .out = {{"output", ANY, 'T', 0}}, .attrs = axis_attrs, .infer = onehot_infer,
      .prepare = onehot_prepare, .run = onehot_run},
-    {.name = "CumSum",
-     .domain = "",
-     .since = 11,
-     .kind = ACCEL_KIND_REDUCE,
-     .flops_per_value = 1,
-     .in_place = 1,
-     .in = {{"x", SUM, 'T', 0}, {"axis", IND, 0, 0}},
-     .out = {{"y", SUM, 'T', 0}},
-     .attrs = cumsum_attrs,
-     .infer = cumsum_infer,
-     .run = cumsum_run},
     {MOVE("Trilu", 14), .in_place = 1,
      .in = {{"input", ANY, 'T', 0}, {"k", I64, 0, ACCEL_ARG_OPTIONAL}},
      .out = {{"output", ANY, 'T', 0}}, .attrs = trilu_attrs, .infer = trilu_infer,

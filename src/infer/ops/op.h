@@ -236,6 +236,10 @@ struct accel_run {
 /* For ACCEL_OP_DYNAMIC: gives output o its shape and memory. Errors: LIMIT, NOMEM. */
 int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *shape,
                      struct accel_error *err);
+/* Zeroed memory that outlives the call as the outputs do: for the characters of strings that an
+ * operator makes (an output of type STRING holds pointers). Freed with the run after the next.
+ * Errors: LIMIT (limits.arena_bytes over a run), NOMEM. */
+int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err);
 /* For ACCEL_OP_CONTROL: runs a subgraph of the node; `inputs` are its formal inputs, in order, and
  * outputs[i] are lent until the subgraph runs again. Captured values are found by themselves.
  * Errors: those of the nodes, TIMEOUT, CANCELLED, LIMIT. */

@@ -63,6 +63,8 @@ class Writer:
 
     def integers(self, dtype, *shape):
         limits = np.iinfo(dtype)
+        if limits.bits == 64:
+            return self.rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
         return self.rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
 
     def weights(self, dtype, *shape):

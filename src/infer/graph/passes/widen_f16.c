@@ -15,6 +15,10 @@ static bool is_half(enum accel_dtype t)
  * of the result. false: one this pass does not know. */
 static bool attrs_wideable(const struct accel_node *n)
 {
+    /* It is about the bits of the half. */
+    if (accel_node_is(n, "BitCast") && (is_half((enum accel_dtype)accel_attr_int(n, "to", 0)) ||
+                                        is_half(n->inputs[0]->type.dtype)))
+        return false;
     for (size_t a = 0; a < n->attrs_count; a++) {
         const struct accel_attr *attr = &n->attrs[a];
 
@@ -22,7 +26,8 @@ static bool attrs_wideable(const struct accel_node *n)
             return false;
         if (attr->type == ACCEL_ATTR_TENSOR && is_half(attr->tensors[0].dtype))
             return false; /* Constant and such: folded before, or left as they are */
-        if (attr->type == ACCEL_ATTR_INT && strcmp(attr->name, "dtype") == 0 &&
+        if (attr->type == ACCEL_ATTR_INT &&
+            (strcmp(attr->name, "dtype") == 0 || strcmp(attr->name, "output_datatype") == 0) &&
             is_half((enum accel_dtype)attr->ints[0]))
             return false;
     }
