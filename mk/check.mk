@@ -66,6 +66,10 @@ lint: setup-test ## dependency arrows, SQL in its place, formatting, shell
 format: ## rewrite the C files as .clang-format says
 	clang-format-14 -i $$(git ls-files '*.c' '*.h')
 
+.PHONY: operators
+operators: $(BUILD)/accel-run ## write docs/operators.md from the operator table
+	$(BUILD)/accel-run ops --markdown >docs/operators.md
+
 bench: setup-test ## measure: models beside ONNX Runtime, predictions beside runs
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)

@@ -326,6 +326,32 @@ ACCEL_EXPORT int accel_calibrate(unsigned threads, unsigned cpu_mask, int64_t bu
                                  struct accel_rate **rates, size_t *count, struct accel_error *err);
 ACCEL_EXPORT void accel_rates_free(struct accel_rate *rates);
 
+/* ---------------------------------------------------------------- the operator table */
+
+struct accel_operator_arg {
+    const char *name; /* the standard's: "X" */
+    uint64_t types;   /* bit d: may be of accel_dtype d */
+    char group;       /* arguments with the same letter have the same type; 0: on its own */
+    bool optional, variadic;
+};
+
+#define ACCEL_OPERATOR_ARGS_MAX 16
+
+/* One meaning of one operator: what a node of this name means in a model that imports a version of
+ * the domain from `since` on, up to the next entry's. A node that needs what is not in its entry is
+ * UNSUPPORTED when the model is loaded. Strings are the library's own. */
+struct accel_operator {
+    const char *domain; /* "" is ai.onnx */
+    const char *name;
+    int since;
+    bool removed; /* from `since` on the standard no longer has it */
+    size_t inputs_count, outputs_count;
+    struct accel_operator_arg inputs[ACCEL_OPERATOR_ARGS_MAX], outputs[ACCEL_OPERATOR_ARGS_MAX];
+};
+
+/* Entry i, counted from 0, in no particular order; false: there are not so many. */
+ACCEL_EXPORT bool accel_operator_at(size_t i, struct accel_operator *op);
+
 /* Version of the library, "0.1.0". */
 ACCEL_EXPORT const char *accel_infer_version(void);
 

@@ -16,6 +16,7 @@ static const struct verb {
     {"run", "MODEL --input NAME=FILE --output DIR", "run once on tensors from files",
      accel_run_run},
     {"pack", "MODEL --output FILE", "write the optimised graph and packed weights", accel_run_pack},
+    {"ops", "", "list the operators that models may use", accel_run_ops},
 };
 
 static void print_help(FILE *out)

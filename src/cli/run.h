@@ -12,7 +12,8 @@
 /* argv[0..argc) is what follows the verb. *status is the exit status, 2 (wrong usage) at first;
  * *err is for a verb that could not do its work. */
 typedef int accel_run_verb_fn(int argc, char **argv, int *status, struct accel_error *err);
-accel_run_verb_fn accel_run_test, accel_run_bench, accel_run_analyse, accel_run_run, accel_run_pack;
+accel_run_verb_fn accel_run_test, accel_run_bench, accel_run_analyse, accel_run_run, accel_run_pack,
+    accel_run_ops;
 
 /* The options that say how a model is loaded and run. Zero-initialise. */
 struct accel_run_options {

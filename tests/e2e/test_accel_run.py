@@ -20,7 +20,7 @@ import oracle  # noqa: E402
 PROGRAM = Path(os.environ.get('ACCELD_BUILD', ROOT / 'build')) / 'accel-run'
 FIXTURES = ROOT / 'tests' / 'fixtures'
 MNIST = FIXTURES / 'mnist-8'
-VERBS = ['test', 'bench', 'analyse', 'run', 'pack']
+VERBS = ['test', 'bench', 'analyse', 'run', 'pack', 'ops']
 
 
 def run(*arguments, status=0):

@@ -66,7 +66,7 @@ def test_files_where_files_go():
 
 
 def test_accel_run_and_acceld():
-    assert {"test", "bench", "analyse", "run", "pack"} <= set(complete("accel-run "))
+    assert {"test", "bench", "analyse", "run", "pack", "ops"} <= set(complete("accel-run "))
     assert complete("accel-run bench --pro") == ["--profile"]
     assert complete("accel-run run m --format n") == ["npy"]
     assert {"list", "all", "dead-code"} <= set(complete("accel-run run m --passes "))

@@ -10,23 +10,6 @@ import pytest
 
 from daemon import ROOT, Daemon, wait_until
 
-PROGRAM = """
-#include <acceld/infer.h>
-#include <stdio.h>
-int main(int argc, char **argv)
-{
-    struct accel_model *model;
-    struct accel_error err = {0};
-    if (argc < 2 || accel_model_load_file(argv[1], NULL, &model, &err) != ACCEL_OK) {
-        fprintf(stderr, "%s\\n", err.msg);
-        return 1;
-    }
-    printf("%zu inputs, %s\\n", accel_model_input_count(model), accel_infer_version());
-    accel_model_unref(model);
-    return 0;
-}
-"""
-
 pytestmark = pytest.mark.plain_build  # nobody installs a sanitized build
 
 
@@ -43,7 +26,8 @@ def test_everything_lies_where_it_belongs(root):
                  "usr/share/man/man5/acceld.yaml.5", "usr/share/man/man7/acceld-driver.7",
                  "usr/share/bash-completion/completions/accelctl",
                  "usr/share/bash-completion/completions/acceld",
-                 "usr/share/bash-completion/completions/accel-run", "etc/acceld/acceld.yaml"):
+                 "usr/share/bash-completion/completions/accel-run", "etc/acceld/acceld.yaml",
+                 "usr/share/doc/acceld/operators.md"):
         assert (root / path).exists(), path
     assert "/usr/sbin/acceld" in (root / "usr/lib/systemd/system/acceld.service").read_text()
     done = subprocess.run([root / "usr/sbin/acceld", "--check-config",
@@ -52,20 +36,28 @@ def test_everything_lies_where_it_belongs(root):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_links_with_the_installed_library(root, tmp_path):
-    source = tmp_path / "program.c"
-    source.write_text(PROGRAM)
+def test_the_example_program_builds_and_runs_with_the_installed_library(root, tmp_path):
+    source = root / "usr/share/doc/acceld/examples/infer/profile.c"
     env = dict(os.environ, PKG_CONFIG_PATH=str(root / "usr/lib/pkgconfig"),
                PKG_CONFIG_SYSROOT_DIR=str(root))
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libaccelinfer"], env=env, check=True,
                            capture_output=True, text=True).stdout.split()
-    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", str(source), "-o",
-                    str(tmp_path / "program"), *flags, f"-I{root}/usr/include", f"-L{root}/usr/lib"],
+    subprocess.run(["gcc", "-std=c17", "-Wall", "-Wextra", "-Werror", str(source), "-o",
+                    str(tmp_path / "profile"), *flags, f"-I{root}/usr/include", f"-L{root}/usr/lib"],
                    check=True)
-    done = subprocess.run([tmp_path / "program", ROOT / "tests/fixtures/mnist-8/model.onnx"],
-                          env=dict(os.environ, LD_LIBRARY_PATH=str(root / "usr/lib")),
+    env = dict(os.environ, LD_LIBRARY_PATH=str(root / "usr/lib"))
+    done = subprocess.run([tmp_path / "profile", ROOT / "tests/fixtures/mnist-8/model.onnx"], env=env,
                           capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.startswith("1 inputs, "), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "input Input3: float 1x1x28x28" in done.stdout
+    assert re.search(r"^Plus214_Output_0: 10 elements of float:( -?[\d.e-]+){8}$", done.stdout, re.M)
+    assert re.search(r" us +\d+ flop +\d+ B  Conv ", done.stdout)
+    used, foretold = re.search(r"^(\d+) bytes of tensors at the peak, (\d+) foretold$", done.stdout,
+                               re.M).groups()
+    assert used == foretold
+    done = subprocess.run([tmp_path / "profile", ROOT / "README.md"], env=env, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 1 and "README.md" in done.stderr
 
 
 @pytest.fixture(scope="module")
