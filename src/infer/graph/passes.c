@@ -13,6 +13,14 @@ const struct accel_pass accel_passes[] = {
     /* Casts that widening made pointless, and what they stood in the way of. */
     {"drop-identity", NULL, accel_pass_drop_identity},
     {"fold-constants", NULL, accel_pass_fold_constants},
+    {"common-subexpressions", "of nodes that compute the same, one is kept",
+     accel_pass_common_subexpressions},
+    {"merge-reshapes", "of a chain of Reshape, Flatten, Squeeze, Unsqueeze the last is kept",
+     accel_pass_merge_reshapes},
+    {"merge-transposes",
+     "Transposes that undo or follow each other, elementwise nodes between them",
+     accel_pass_merge_transposes},
+    {"merge-reshapes", NULL, accel_pass_merge_reshapes}, /* a Transpose may have become one */
     {"fold-pad", "Pad with zeros becomes the padding of the Conv behind it", accel_pass_fold_pad},
     {"fold-batchnorm", "BatchNormalization becomes part of the Conv's weights and bias",
      accel_pass_fold_batchnorm},
