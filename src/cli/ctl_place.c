@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* accelctl place: which device should run a model, how fast, and why not the others. */
+/* accelctl place: which device should run a model, how fast, and why not the others; on demand it
+ * is reserved. */
 #include "cli/ctl.h"
 
 #include <stdlib.h>
@@ -85,6 +86,62 @@ static void explain(const json_t *answer)
     accel_table_print(table, stdout);
 }
 
+/* "0000:0c:00.0" of a PCI handle; the whole object of any other. */
+static void print_handle(struct accel_table *table, const json_t *arq)
+{
+    const json_t *info = json_object_get(arq, "attach_handle_info");
+
+    if (json_object_get(info, "bus") != NULL) {
+        accel_table_cell(table, "%s:%s:%s.%s", accel_ctl_text(info, "domain"),
+                         accel_ctl_text(info, "bus"), accel_ctl_text(info, "device"),
+                         accel_ctl_text(info, "function"));
+        return;
+    }
+    char *text = json_dumps(info, JSON_COMPACT);
+    accel_table_cell(table, "%s", text != NULL ? text : "-");
+    free(text);
+}
+
+static const char *identity_of(const json_t *answer, const json_t *uuid)
+{
+    const json_t *c, *device;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "candidates"), i, c) {
+        device = json_object_get(c, "device");
+        if (json_equal(json_object_get(device, "uuid"), uuid))
+            return accel_ctl_text(device, "identity");
+    }
+    return "-";
+}
+
+static void print_reservation(const json_t *answer)
+{
+    static const char *const titles[] = {"RESERVED", "ARQ", "PROFILE", "TYPE", "HANDLE"};
+    const json_t *reservation = json_object_get(answer, "reservation"), *arq, *over;
+    const json_t *chosen = json_object_get(answer, "chosen");
+    ACCEL_CLEANUP(accel_table_free) struct accel_table *table = NULL;
+    size_t i;
+
+    if (!json_is_object(reservation))
+        return;
+    putchar('\n');
+    json_array_foreach(json_object_get(reservation, "passed_over"), i, over)
+        printf("%s was passed over: %s\n", accel_ctl_text(over, "identity"),
+               accel_ctl_text(over, "reason"));
+    table = accel_table_new(titles, ACCEL_COUNT(titles));
+    json_array_foreach(json_object_get(reservation, "arqs"), i, arq) {
+        accel_table_cell(table, "%s", identity_of(answer, json_array_get(chosen, i)));
+        accel_table_cell(table, "%s", accel_ctl_text(arq, "uuid"));
+        accel_table_cell(table, "%s", accel_ctl_text(arq, "device_profile_name"));
+        accel_table_cell(table, "%s", accel_ctl_text(arq, "attach_handle_type"));
+        print_handle(table, arq);
+    }
+    accel_table_print(table, stdout);
+    printf("for instance %s; `accelctl arqs delete ARQ` gives one back\n",
+           accel_ctl_text(reservation, "instance_uuid"));
+}
+
 static json_t *string_list(const struct accel_opt_list *list)
 {
     json_t *array = list->count > 0 ? json_array() : NULL;
@@ -133,7 +190,8 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
     const char *objective = NULL;
     struct accel_opt_list devices = {0}, types = {0}, required = {0}, forbidden = {0}, shapes = {0};
     double latency_ms = 0, memory_mib = 0, power_w = 0;
-    bool explained = false;
+    const char *instance = NULL;
+    bool explained = false, reserve = false;
     unsigned version = 0, batch = 0, count = 0;
     const struct accel_opt opts[] = {
         {"objective", 'o', ACCEL_OPT_STRING, &objective, "WHAT",
@@ -148,6 +206,10 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
         {"batch", 'b', ACCEL_OPT_UINT, &batch, "N", "first dimension of the inputs"},
         {"shape", 0, ACCEL_OPT_LIST, &shapes, "NAME:DIMS", "an input's shape, x:1x3x224x224"},
         {"count", 'n', ACCEL_OPT_UINT, &count, "N", "how many devices are wanted (1)"},
+        {"reserve", 'r', ACCEL_OPT_FLAG, &reserve, NULL,
+         "make bound ARQs of the best --count devices, all or none"},
+        {"instance", 'i', ACCEL_OPT_STRING, &instance, "UUID",
+         "whose the reserved devices become (a new UUID)"},
         {"explain", 'e', ACCEL_OPT_FLAG, &explained, NULL, "where the time is predicted to go"},
         {"version", 'V', ACCEL_OPT_UINT, &version, "N", "of the model (the newest)"},
         {NULL, 0, ACCEL_OPT_FLAG, NULL, NULL, NULL},
@@ -157,6 +219,8 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
     ACCEL_CLEANUP(accel_json_freep) json_t *input_shapes = json_object();
     for (size_t i = 0; rc == ACCEL_OK && i < shapes.count; i++)
         rc = add_shape(input_shapes, shapes.items[i], err);
+    if (rc == ACCEL_OK && instance != NULL && !reserve)
+        rc = accel_fail(err, ACCEL_E_INVALID, "--instance goes with --reserve");
     if (rc != ACCEL_OK)
         return rc;
     json_t *constraints =
@@ -177,6 +241,10 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
         json_object_set_new(body, "batch", json_integer(batch));
     if (count > 0)
         json_object_set_new(body, "count", json_integer(count));
+    if (reserve)
+        json_object_set_new(body, "reserve", json_true());
+    if (instance != NULL)
+        json_object_set_new(body, "instance_uuid", json_string(instance));
     if (shapes.count > 0)
         json_object_set(body, "input_shapes", input_shapes);
     rc = accel_ctl_json(ctl, "POST", body, &answer, err, "/v2/placements");
@@ -192,5 +260,6 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
         printf("%u devices are wanted, %zu can be had\n", count, chosen);
     if (explained)
         explain(answer);
+    print_reservation(answer);
     return ACCEL_OK;
 }

@@ -115,6 +115,14 @@ static const char *unfit(const struct accel_deployable *dep, const struct accel_
     return found;
 }
 
+bool accel_match_deployable_fits(const struct accel_deployable *deployable,
+                                 const struct accel_constraints *constraints)
+{
+    bool forbidden;
+
+    return unfit(deployable, constraints, &forbidden) == NULL;
+}
+
 /* One deployable of the device must carry every required trait and no forbidden one. */
 static int filter_traits(const struct accel_constraints *c, struct accel_bump *mem,
                          struct accel_candidate *candidate, struct accel_error *err)

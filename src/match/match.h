@@ -98,6 +98,11 @@ int accel_match_place(const struct accel_analysis *analysis, const struct accel_
                       struct accel_bump *mem, struct accel_candidate **candidates,
                       struct accel_error *err);
 
+/* True when the deployable carries every required trait and no forbidden one: of a device that was
+ * accepted, which of its deployables is meant. */
+bool accel_match_deployable_fits(const struct accel_deployable *deployable,
+                                 const struct accel_constraints *constraints);
+
 /* One device's prediction by itself; what accel_match_place uses. precision as in
  * accel_constraints. Returns false, with a constant sentence, when no rate is known. */
 bool accel_match_predict(const struct accel_analysis *analysis,

@@ -38,8 +38,7 @@ static json_t *arq_json(const struct accel_request *req, const struct accel_arq 
     return NULL;
 }
 
-static json_t *arqs_json(const struct accel_request *req, const struct accel_arq *arqs,
-                         size_t count)
+json_t *accel_arqs_json(const struct accel_request *req, const struct accel_arq *arqs, size_t count)
 {
     json_t *list = json_array();
 
@@ -80,7 +79,7 @@ int accel_list_arqs(const struct accel_request *req, struct accel_response *res,
                                 req->mem, &arqs, &count, err) != ACCEL_OK)
         return accel_paging_fail(&paging, err);
     const size_t shown = accel_paging_shown(&paging, count);
-    return accel_respond_list(req, res, "arqs", arqs_json(req, arqs, shown), &paging, count,
+    return accel_respond_list(req, res, "arqs", accel_arqs_json(req, arqs, shown), &paging, count,
                               shown > 0 ? &arqs[shown - 1].uuid : NULL, err);
 }
 
@@ -110,7 +109,8 @@ int accel_create_arqs(const struct accel_request *req, struct accel_response *re
     if (accel_service_create_arqs(req->service, &req->caller, name, req->mem, &arqs, &count, err) !=
         ACCEL_OK)
         return (int)err->code;
-    return accel_respond(res, 201, json_pack("{s:o}", "arqs", arqs_json(req, arqs, count)), err);
+    return accel_respond(res, 201, json_pack("{s:o}", "arqs", accel_arqs_json(req, arqs, count)),
+                         err);
 }
 
 /* ---------------------------------------------------------------- bind and unbind */

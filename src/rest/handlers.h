@@ -21,6 +21,9 @@ accel_handler_fn accel_list_device_profiles, accel_get_device_profile, accel_cre
 /* accelerator_requests.c */
 accel_handler_fn accel_list_arqs, accel_get_arq, accel_create_arqs, accel_patch_arqs,
     accel_delete_arq, accel_delete_arqs;
+/* A new array of them as Cyborg writes them; NULL: memory is out. */
+json_t *accel_arqs_json(const struct accel_request *req, const struct accel_arq *arqs,
+                        size_t count);
 /* inventory.c */
 accel_handler_fn accel_list_inventory, accel_get_inventory;
 /* models.c */

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "rest/handlers.h"
+#include "rest/policy.h"
 
-/* POST /v2/placements: which devices should run a model, how fast, and why not the others. */
+/* POST /v2/placements: which devices should run a model, how fast, and why not the others; with
+ * "reserve" the best of them become the caller's. */
 
 static int text_member(const json_t *json, const char *key, const char **text,
                        struct accel_error *err)
@@ -33,14 +35,16 @@ static int number_member(const json_t *json, const char *key, double *number,
     return ACCEL_OK;
 }
 
-static int bool_member(const json_t *json, const char *key, bool *value, struct accel_error *err)
+/* where: "constraints." or "" */
+static int bool_member(const json_t *json, const char *where, const char *key, bool *value,
+                       struct accel_error *err)
 {
     const json_t *found = json_object_get(json, key);
 
     if (found == NULL || json_is_null(found))
         return ACCEL_OK;
     if (!json_is_boolean(found))
-        return accel_fail(err, ACCEL_E_INVALID, "constraints.%s: expected true or false", key);
+        return accel_fail(err, ACCEL_E_INVALID, "%s%s: expected true or false", where, key);
     *value = json_is_true(found);
     return ACCEL_OK;
 }
@@ -141,8 +145,8 @@ static int parse_constraints(const struct accel_request *req, const json_t *json
         number_member(json, "max_memory_bytes", &out->max_memory_bytes, err) != ACCEL_OK ||
         number_member(json, "max_power_w", &out->max_power_w, err) != ACCEL_OK ||
         parse_precision(json, out, err) != ACCEL_OK ||
-        bool_member(json, "runnable_only", &out->runnable_only, err) != ACCEL_OK ||
-        bool_member(json, "include_held", &out->include_held, err) != ACCEL_OK ||
+        bool_member(json, "constraints.", "runnable_only", &out->runnable_only, err) != ACCEL_OK ||
+        bool_member(json, "constraints.", "include_held", &out->include_held, err) != ACCEL_OK ||
         list_member(req, json, "devices", &out->devices, &out->devices_count, err) != ACCEL_OK ||
         list_member(req, json, "types", &out->types, &out->types_count, err) != ACCEL_OK ||
         list_member(req, json, "required_traits", &out->required_traits, &out->required_count,
@@ -293,23 +297,63 @@ static json_t *analysis_json(const struct accel_analysis *analysis)
                      "ops", (json_int_t)analysis->ops_count);
 }
 
-/* The best `wanted` of the accepted ones, or as many as there are. */
-static json_t *chosen_json(const struct accel_placement *placement, int64_t wanted)
+static bool append_device(json_t **list, const struct accel_candidate *candidate)
+{
+    if (*list != NULL &&
+        json_array_append_new(*list, accel_json_uuid(&candidate->resource->device->uuid)) != 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+    return *list != NULL;
+}
+
+/* Those that were reserved; else the best `wanted` of the accepted ones, or as many as there are.
+ */
+static json_t *chosen_json(const struct accel_placement *placement,
+                           const struct accel_reservation *reservation, size_t wanted)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < placement->count && list != NULL; i++)
-        if (placement->candidates[i].accepted && (int64_t)json_array_size(list) < wanted &&
-            json_array_append_new(
-                list, accel_json_uuid(&placement->candidates[i].resource->device->uuid)) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+    for (size_t i = 0; reservation != NULL && i < reservation->count; i++)
+        if (!append_device(&list, reservation->devices[i]))
+            return NULL;
+    for (size_t i = 0; reservation == NULL && i < placement->count; i++)
+        if (placement->candidates[i].accepted && json_array_size(list) < wanted &&
+            !append_device(&list, &placement->candidates[i]))
+            return NULL;
     return list;
 }
 
-static json_t *placement_json(const struct accel_placement *placement,
-                              const struct accel_constraints *constraints, int64_t wanted)
+static json_t *reservation_json(const struct accel_request *req,
+                                const struct accel_reservation *reservation)
+{
+    json_t *passed;
+
+    if (reservation == NULL)
+        return json_null();
+    passed = json_array();
+    for (size_t i = 0; i < reservation->passed_count && passed != NULL; i++) {
+        const struct accel_passed_over *over = &reservation->passed[i];
+        const struct accel_device *device = over->candidate->resource->device;
+
+        if (json_array_append_new(passed, json_pack("{s:s, s:o, s:o}", "device", device->uuid.text,
+                                                    "identity", accel_json_text(device->identity),
+                                                    "reason", accel_json_text(over->reason))) !=
+            0) {
+            json_decref(passed);
+            passed = NULL;
+        }
+    }
+    return json_pack("{s:s, s:o, s:o}", "instance_uuid", reservation->instance_uuid.text, "arqs",
+                     accel_arqs_json(req, reservation->arqs, reservation->count), "passed_over",
+                     passed);
+}
+
+/* reservation NULL: none was asked for. */
+static json_t *placement_json(const struct accel_request *req,
+                              const struct accel_placement *placement,
+                              const struct accel_reservation *reservation,
+                              enum accel_objective objective, size_t wanted)
 {
     json_t *list = json_array();
 
@@ -318,46 +362,108 @@ static json_t *placement_json(const struct accel_placement *placement,
             json_decref(list);
             list = NULL;
         }
-    return json_pack("{s:{s:s, s:s, s:I}, s:s, s:o, s:o, s:o, s:o}", "model", "uuid",
+    return json_pack("{s:{s:s, s:s, s:I}, s:s, s:o, s:o, s:o, s:o, s:o}", "model", "uuid",
                      placement->model.uuid.text, "name", placement->model.name, "version",
-                     (json_int_t)placement->model.model_version, "objective",
-                     objectives[constraints->objective], "analysis",
-                     analysis_json(placement->analysis), "candidates", list, "chosen",
-                     chosen_json(placement, wanted), "calibration_job",
+                     (json_int_t)placement->model.model_version, "objective", objectives[objective],
+                     "analysis", analysis_json(placement->analysis), "candidates", list, "chosen",
+                     chosen_json(placement, reservation, wanted), "reservation",
+                     reservation_json(req, reservation), "calibration_job",
                      accel_json_uuid(&placement->calibration_job));
 }
 
-/* POST /v2/placements -> 200; the accepted ones first, best first, then the refused ones */
+/* ---------------------------------------------------------------- the handler */
+
+struct asked {
+    const char *model;
+    int64_t version; /* 0: the newest */
+    struct accel_constraints constraints;
+    struct accel_placement_shapes shapes;
+    bool reserve;
+    struct accel_reserve_options options; /* count is also how many are chosen */
+};
+
+/* A whole number from 1 on; absent or null: *value stays. */
+static int positive_member(const json_t *body, const char *key, const char *what, int64_t *value,
+                           struct accel_error *err)
+{
+    const json_t *found = json_object_get(body, key);
+
+    if (found == NULL || json_is_null(found))
+        return ACCEL_OK;
+    *value = json_integer_value(found);
+    if (!json_is_integer(found) || *value < 1)
+        return accel_fail(err, ACCEL_E_INVALID, "%s: expected a number%s from 1 on", key, what);
+    return ACCEL_OK;
+}
+
+static int parse_reserve(const struct accel_request *req, struct asked *asked,
+                         struct accel_error *err)
+{
+    struct accel_uuid uuid;
+
+    if (bool_member(req->json, "", "reserve", &asked->reserve, err) != ACCEL_OK ||
+        text_member(req->json, "instance_uuid", &asked->options.instance_uuid, err) != ACCEL_OK)
+        return (int)err->code;
+    if (asked->options.instance_uuid == NULL)
+        return ACCEL_OK;
+    if (!asked->reserve)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "instance_uuid: only with \"reserve\": true does it mean anything");
+    return accel_request_uuid("instance_uuid", asked->options.instance_uuid, &uuid, err);
+}
+
+static int parse(const struct accel_request *req, struct asked *asked, struct accel_error *err)
+{
+    static const char *const known[] = {"model",       "version", "objective",
+                                        "constraints", "batch",   "input_shapes",
+                                        "count",       "reserve", "instance_uuid",
+                                        NULL};
+    int64_t count = 1;
+
+    if (accel_json_check_object(req->json, "the body", known, err) != ACCEL_OK ||
+        text_member(req->json, "model", &asked->model, err) != ACCEL_OK ||
+        parse_objective(req->json, &asked->constraints, err) != ACCEL_OK ||
+        parse_constraints(req, json_object_get(req->json, "constraints"), &asked->constraints,
+                          err) != ACCEL_OK ||
+        parse_shapes(req, &asked->shapes, err) != ACCEL_OK ||
+        positive_member(req->json, "version", "", &asked->version, err) != ACCEL_OK ||
+        positive_member(req->json, "count", " of devices", &count, err) != ACCEL_OK ||
+        parse_reserve(req, asked, err) != ACCEL_OK)
+        return (int)err->code;
+    asked->options.count = (size_t)count;
+    if (asked->model == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "model: expected its name");
+    return ACCEL_OK;
+}
+
+/* POST /v2/placements -> 200, with "reserve" 201; the accepted ones first, best first, then the
+ * refused ones. 403 (reserve) before anything is done, 409 (reserve) nothing was. */
 int accel_create_placement(const struct accel_request *req, struct accel_response *res,
                            struct accel_error *err)
 {
-    static const char *const known[] = {"model", "version",      "objective", "constraints",
-                                        "batch", "input_shapes", "count",     NULL};
-    struct accel_constraints constraints = {.objective = ACCEL_OBJECTIVE_LATENCY};
-    struct accel_placement_shapes shapes = {0};
+    struct asked asked = {.constraints = {.objective = ACCEL_OBJECTIVE_LATENCY}};
+    struct accel_reservation reservation;
     struct accel_placement placement;
-    const json_t *version, *count;
-    const char *model;
+    int rc;
 
-    if (accel_json_check_object(req->json, "the body", known, err) != ACCEL_OK ||
-        text_member(req->json, "model", &model, err) != ACCEL_OK ||
-        parse_objective(req->json, &constraints, err) != ACCEL_OK ||
-        parse_constraints(req, json_object_get(req->json, "constraints"), &constraints, err) !=
-            ACCEL_OK ||
-        parse_shapes(req, &shapes, err) != ACCEL_OK)
+    if (parse(req, &asked, err) != ACCEL_OK)
         return (int)err->code;
-    if (model == NULL)
-        return accel_fail(err, ACCEL_E_INVALID, "model: expected its name");
-    version = json_object_get(req->json, "version");
-    if (version != NULL && !json_is_null(version) &&
-        (!json_is_integer(version) || json_integer_value(version) < 1))
-        return accel_fail(err, ACCEL_E_INVALID, "version: expected a number from 1 on");
-    count = json_object_get(req->json, "count");
-    const int64_t wanted = count == NULL || json_is_null(count) ? 1 : json_integer_value(count);
-    if (wanted < 1 || (count != NULL && !json_is_null(count) && !json_is_integer(count)))
-        return accel_fail(err, ACCEL_E_INVALID, "count: expected a number of devices from 1 on");
-    if (accel_service_place(req->service, &req->caller, model, json_integer_value(version),
-                            &constraints, &shapes, req->mem, &placement, err) != ACCEL_OK)
+    if (!asked.reserve) {
+        if (accel_service_place(req->service, &req->caller, asked.model, asked.version,
+                                &asked.constraints, &asked.shapes, req->mem, &placement,
+                                err) != ACCEL_OK)
+            return (int)err->code;
+    } else if (accel_policy_check(ACCEL_RULE_PLACEMENT_RESERVE, &req->caller, err) != ACCEL_OK ||
+               accel_service_reserve(req->service, &req->caller, asked.model, asked.version,
+                                     &asked.constraints, &asked.shapes, &asked.options, req->mem,
+                                     &placement, &reservation, err) != ACCEL_OK) {
         return (int)err->code;
-    return accel_respond(res, 200, placement_json(&placement, &constraints, wanted), err);
+    }
+    rc = accel_respond(res, asked.reserve ? 201 : 200,
+                       placement_json(req, &placement, asked.reserve ? &reservation : NULL,
+                                      asked.constraints.objective, asked.options.count),
+                       err);
+    if (rc != ACCEL_OK && asked.reserve)
+        accel_service_unreserve(req->service, &req->caller, &reservation);
+    return rc;
 }

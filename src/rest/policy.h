@@ -37,6 +37,7 @@ enum accel_role { ACCEL_ROLE_PUBLIC, ACCEL_ROLE_READER, ACCEL_ROLE_ADMIN };
     X(MODEL_DELETE, "acceld:model:delete", ADMIN)                      \
     X(MODEL_INFER, "acceld:model:infer", READER)                       \
     X(PLACEMENT_CREATE, "acceld:placement:create", READER)             \
+    X(PLACEMENT_RESERVE, "acceld:placement:reserve", ADMIN)            \
     X(JOB_GET, "acceld:job:get", READER)                               \
     X(JOB_CREATE, "acceld:job:create", ADMIN)                          \
     X(JOB_CANCEL, "acceld:job:cancel", ADMIN)                          \

@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "service/service_internal.h"
 
-static int needs_service(const struct accel_caller *caller, const char *what,
-                         struct accel_error *err)
+int service_needs_service(const struct accel_caller *caller, const char *what,
+                          struct accel_error *err)
 {
     if (caller->service)
         return ACCEL_OK;
@@ -141,6 +141,39 @@ static int64_t request_deadline(struct accel_service *service)
     return accel_now_ms() + ms;
 }
 
+int service_gates_drain(struct accel_service *service, const int64_t *ids, size_t count,
+                        struct accel_error *err)
+{
+    const int64_t until = request_deadline(service);
+
+    for (size_t i = 0; i < count; i++)
+        if (service_gate_drain(service, ids[i], until, err) != ACCEL_OK) {
+            service_gates_open(service, ids, i);
+            return err->code;
+        }
+    return ACCEL_OK;
+}
+
+void service_gates_open(struct accel_service *service, const int64_t *ids, size_t count)
+{
+    while (count > 0)
+        service_gate_open(service, ids[--count]);
+}
+
+int service_bind_finish(struct accel_service *service, int64_t intent, struct accel_error *err)
+{
+    struct accel_error undo;
+
+    /* Nothing physical lies between the two: libvirt attaches what Nova binds. Programming a
+     * bitstream, which a group may ask for, will stand here. */
+    if (accel_store_bind_end(service->store, intent, NULL, err) == ACCEL_OK)
+        return ACCEL_OK;
+    if (accel_store_bind_end(service->store, intent, err->msg, &undo) != ACCEL_OK)
+        accel_log_error("a bind half done stays until the daemon starts again",
+                        "intent=%lld error=\"%s\"", (long long)intent, undo.msg);
+    return err->code;
+}
+
 static int bind_drained(struct accel_service *service, const struct accel_bind_request *requests,
                         size_t count, struct accel_error *err)
 {
@@ -148,11 +181,7 @@ static int bind_drained(struct accel_service *service, const struct accel_bind_r
 
     if (accel_store_bind_begin(service->store, requests, count, &intent, err) != ACCEL_OK)
         return err->code;
-    /* Nothing physical lies between the two: libvirt attaches what Nova binds. Programming a
-     * bitstream, which a group may ask for, will stand here. */
-    if (accel_store_bind_end(service->store, intent, NULL, err) != ACCEL_OK)
-        return err->code;
-    return ACCEL_OK;
+    return service_bind_finish(service, intent, err);
 }
 
 int accel_service_bind_arqs(struct accel_service *service, const struct accel_caller *caller,
@@ -162,13 +191,12 @@ int accel_service_bind_arqs(struct accel_service *service, const struct accel_ca
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_bind_request *full = accel_bump_alloc(&mem, ACCEL_MAX(count, 1), sizeof(*full));
     int64_t *ids = accel_bump_alloc(&mem, count + 1, sizeof(*ids));
-    size_t devices = 0, drained = 0;
     struct accel_error local;
-    int rc = ACCEL_OK;
+    size_t devices = 0;
 
     if (err == NULL)
         err = &local;
-    if (needs_service(caller, "binding an ARQ", err) != ACCEL_OK)
+    if (service_needs_service(caller, "binding an ARQ", err) != ACCEL_OK)
         return err->code;
     if (count == 0)
         return accel_fail(err, ACCEL_E_INVALID, "no ARQ to bind");
@@ -188,15 +216,10 @@ int accel_service_bind_arqs(struct accel_service *service, const struct accel_ca
     }
     if (devices_of(service, full, count, &mem, ids, &devices, err) != ACCEL_OK)
         return err->code;
-    const int64_t until = request_deadline(service);
-    while (drained < devices && rc == ACCEL_OK) {
-        rc = service_gate_drain(service, ids[drained], until, err);
-        drained += rc == ACCEL_OK;
-    }
-    if (rc == ACCEL_OK)
-        rc = bind_drained(service, full, count, err);
-    while (drained > 0)
-        service_gate_open(service, ids[--drained]);
+    if (service_gates_drain(service, ids, devices, err) != ACCEL_OK)
+        return accel_fail_in(err, "bind");
+    const int rc = bind_drained(service, full, count, err);
+    service_gates_open(service, ids, devices);
     service_touch(service);
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "bind");
@@ -214,7 +237,7 @@ int accel_service_unbind_arqs(struct accel_service *service, const struct accel_
 
     if (err == NULL)
         err = &local;
-    if (needs_service(caller, "unbinding an ARQ", err) != ACCEL_OK)
+    if (service_needs_service(caller, "unbinding an ARQ", err) != ACCEL_OK)
         return err->code;
     for (size_t i = 0; i < count; i++) {
         struct accel_arq arq;
@@ -252,7 +275,7 @@ int accel_service_delete_arqs(struct accel_service *service, const struct accel_
             return rc;
         /* A foreign ARQ that only the service token shows counts as the token's. */
         if (arq.instance_uuid != NULL &&
-            needs_service(caller, "deleting a bound ARQ", err) != ACCEL_OK)
+            service_needs_service(caller, "deleting a bound ARQ", err) != ACCEL_OK)
             return err->code; /* nothing is deleted */
         seen[seen_count++] = arqs[i];
     }
@@ -279,7 +302,7 @@ int accel_service_delete_instance_arqs(struct accel_service *service,
 
     if (err == NULL)
         err = &local;
-    if (needs_service(caller, "deleting the ARQs of an instance", err) != ACCEL_OK)
+    if (service_needs_service(caller, "deleting the ARQs of an instance", err) != ACCEL_OK)
         return err->code;
     if (accel_store_list_arqs(service->store, &filter, &all, &mem, &arqs, &count, err) != ACCEL_OK)
         return accel_fail_in(err, "ARQs of instance %s", instance_uuid);
@@ -307,17 +330,19 @@ int service_settle_intents(struct accel_service *service, struct accel_error *er
     if (accel_store_list_intents(service->store, &mem, &intents, &count, err) != ACCEL_OK)
         return err->code;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(intents[i].kind, "bind") != 0) {
+        if (strcmp(intents[i].kind, "bind") != 0 && strcmp(intents[i].kind, "reserve") != 0) {
             accel_log_error("intent of an unknown kind stays open", "intent=%lld kind=%s",
                             (long long)intents[i].id, intents[i].kind);
             continue;
         }
         /* Nobody was told that it is bound, and nothing physical was under way: the handles go
-         * back, and who waits reads BindFailed. */
+         * back, and who waits reads BindFailed. Of a reservation nobody was told anything: its
+         * ARQs go too. */
         if (accel_store_bind_end(service->store, intents[i].id,
                                  "the daemon ended before the bind was complete", err) != ACCEL_OK)
-            return accel_fail_in(err, "undo bind of %s", intents[i].created_at);
-        accel_log_warning("interrupted bind undone", "intent=%lld", (long long)intents[i].id);
+            return accel_fail_in(err, "undo %s of %s", intents[i].kind, intents[i].created_at);
+        accel_log_warning("interrupted bind undone", "intent=%lld kind=%s",
+                          (long long)intents[i].id, intents[i].kind);
     }
     return ACCEL_OK;
 }

@@ -217,6 +217,37 @@ int accel_service_place(struct accel_service *service, const struct accel_caller
                         const struct accel_placement_shapes *shapes, struct accel_bump *mem,
                         struct accel_placement *placement, struct accel_error *err);
 
+struct accel_reserve_options {
+    size_t count;              /* devices, one accelerator of each */
+    const char *instance_uuid; /* whose they become; NULL: a new uuid stands for the reservation */
+};
+struct accel_reservation {
+    struct accel_uuid instance_uuid;
+    size_t count;
+    const struct accel_candidate **devices; /* in rank order */
+    struct accel_arq *arqs;                 /* Bound; arqs[i] holds one accelerator of devices[i] */
+    size_t passed_count;                    /* ranked before the last of these, but not to be had */
+    struct accel_passed_over {
+        const struct accel_candidate *candidate;
+        const char *reason;
+    } * passed;
+};
+/* accel_service_place, and the best `count` of the accepted devices that can be had become bound
+ * ARQs, all or none: each of a device profile of its own, which is deleted with the ARQ. On failure
+ * nothing is left behind. Errors besides those of accel_service_place: DENIED (before anything is
+ * looked at), EXISTS (the instance has ARQs), CONFLICT (fewer can be had: names the first that
+ * could not and why), TIMEOUT (inferences on a device do not end). */
+int accel_service_reserve(struct accel_service *service, const struct accel_caller *caller,
+                          const char *model, int64_t version,
+                          const struct accel_constraints *constraints,
+                          const struct accel_placement_shapes *shapes,
+                          const struct accel_reserve_options *options, struct accel_bump *mem,
+                          struct accel_placement *placement, struct accel_reservation *reservation,
+                          struct accel_error *err);
+/* Takes back what could not be told to who asked. */
+void accel_service_unreserve(struct accel_service *service, const struct accel_caller *caller,
+                             const struct accel_reservation *reservation);
+
 /* Starts the job; CONFLICT names the one that is running. device NULL: every device the core runs
  * on. budget_ms 0: the default. */
 int accel_service_calibrate(struct accel_service *service, const struct accel_caller *caller,

@@ -308,6 +308,16 @@ void service_job_progress(struct accel_service *service, struct job *job, double
 /* Lock held. Cancels every open job. */
 void service_jobs_cancel_all(struct accel_service *service);
 
+/* DENIED "<what> requires a service token" unless the caller has one. */
+int service_needs_service(const struct accel_caller *caller, const char *what,
+                          struct accel_error *err);
+/* No inference on the devices until service_gates_open. Ids ascend: two that want the same devices
+ * take them in the same order. On error every gate is open. */
+int service_gates_drain(struct accel_service *service, const int64_t *ids, size_t count,
+                        struct accel_error *err);
+void service_gates_open(struct accel_service *service, const int64_t *ids, size_t count);
+/* tx2 of a bind or a reservation. Not to be had: the intent is undone, and the error is why. */
+int service_bind_finish(struct accel_service *service, int64_t intent, struct accel_error *err);
 /* Undoes the steps that the last life left half done. */
 int service_settle_intents(struct accel_service *service, struct accel_error *err);
 

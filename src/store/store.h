@@ -190,8 +190,23 @@ struct accel_bind_request {
  * lease on the device: drain first), INVALID. *intent is for the calls below. */
 int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_request *requests,
                            size_t count, int64_t *intent, struct accel_error *err);
-/* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all.
- */
+/* What a placement reserves: one accelerator of the provider, by an ARQ that is made for it from a
+ * device profile that is made for it too and goes with it. */
+struct accel_reserve_request {
+    const char *profile_name, *profile_description, *groups; /* canonical; one group of one */
+    const char *hostname, *device_rp_uuid;
+};
+/* tx1 of a reservation: profiles, ARQs and their bind for one instance, all or nothing, and an
+ * intent for accel_store_bind_end. arqs[count] (out). *refused (out): the request that could not be
+ * had, `count` when the error is not about one. Errors: as accel_store_bind_begin's; EXISTS also
+ * when a name is taken. */
+int accel_store_reserve_begin(struct accel_store *store,
+                              const struct accel_reserve_request *requests, size_t count,
+                              const char *instance_uuid, const char *project_id,
+                              struct accel_uuid *arqs, int64_t *intent, size_t *refused,
+                              struct accel_error *err);
+/* tx2: Bound for all, with their events; or, `failed` given, handles freed and BindFailed for all
+ * of a bind, ARQs and profiles deleted of a reservation. */
 int accel_store_bind_end(struct accel_store *store, int64_t intent, const char *failed,
                          struct accel_error *err);
 /* Handles freed, Unbound, hostname and instance cleared; any state but BindStarted. */
@@ -205,7 +220,7 @@ int accel_store_delete_arqs(struct accel_store *store, const struct accel_uuid *
 /* Steps that a stop or a crash interrupted: the service settles each at start. */
 struct accel_intent {
     int64_t id;
-    const char *kind; /* "bind", "program" */
+    const char *kind; /* "bind", "reserve" */
     const char *data; /* JSON */
     const char *created_at;
 };

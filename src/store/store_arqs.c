@@ -184,6 +184,21 @@ static int add_one(struct accel_tx *tx, const struct accel_device_profile *profi
     return rc == ACCEL_OK ? get(tx->db, &uuid, mem, arq, err) : rc;
 }
 
+static int new_batch(struct accel_tx *tx, int64_t *batch, struct accel_error *err)
+{
+    return accel_db_integer(tx->db, batch, err, "SELECT coalesce(max(id), 0) + 1 FROM arqs", "");
+}
+
+int accel_tx_add_arq(struct accel_tx *tx, const struct accel_device_profile *profile,
+                     const char *project_id, struct accel_bump *mem, struct accel_arq *arq,
+                     struct accel_error *err)
+{
+    int64_t batch = 0;
+    const int rc = new_batch(tx, &batch, err);
+
+    return rc == ACCEL_OK ? add_one(tx, profile, 0, batch, project_id, mem, arq, err) : rc;
+}
+
 int accel_store_add_arqs(struct accel_store *store, const struct accel_device_profile *profile,
                          const struct accel_profile_group *groups, size_t groups_count,
                          const char *project_id, struct accel_bump *mem, struct accel_arq **arqs,
@@ -195,7 +210,7 @@ int accel_store_add_arqs(struct accel_store *store, const struct accel_device_pr
     int rc = accel_tx_begin(store, &tx, err);
 
     if (rc == ACCEL_OK)
-        rc = accel_db_integer(tx.db, &batch, err, "SELECT coalesce(max(id), 0) + 1 FROM arqs", "");
+        rc = new_batch(&tx, &batch, err);
     if (rc == ACCEL_OK)
         rc =
             accel_db_integer(tx.db, &exists, err,
@@ -342,8 +357,8 @@ static int check_group(struct accel_tx *tx, const struct accel_bind_request *r,
     return rc;
 }
 
-static int refuse_instance_with_arqs(struct accel_tx *tx, const char *instance_uuid,
-                                     struct accel_error *err)
+int accel_tx_refuse_instance_with_arqs(struct accel_tx *tx, const char *instance_uuid,
+                                       struct accel_error *err)
 {
     int64_t has = 0;
     int rc = accel_db_integer(
@@ -356,8 +371,8 @@ static int refuse_instance_with_arqs(struct accel_tx *tx, const char *instance_u
     return rc;
 }
 
-static int bind_one(struct accel_tx *tx, const struct accel_bind_request *r,
-                    struct accel_error *err)
+int accel_tx_bind_arq(struct accel_tx *tx, const struct accel_bind_request *r,
+                      struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_arq arq;
@@ -380,8 +395,9 @@ static int bind_one(struct accel_tx *tx, const struct accel_bind_request *r,
     return rc;
 }
 
-static int add_intent(struct accel_tx *tx, const struct accel_bind_request *requests, size_t count,
-                      int64_t *intent, struct accel_error *err)
+int accel_tx_add_intent(struct accel_tx *tx, const char *kind,
+                        const struct accel_bind_request *requests, size_t count, int64_t *intent,
+                        struct accel_error *err)
 {
     json_t *list = json_array();
     char *text = NULL;
@@ -394,9 +410,8 @@ static int add_intent(struct accel_tx *tx, const struct accel_bind_request *requ
     json_decref(data);
     if (text == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for an intent");
-    rc = accel_db_exec(tx->db, err,
-                       "INSERT INTO intents (kind, data, created_at) VALUES ('bind', ?, ?)", "ss",
-                       text, tx->now);
+    rc = accel_db_exec(tx->db, err, "INSERT INTO intents (kind, data, created_at) VALUES (?, ?, ?)",
+                       "sss", kind, text, tx->now);
     free(text);
     *intent = sqlite3_last_insert_rowid(tx->db->handle);
     return rc;
@@ -410,26 +425,28 @@ int accel_store_bind_begin(struct accel_store *store, const struct accel_bind_re
 
     /* By the contract the first one's word: no adding to an instance that has ARQs. */
     if (rc == ACCEL_OK && count > 0)
-        rc = refuse_instance_with_arqs(&tx, requests[0].instance_uuid, err);
+        rc = accel_tx_refuse_instance_with_arqs(&tx, requests[0].instance_uuid, err);
     for (size_t i = 0; i < count && rc == ACCEL_OK; i++)
-        rc = bind_one(&tx, &requests[i], err);
+        rc = accel_tx_bind_arq(&tx, &requests[i], err);
     if (rc == ACCEL_OK)
-        rc = add_intent(&tx, requests, count, intent, err);
+        rc = accel_tx_add_intent(&tx, "bind", requests, count, intent, err);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
 }
 
-/* The ARQs an intent names. */
+/* The ARQs an intent names, and whether they were made by it (a reservation's). */
 static int read_intent(struct accel_tx *tx, int64_t intent, struct accel_bump *mem,
-                       struct accel_arq **arqs, size_t *count, struct accel_error *err)
+                       struct accel_arq **arqs, size_t *count, bool *made, struct accel_error *err)
 {
     struct accel_rows rows = {.mem = mem, .element = sizeof(struct accel_arq)};
-    int64_t exists = 0;
+    int64_t kind = -1;
     sqlite3_stmt *stmt;
-    int rc = accel_db_integer(tx->db, &exists, err,
-                              "SELECT count(*) FROM intents WHERE id = ? AND kind = 'bind'", "i",
-                              intent);
+    int rc = accel_db_integer(
+        tx->db, &kind, err,
+        "SELECT kind = 'reserve' FROM intents WHERE id = ? AND kind IN ('bind', 'reserve')", "i",
+        intent);
 
-    if (rc == ACCEL_OK && exists == 0)
+    *made = kind == 1;
+    if (rc == ACCEL_OK && kind < 0)
         return accel_fail(err, ACCEL_E_NOT_FOUND, "there is no bind under way with number %lld",
                           (long long)intent);
     if (rc == ACCEL_OK)
@@ -470,6 +487,18 @@ static int end_one(struct accel_tx *tx, const struct accel_arq *arq, const char 
     return rc;
 }
 
+/* Whoever calls has seen to it that no bind of it is under way. */
+static int delete_one(struct accel_tx *tx, const struct accel_arq *arq, struct accel_error *err)
+{
+    int rc = free_handle(tx, arq->id, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_db_exec(tx->db, err, "DELETE FROM arqs WHERE id = ?", "i", arq->id);
+    if (rc == ACCEL_OK)
+        rc = accel_tx_event(tx, "arq.deleted", arq->uuid.text, arq->project_id, err, NULL);
+    return rc == ACCEL_OK ? accel_tx_drop_placed_profile(tx, arq->device_profile_name, err) : rc;
+}
+
 int accel_store_bind_end(struct accel_store *store, int64_t intent, const char *failed,
                          struct accel_error *err)
 {
@@ -477,12 +506,14 @@ int accel_store_bind_end(struct accel_store *store, int64_t intent, const char *
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_arq *arqs = NULL;
     size_t count = 0;
+    bool made = false;
     int rc = accel_tx_begin(store, &tx, err);
 
     if (rc == ACCEL_OK)
-        rc = read_intent(&tx, intent, &mem, &arqs, &count, err);
+        rc = read_intent(&tx, intent, &mem, &arqs, &count, &made, err);
     for (size_t i = 0; i < count && rc == ACCEL_OK; i++)
-        rc = end_one(&tx, &arqs[i], failed, err);
+        rc = failed != NULL && made ? delete_one(&tx, &arqs[i], err)
+                                    : end_one(&tx, &arqs[i], failed, err);
     if (rc == ACCEL_OK)
         rc = accel_db_exec(tx.db, err, "DELETE FROM intents WHERE id = ?", "i", intent);
     if (rc == ACCEL_OK && failed != NULL)
@@ -538,19 +569,6 @@ int accel_store_unbind(struct accel_store *store, const struct accel_uuid *arqs,
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
 }
 
-static int delete_one(struct accel_tx *tx, const struct accel_arq *arq, struct accel_error *err)
-{
-    int rc = refuse_started(arq, err);
-
-    if (rc == ACCEL_OK)
-        rc = free_handle(tx, arq->id, err);
-    if (rc == ACCEL_OK)
-        rc = accel_db_exec(tx->db, err, "DELETE FROM arqs WHERE id = ?", "i", arq->id);
-    if (rc == ACCEL_OK)
-        rc = accel_tx_event(tx, "arq.deleted", arq->uuid.text, arq->project_id, err, NULL);
-    return rc;
-}
-
 int accel_store_delete_arqs(struct accel_store *store, const struct accel_uuid *arqs, size_t count,
                             size_t *missing, struct accel_error *err)
 {
@@ -567,6 +585,8 @@ int accel_store_delete_arqs(struct accel_store *store, const struct accel_uuid *
             rc = ACCEL_OK;
             continue;
         }
+        if (rc == ACCEL_OK)
+            rc = refuse_started(&arq, err);
         if (rc == ACCEL_OK)
             rc = delete_one(&tx, &arq, err);
     }

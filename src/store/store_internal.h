@@ -115,6 +115,28 @@ static inline int64_t accel_page_limit(const struct accel_page *page)
     return page != NULL && page->limit > 0 && page->limit < INT64_MAX ? (int64_t)page->limit : -1;
 }
 
+/* store_profiles.c: accel_store_add_profile in a transaction that is open. placed: a placement made
+ * it, and it goes with the last ARQ made from it, which is what the second looks after. */
+int accel_tx_add_profile(struct accel_tx *tx, const struct accel_new_profile *from, bool placed,
+                         struct accel_bump *mem, struct accel_device_profile *profile,
+                         struct accel_error *err);
+int accel_tx_drop_placed_profile(struct accel_tx *tx, const char *name, struct accel_error *err);
+
+/* store_arqs.c: the steps of a bind, in a transaction that is open. */
+int accel_tx_refuse_instance_with_arqs(struct accel_tx *tx, const char *instance_uuid,
+                                       struct accel_error *err);
+/* A batch of its own: nothing ties it to other ARQs. */
+int accel_tx_add_arq(struct accel_tx *tx, const struct accel_device_profile *profile,
+                     const char *project_id, struct accel_bump *mem, struct accel_arq *arq,
+                     struct accel_error *err);
+/* Initial|Unbound -> BindStarted, with a free handle of the provider. */
+int accel_tx_bind_arq(struct accel_tx *tx, const struct accel_bind_request *request,
+                      struct accel_error *err);
+/* kind: "bind" or "reserve". What accel_store_bind_end ends. */
+int accel_tx_add_intent(struct accel_tx *tx, const char *kind,
+                        const struct accel_bind_request *requests, size_t count, int64_t *intent,
+                        struct accel_error *err);
+
 /* store_measurements.c */
 int accel_fold_open(struct accel_store *store, struct accel_error *err);
 void accel_fold_close(struct accel_store *store);

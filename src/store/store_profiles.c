@@ -62,11 +62,10 @@ static int refuse_taken(struct accel_tx *tx, const char *name, const struct acce
     return rc;
 }
 
-int accel_store_add_profile(struct accel_store *store, const struct accel_new_profile *from,
-                            struct accel_bump *mem, struct accel_device_profile *profile,
-                            struct accel_error *err)
+int accel_tx_add_profile(struct accel_tx *tx, const struct accel_new_profile *from, bool placed,
+                         struct accel_bump *mem, struct accel_device_profile *profile,
+                         struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
     struct accel_uuid uuid;
     int rc = ACCEL_OK;
 
@@ -75,18 +74,27 @@ int accel_store_add_profile(struct accel_store *store, const struct accel_new_pr
     else if (!accel_uuid_parse(from->uuid, &uuid))
         rc = accel_fail(err, ACCEL_E_INVALID, "uuid: \"%.60s\" is no UUID", from->uuid);
     if (rc == ACCEL_OK)
-        rc = accel_tx_begin(store, &tx, err);
+        rc = refuse_taken(tx, from->name, &uuid, err);
     if (rc == ACCEL_OK)
-        rc = refuse_taken(&tx, from->name, &uuid, err);
+        rc = accel_db_exec(tx->db, err,
+                           "INSERT INTO device_profiles (uuid, name, description, groups, placed,"
+                           " created_at) VALUES (?, ?, ?, ?, ?, ?)",
+                           "ssssis", uuid.text, from->name, from->description, from->groups,
+                           (int64_t)placed, tx->now);
     if (rc == ACCEL_OK)
-        rc = accel_db_exec(tx.db, err,
-                           "INSERT INTO device_profiles (uuid, name, description, groups,"
-                           " created_at) VALUES (?, ?, ?, ?, ?)",
-                           "sssss", uuid.text, from->name, from->description, from->groups, tx.now);
+        rc = accel_tx_event_about(tx, "profile.created", uuid.text, NULL, "name", from->name, err);
+    return rc == ACCEL_OK ? get(tx->db, uuid.text, mem, profile, err) : rc;
+}
+
+int accel_store_add_profile(struct accel_store *store, const struct accel_new_profile *from,
+                            struct accel_bump *mem, struct accel_device_profile *profile,
+                            struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_tx_end) struct accel_tx tx = {0};
+    int rc = accel_tx_begin(store, &tx, err);
+
     if (rc == ACCEL_OK)
-        rc = accel_tx_event_about(&tx, "profile.created", uuid.text, NULL, "name", from->name, err);
-    if (rc == ACCEL_OK)
-        rc = get(tx.db, uuid.text, mem, profile, err);
+        rc = accel_tx_add_profile(&tx, from, false, mem, profile, err);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
 }
 
@@ -144,6 +152,17 @@ int accel_store_get_profile(struct accel_store *store, const char *uuid_or_name,
     return rc == ACCEL_OK ? get(reader.db, uuid_or_name, mem, profile, err) : rc;
 }
 
+static int delete_one(struct accel_tx *tx, const struct accel_uuid *uuid, const char *name,
+                      struct accel_error *err)
+{
+    int rc =
+        accel_db_exec(tx->db, err, "DELETE FROM device_profiles WHERE uuid = ?", "s", uuid->text);
+
+    if (rc == ACCEL_OK)
+        rc = accel_tx_event_about(tx, "profile.deleted", uuid->text, NULL, "name", name, err);
+    return rc;
+}
+
 int accel_store_delete_profile(struct accel_store *store, const char *uuid_or_name,
                                struct accel_error *err)
 {
@@ -165,9 +184,22 @@ int accel_store_delete_profile(struct accel_store *store, const char *uuid_or_na
             "device profile %s is used by %lld accelerator requests; delete them first",
             profile.name, (long long)arqs);
     if (rc == ACCEL_OK)
-        rc = accel_db_exec(tx.db, err, "DELETE FROM device_profiles WHERE id = ?", "i", profile.id);
-    if (rc == ACCEL_OK)
-        rc = accel_tx_event_about(&tx, "profile.deleted", profile.uuid.text, NULL, "name",
-                                  profile.name, err);
+        rc = delete_one(&tx, &profile.uuid, profile.name, err);
     return rc == ACCEL_OK ? accel_tx_commit(&tx, err) : rc;
+}
+
+int accel_tx_drop_placed_profile(struct accel_tx *tx, const char *name, struct accel_error *err)
+{
+    struct accel_uuid uuid = {""};
+    sqlite3_stmt *stmt;
+    int rc = accel_db_query(tx->db, &stmt, err,
+                            "SELECT uuid FROM device_profiles p WHERE name = ? AND placed = 1"
+                            " AND NOT EXISTS (SELECT 1 FROM arqs WHERE device_profile_id = p.id)",
+                            "s", name);
+
+    if (rc != ACCEL_OK || !accel_db_row(tx->db, stmt, &rc, err))
+        return rc;
+    accel_store_uuid(stmt, 0, &uuid);
+    sqlite3_reset(stmt);
+    return delete_one(tx, &uuid, name, err);
 }

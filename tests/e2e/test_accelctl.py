@@ -52,6 +52,32 @@ def test_a_device_goes_to_maintenance_and_back(ctl):
     assert status() == "enabled"
 
 
+def test_what_was_placed_is_reserved_and_given_back():
+    gpu = {"type": "GPU", "model": "Fake GPU", "resource_class": "PGPU", "pci_address": "0000:3b:00.0",
+           "facts": {"memory_bytes": 16e9, "peak_fp32_flops": 1e13, "memory_bandwidth_bytes_per_s": 5e11}}
+    with Daemon({"drivers": {"enabled": ["fake"], "fake": {"devices": [gpu]}}}) as own:
+        own.wait_ready()
+
+        def ctl(*arguments, status=0):
+            done = subprocess.run([str(BUILD / "accelctl"), "--socket", str(own.socket_path), *arguments],
+                                  capture_output=True, text=True, timeout=300, check=False)
+            assert done.returncode == status, done.stdout + done.stderr
+            return done.stdout if status == 0 else done.stderr
+        ctl("models", "put", "mnist", str(FIXTURES / "mnist-8" / "model.onnx"))
+        instance = "5d2e9e4e-8b0d-4b6e-9d0a-0d6b5a3f7c11"
+        assert "--instance goes with --reserve" in ctl("place", "mnist", "--instance", instance, status=1)
+        said = ctl("place", "mnist", "--reserve", "--instance", instance)
+        [arq] = json.loads(ctl("--json", "arqs", "list", "--instance", instance))["arqs"]
+        line = next(line for line in said.splitlines() if arq["uuid"] in line)
+        assert line.split() == ["pci:0000:3b:00.0", arq["uuid"], arq["device_profile_name"], "TEST_PCI",
+                                "0000:3b:00.0"]
+        assert f"for instance {instance}" in said
+        assert "is held by ARQ" in ctl("place", "mnist", "--reserve", status=1)
+        ctl("arqs", "delete", arq["uuid"])
+        assert json.loads(ctl("--json", "profiles"))["device_profiles"] == []
+        assert "RESERVED" in ctl("place", "mnist", "--reserve")
+
+
 def test_an_accelerator_is_asked_for_given_and_taken_back(ctl):
     deployable = next(d for d in json.loads(ctl("--json", "deployables"))["deployables"]
                       if d["driver_name"] == "fake" and d["num_accelerators"] > 0)

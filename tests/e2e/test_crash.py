@@ -1,5 +1,5 @@
-"""kill -9 of every process in turn at random moments, under a load of ARQ creates, binds and
-deletes: nothing acknowledged is lost, nothing is held by nobody.
+"""kill -9 of every process in turn at random moments, under a load of ARQ creates, binds, deletes and
+reservations by placement: nothing acknowledged is lost, nothing is held by nobody.
 
 A life: the daemon starts, one process of each role is killed at a random moment (the control process
 first among equals: it holds the store), then the supervisor, which takes all others along. Every
@@ -19,7 +19,7 @@ import uuid
 
 import requests
 
-from daemon import SANITIZED, Daemon, wait_until
+from daemon import ROOT, SANITIZED, Daemon, wait_until
 
 SEED = int(os.environ.get("ACCELD_CRASH_SEED", random.SystemRandom().randrange(1 << 32)))
 KILLS = int(os.environ.get("ACCELD_CRASH_KILLS", 20 if SANITIZED else 100))
@@ -29,7 +29,9 @@ DEVICES, HANDLES = 3, 8
 
 
 def config():
-    device = {"type": "FPGA", "num_accelerators": HANDLES, "name": "fake", "count": DEVICES}
+    facts = {"memory_bytes": 16e9, "peak_fp32_flops": 1e13, "memory_bandwidth_bytes_per_s": 5e11}
+    device = {"type": "FPGA", "num_accelerators": HANDLES, "name": "fake", "count": DEVICES,
+              "facts": facts}
     return {"drivers": {"enabled": ["fake"], "fake": {"devices": [device]}}}
 
 
@@ -45,17 +47,25 @@ class Arq:
         return f"{self.uuid} {sorted(self.may_be)}"
 
 
+class Reservation:
+    """What a placement reserved: as many ARQs as asked for, or none, or (unknown) one of the two."""
+
+    def __init__(self, instance, count):
+        self.instance, self.count = instance, count
+        self.may_hold = {0, count}
+
+
 class Client(threading.Thread):
-    """Creates, binds and deletes its own ARQs until told to stop. An answer below 300 is a promise;
+    """Creates, binds, reserves and deletes its own ARQs until told to stop. An answer below 300 is a promise;
     one from 400 on that is no 5xx a refusal; anything else leaves it open what happened."""
 
     def __init__(self, daemon, number):
         super().__init__(daemon=True)
         self.daemon_process = daemon
         self.random = random.Random(SEED + 1000 + number)
-        self.arqs = []
+        self.arqs, self.reservations = [], []
         self.stop = threading.Event()
-        self.answered = self.unanswered = self.bound = 0
+        self.answered = self.unanswered = self.bound = self.reserved = 0
         self.error = None
 
     def call(self, method, path, **kwargs):
@@ -82,7 +92,7 @@ class Client(threading.Thread):
 
     def bind(self, arq):
         rp = self.random.choice(self.daemon_process.providers)
-        instance = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        instance = self.new_instance()
         body = {arq.uuid: [{"path": f"/{k}", "op": "add", "value": v} for k, v in
                            (("hostname", "test-node"), ("device_rp_uuid", rp),
                             ("instance_uuid", instance))]}
@@ -108,7 +118,42 @@ class Client(threading.Thread):
             assert response.status_code == 204, response.text
         arq.may_be = {"gone"}
 
+    def reserve(self):
+        """One or two devices; held ones too, as each has many handles."""
+        made = Reservation(self.new_instance(), self.random.randint(1, 2))
+        self.reservations.append(made)
+        response = self.call("POST", "/v2/placements", json={
+            "model": "crash", "reserve": True, "instance_uuid": made.instance, "count": made.count,
+            "constraints": {"types": ["FPGA"], "include_held": True}})
+        if response is None:
+            return
+        if response.status_code == 201:
+            made.may_hold = {made.count}
+            self.reserved += 1
+        else:
+            assert response.status_code == 409, response.text
+            made.may_hold = {0}
+
+    def release(self, reservation):
+        response = self.call("DELETE", "/v2/accelerator_requests",
+                             params={"instance": reservation.instance})
+        if response is None:
+            reservation.may_hold |= {0}
+            return
+        assert response.status_code == 204, response.text
+        reservation.may_hold = {0}
+
+    def new_instance(self):
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
     def step(self):
+        held = [r for r in self.reservations if r.may_hold != {0}]
+        if self.random.random() < 0.3:
+            if not held or (self.random.random() < 0.6 and len(held) < 4):
+                self.reserve()
+            else:
+                self.release(self.random.choice(held))
+            return
         live = [a for a in self.arqs if a.may_be != {"gone"}]
         what = self.random.random()
         if not live or (what < 0.4 and len(live) < 12):
@@ -178,9 +223,20 @@ def orphans(daemon):
     return found
 
 
+def check_reservations(clients, listed):
+    for client in clients:
+        for made in client.reservations:
+            states = [a["state"] for a in listed if a["instance_uuid"] == made.instance]
+            assert len(states) in made.may_hold and set(states) <= {"Bound"}, \
+                f"{made.instance}: {states}, expected {made.may_hold}"
+            made.may_hold = {len(states)}
+        client.reservations = [r for r in client.reservations if r.may_hold != {0}]
+
+
 def check(daemon, clients):
     """What is on record against what was answered."""
     listed = daemon.get("/v2/accelerator_requests").json()["arqs"]
+    check_reservations(clients, listed)
     states = {a["uuid"]: a for a in listed}
     for client in clients:
         for arq in client.arqs:
@@ -202,6 +258,8 @@ def check(daemon, clients):
         held = column("SELECT a.uuid FROM attach_handles h JOIN arqs a ON a.id = h.arq_id")
         bound = column("SELECT uuid FROM arqs WHERE state = 'Bound'")
         assert sorted(held) == sorted(bound), "a handle is held by nobody, or bound without one"
+        assert column("SELECT name FROM device_profiles p WHERE placed = 1 AND NOT EXISTS"
+                      " (SELECT 1 FROM arqs WHERE device_profile_id = p.id)") == [], "left behind"
         told = column("SELECT subject FROM events WHERE kind = 'arq.bound'")
         assert set(bound) <= set(told), "bound without an event that tells of it"
 
@@ -217,11 +275,15 @@ def test_nothing_acknowledged_is_lost():
         answer = daemon.request("POST", "/v2/device_profiles", json=[
             {"name": "crash", "groups": [{"resources:FPGA": "1"}]}])
         assert answer.status_code == 201, answer.text
+        model = ROOT / "tests" / "fixtures" / "mnist-8" / "model.onnx"
+        answer = daemon.request("PUT", "/v2/models/crash", data=model.read_bytes())
+        assert answer.status_code == 201, answer.text
         clients = [Client(daemon, i) for i in range(CLIENTS)]
         while kills < KILLS and time.monotonic() - began < BUDGET_S:
             running = [Client(daemon, lives * CLIENTS + i) for i in range(CLIENTS)]
             for old, new in zip(clients, running):
                 new.arqs, new.bound = old.arqs, old.bound
+                new.reservations, new.reserved = old.reservations, old.reserved
                 new.answered, new.unanswered = old.answered, old.unanswered
             clients = running
             for client in clients:
@@ -240,6 +302,7 @@ def test_nothing_acknowledged_is_lost():
         answered = sum(c.answered for c in clients)
         print(f"{kills} kills in {lives} lives, {time.monotonic() - began:.0f} s; "
               f"{answered} requests answered, {sum(c.bound for c in clients)} of them binds, "
+              f"{sum(c.reserved for c in clients)} reservations, "
               f"{sum(c.unanswered for c in clients)} not answered")
         assert kills >= min(KILLS, 20), "too few kills in the time given"
         assert answered > 10 * lives, "hardly any load"
