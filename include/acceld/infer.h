@@ -45,14 +45,38 @@ enum accel_dtype {
     ACCEL_DTYPE_COMPLEX64 = 14,
     ACCEL_DTYPE_COMPLEX128 = 15,
     ACCEL_DTYPE_BFLOAT16 = 16,
+    ACCEL_DTYPE_FLOAT8E4M3FN = 17,
+    ACCEL_DTYPE_FLOAT8E4M3FNUZ = 18,
+    ACCEL_DTYPE_FLOAT8E5M2 = 19,
+    ACCEL_DTYPE_FLOAT8E5M2FNUZ = 20,
+    /* Below eight bits an element still takes a byte of its own in memory, here and everywhere in
+     * this library: integers extended (INT4 -1 is 0xff, UINT4 15 is 0x0f), floats as their code in
+     * the low bits. Only ONNX's files pack them. */
+    ACCEL_DTYPE_UINT4 = 21,
+    ACCEL_DTYPE_INT4 = 22,
+    ACCEL_DTYPE_FLOAT4E2M1 = 23,
+    ACCEL_DTYPE_FLOAT8E8M0 = 24, /* a power of two: 2^(code - 127), 0xff is NaN */
+    ACCEL_DTYPE_UINT2 = 25,
+    ACCEL_DTYPE_INT2 = 26,
+    ACCEL_DTYPE_FLOAT6E2M3 = 27,
+    ACCEL_DTYPE_FLOAT6E3M2 = 28,
 };
+#define ACCEL_DTYPE_LAST ACCEL_DTYPE_FLOAT6E3M2
 
 #define ACCEL_RANK_MAX 16
 
-/* Bytes per element; 0 for a type without a fixed size (STRING) and for a number that is none. */
+/* Bytes per element in memory; 0 for a type without a fixed size (STRING) and for a number that is
+ * none. */
 ACCEL_EXPORT size_t accel_dtype_size(enum accel_dtype dtype);
+/* Bits per element in ONNX's files, where 2, 4 and 6 are packed from the low end of each byte on;
+ * 8 * accel_dtype_size() for all others. */
+ACCEL_EXPORT unsigned accel_dtype_bits(enum accel_dtype dtype);
 /* "float16", "int64": ONNX's lower-case names. "?" for a number that is none. */
 ACCEL_EXPORT const char *accel_dtype_name(enum accel_dtype dtype);
+
+/* The number at `at`, one element of that type; 64-bit integers lose what a double cannot hold.
+ * NaN for STRING, the complex types and a number that is none. */
+ACCEL_EXPORT double accel_dtype_number(enum accel_dtype dtype, const void *at);
 
 /* Dense, row-major, little-endian. */
 struct accel_tensor {

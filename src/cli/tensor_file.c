@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/subbyte.h"
 #include "onnx.pb-c.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -81,6 +82,43 @@ static int check_values(const char *field, size_t have, size_t want, struct acce
         return ACCEL_OK;
     return accel_fail(err, ACCEL_E_INVALID, "%s holds %zu values, the dimensions say %zu", field,
                       have, want);
+}
+
+static bool is_packed(enum accel_dtype dtype)
+{
+    const unsigned bits = accel_dtype_bits(dtype);
+
+    return bits > 0 && bits < 8;
+}
+
+/* Bytes in raw_data. */
+static size_t stored_bytes(enum accel_dtype dtype, size_t count)
+{
+    return is_packed(dtype) ? accel_subbyte_size(accel_dtype_bits(dtype), count)
+                            : count * element_size(dtype);
+}
+
+static void unpack(struct accel_tensor *t, const uint8_t *packed)
+{
+    accel_subbyte_unpack(accel_dtype_bits(t->dtype),
+                         t->dtype == ACCEL_DTYPE_INT4 || t->dtype == ACCEL_DTYPE_INT2,
+                         t->size_bytes, packed, t->data);
+}
+
+/* int32_data of the types below eight bits: a byte of packed elements in each, but 6 bits alone. */
+static int from_packed_int32(const Accel__Onnx__TensorProto *p, size_t count,
+                             struct accel_tensor *t, struct accel_error *err)
+{
+    const bool alone = accel_dtype_bits(t->dtype) == 6;
+    const size_t bytes = alone ? count : stored_bytes(t->dtype, count);
+
+    if (check_values("int32_data", p->n_int32_data, bytes, err) != ACCEL_OK)
+        return ACCEL_E_INVALID;
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)t->data)[i] = (uint8_t)(p->int32_data[i] & (alone ? 0x3f : 0xff));
+    if (!alone)
+        unpack(t, t->data);
+    return ACCEL_OK;
 }
 
 /* int32_data carries everything of 32 bits and less, half precision as its bits. */
@@ -181,7 +219,8 @@ static int from_fields(const Accel__Onnx__TensorProto *p, size_t count, struct a
     case ACCEL_DTYPE_UINT64:
         return from_uint64(p, count, t, err);
     default:
-        return from_int32(p, count, t, err);
+        return is_packed(t->dtype) ? from_packed_int32(p, count, t, err)
+                                   : from_int32(p, count, t, err);
     }
 }
 
@@ -195,12 +234,16 @@ static int allocate(struct accel_tensor *t, size_t count, struct accel_error *er
 }
 
 /* How many elements the file can hold at most: nothing is allocated on the word of `dims` alone. */
-static int check_claim(const Accel__Onnx__TensorProto *p, size_t count, size_t size,
+static int check_claim(const Accel__Onnx__TensorProto *p, size_t count, enum accel_dtype dtype,
                        struct accel_error *err)
 {
-    if (p->has_raw_data && p->raw_data.len != count * size)
+    const size_t stored = stored_bytes(dtype, count);
+
+    if (p->has_raw_data && p->raw_data.len != stored)
         return accel_fail(err, ACCEL_E_INVALID, "raw_data holds %zu bytes, the dimensions say %zu",
-                          p->raw_data.len, count * size);
+                          p->raw_data.len, stored);
+    if (is_packed(dtype))
+        count = stored; /* the least: from_packed_int32() counts exactly */
     const size_t values = p->n_float_data + p->n_int32_data + p->n_string_data + p->n_int64_data +
                           p->n_double_data + p->n_uint64_data;
     if (!p->has_raw_data && count > values)
@@ -227,7 +270,7 @@ static int fill(const Accel__Onnx__TensorProto *p, struct accel_owned_tensor *ma
     for (size_t i = 0; i < p->n_dims; i++)
         t->dims[i] = p->dims[i];
     if (accel_tensor_count(t, &count, err) != ACCEL_OK ||
-        check_claim(p, count, element_size(t->dtype), err) != ACCEL_OK)
+        check_claim(p, count, t->dtype, err) != ACCEL_OK)
         return ACCEL_E_INVALID;
     made->name = accel_strdup(p->name != NULL ? p->name : "");
     if (made->name == NULL)
@@ -241,7 +284,9 @@ static int fill(const Accel__Onnx__TensorProto *p, struct accel_owned_tensor *ma
         return rc;
     if (!p->has_raw_data)
         return from_fields(p, count, t, err);
-    if (p->raw_data.len > 0)
+    if (is_packed(t->dtype))
+        unpack(t, p->raw_data.data);
+    else if (p->raw_data.len > 0)
         memcpy(t->data, p->raw_data.data, p->raw_data.len);
     for (size_t i = 0; t->dtype == ACCEL_DTYPE_BOOL && i < count; i++)
         if (((uint8_t *)t->data)[i] > 1)
@@ -283,6 +328,7 @@ int accel_tensor_to_pb(const struct accel_tensor *t, const char *name, struct ac
     Accel__Onnx__TensorProto p = ACCEL__ONNX__TENSOR_PROTO__INIT;
     struct buf_adapter adapter = {.base = {.append = adapter_append}, .out = out};
     ACCEL_CLEANUP(accel_freep) ProtobufCBinaryData *strings = NULL;
+    ACCEL_CLEANUP(accel_freep) uint8_t *packed = NULL;
     int64_t dims[ACCEL_RANK_MAX];
     size_t count;
 
@@ -306,7 +352,14 @@ int accel_tensor_to_pb(const struct accel_tensor *t, const char *name, struct ac
         p.string_data = strings;
     } else {
         p.has_raw_data = 1;
-        p.raw_data = (ProtobufCBinaryData){count * accel_dtype_size(t->dtype), t->data};
+        p.raw_data = (ProtobufCBinaryData){stored_bytes(t->dtype, count), t->data};
+    }
+    if (is_packed(t->dtype)) {
+        packed = accel_calloc(p.raw_data.len + 1, 1);
+        if (packed == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu bytes", p.raw_data.len);
+        accel_subbyte_pack(accel_dtype_bits(t->dtype), count, t->data, packed);
+        p.raw_data.data = packed;
     }
     accel__onnx__tensor_proto__pack_to_buffer(&p, &adapter.base);
     if (accel_buf_failed(out))

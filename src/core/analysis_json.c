@@ -239,7 +239,7 @@ static enum accel_dtype read_dtype(struct reader *r, const char *key)
 
     if (value == NULL)
         return ACCEL_DTYPE_UNDEFINED;
-    for (int t = ACCEL_DTYPE_UNDEFINED; t <= ACCEL_DTYPE_BFLOAT16; t++)
+    for (int t = ACCEL_DTYPE_UNDEFINED; t <= ACCEL_DTYPE_LAST; t++)
         if (strcmp(json_string_value(value), accel_dtype_name((enum accel_dtype)t)) == 0)
             return (enum accel_dtype)t;
     refuse(r, ACCEL_E_INVALID, "%s \"%.40s\" is no data type", key, json_string_value(value));

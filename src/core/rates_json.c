@@ -78,7 +78,7 @@ static bool read_kind(const json_t *value, enum accel_kind *kind)
 
 static bool read_dtype(const json_t *value, enum accel_dtype *dtype)
 {
-    for (int d = ACCEL_DTYPE_FLOAT; json_is_string(value) && d <= ACCEL_DTYPE_BFLOAT16; d++)
+    for (int d = ACCEL_DTYPE_FLOAT; json_is_string(value) && d <= ACCEL_DTYPE_LAST; d++)
         if (strcmp(json_string_value(value), accel_dtype_name((enum accel_dtype)d)) == 0) {
             *dtype = (enum accel_dtype)d;
             return true;

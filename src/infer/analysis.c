@@ -124,7 +124,7 @@ static int ops_of_graph(struct accel_model *m, struct accel_op_analysis *ops,
 
 static void sum_up(struct accel_analysis *a)
 {
-    double by_type[ACCEL_DTYPE_BFLOAT16 + 1] = {0};
+    double by_type[ACCEL_DTYPE_LAST + 1] = {0};
 
     a->runnable = true;
     a->precision = ACCEL_DTYPE_FLOAT;
@@ -134,10 +134,10 @@ static void sum_up(struct accel_analysis *a)
         a->flops += op->flops;
         a->bytes += op->bytes_read + op->bytes_written + op->bytes_weights;
         a->runnable = a->runnable && op->unsupported == NULL;
-        if ((unsigned)op->precision <= ACCEL_DTYPE_BFLOAT16)
+        if ((unsigned)op->precision <= ACCEL_DTYPE_LAST)
             by_type[op->precision] += op->flops;
     }
-    for (unsigned t = 1; t <= ACCEL_DTYPE_BFLOAT16; t++)
+    for (unsigned t = 1; t <= ACCEL_DTYPE_LAST; t++)
         if (by_type[t] > by_type[a->precision])
             a->precision = (enum accel_dtype)t;
 }

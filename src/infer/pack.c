@@ -421,8 +421,8 @@ static void get_dtype(struct unpacker *u, enum accel_dtype *dtype)
 {
     const uint32_t d = get_u32(u);
 
-    u->bad = u->bad || d > ACCEL_DTYPE_BFLOAT16;
-    *dtype = d <= ACCEL_DTYPE_BFLOAT16 ? (enum accel_dtype)d : ACCEL_DTYPE_UNDEFINED;
+    u->bad = u->bad || d > ACCEL_DTYPE_LAST;
+    *dtype = d <= ACCEL_DTYPE_LAST ? (enum accel_dtype)d : ACCEL_DTYPE_UNDEFINED;
 }
 
 static void get_type(struct unpacker *u, struct accel_type *t)

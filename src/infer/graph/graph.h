@@ -266,6 +266,11 @@ static inline struct accel_shape accel_shape_of(const struct accel_tensor *t)
 /* "1x3x224x224", "Nx?" style with "?" for unknown, "scalar"; returns `text`. */
 #define ACCEL_SHAPE_TEXT 160
 const char *accel_shape_format(const struct accel_shape *shape, char text[ACCEL_SHAPE_TEXT]);
+/* Bytes per element in memory: of STRING a pointer. */
+static inline size_t accel_element_bytes(enum accel_dtype dtype)
+{
+    return dtype == ACCEL_DTYPE_STRING ? sizeof(char *) : accel_dtype_size(dtype);
+}
 /* Elements and bytes of a static shape; false when they overflow size_t. */
 bool accel_shape_elements(const struct accel_shape *shape, size_t *elements);
 bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, size_t *bytes);

@@ -67,7 +67,7 @@ bool accel_shape_elements(const struct accel_shape *shape, size_t *elements)
 bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, size_t *bytes)
 {
     size_t elements;
-    const size_t size = dtype == ACCEL_DTYPE_STRING ? sizeof(char *) : accel_dtype_size(dtype);
+    const size_t size = accel_element_bytes(dtype);
 
     return size > 0 && accel_shape_elements(shape, &elements) &&
            !__builtin_mul_overflow(elements, size, bytes) && *bytes <= (size_t)INT64_MAX;

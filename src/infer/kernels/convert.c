@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "infer/kernels/microkernels.h"
+#include "infer/kernels/small.h"
 
 #define GRAIN 16384
-/* Half floats go through a row of floats on the stack. */
+/* Floats of 16 bits and less go through a row of floats on the stack. */
 #define ROW   512
 
 struct convert_job {
@@ -13,6 +14,7 @@ struct convert_job {
     enum accel_dtype from, to;
     const void *x;
     void *y;
+    const struct accel_cast *cast;
 };
 
 /* Out of range is undefined in ONNX and in C: here it saturates at the 32- and 64-bit types and
@@ -145,46 +147,69 @@ static bool convert_plain(size_t n, enum accel_dtype from, const void *x, enum a
     }
 }
 
+/* Of the types that are converted here. */
 static size_t size_of(enum accel_dtype dtype)
 {
-    switch (dtype) {
-    case ACCEL_DTYPE_BOOL:
-    case ACCEL_DTYPE_INT8:
-    case ACCEL_DTYPE_UINT8:
-        return 1;
-    case ACCEL_DTYPE_INT16:
-    case ACCEL_DTYPE_UINT16:
-    case ACCEL_DTYPE_FLOAT16:
-    case ACCEL_DTYPE_BFLOAT16:
-        return 2;
-    case ACCEL_DTYPE_FLOAT:
-    case ACCEL_DTYPE_INT32:
-    case ACCEL_DTYPE_UINT32:
-        return 4;
-    case ACCEL_DTYPE_DOUBLE:
-    case ACCEL_DTYPE_INT64:
-    case ACCEL_DTYPE_UINT64:
-        return 8;
-    default:
-        return 0;
-    }
+    return dtype == ACCEL_DTYPE_COMPLEX64 || dtype == ACCEL_DTYPE_COMPLEX128
+               ? 0
+               : accel_dtype_size(dtype);
 }
 
-static bool is_half(enum accel_dtype dtype)
+/* Converted by way of float. */
+static bool by_float(enum accel_dtype dtype)
 {
-    return dtype == ACCEL_DTYPE_FLOAT16 || dtype == ACCEL_DTYPE_BFLOAT16;
+    return dtype == ACCEL_DTYPE_FLOAT16 || dtype == ACCEL_DTYPE_BFLOAT16 ||
+           accel_is_small_float(dtype);
 }
 
 static void widen(const struct accel_kernels *k, enum accel_dtype from, size_t n, const void *x,
                   float *y)
 {
-    (from == ACCEL_DTYPE_FLOAT16 ? k->f16_to_f32 : k->bf16_to_f32)(n, x, y);
+    if (from == ACCEL_DTYPE_FLOAT16)
+        k->f16_to_f32(n, x, y);
+    else if (from == ACCEL_DTYPE_BFLOAT16)
+        k->bf16_to_f32(n, x, y);
+    else
+        accel_small_to_floats(from, n, x, y);
 }
 
-static void narrow(const struct accel_kernels *k, enum accel_dtype to, size_t n, const float *x,
-                   void *y)
+static void narrow(const struct convert_job *job, size_t n, const float *x, void *y)
 {
-    (to == ACCEL_DTYPE_FLOAT16 ? k->f32_to_f16 : k->f32_to_bf16)(n, x, y);
+    if (job->to == ACCEL_DTYPE_FLOAT16)
+        job->kernels->f32_to_f16(n, x, y);
+    else if (job->to == ACCEL_DTYPE_BFLOAT16)
+        job->kernels->f32_to_bf16(n, x, y);
+    else
+        for (size_t i = 0; i < n; i++)
+            ((uint8_t *)y)[i] = accel_small_from_float(job->to, x[i], job->cast);
+}
+
+static bool is_float(enum accel_dtype dtype)
+{
+    return dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_DOUBLE || by_float(dtype);
+}
+
+/* To INT4 and its kin: from floats by way of float, from integers by their low byte. */
+static void to_small_ints(const struct convert_job *job, size_t n, const char *x, uint8_t *y)
+{
+    for (size_t i = 0; i < n; i += ROW) {
+        const size_t m = ACCEL_MIN((size_t)ROW, n - i);
+        const char *from = x + i * size_of(job->from);
+        float row[ROW];
+
+        if (is_float(job->from)) {
+            if (by_float(job->from))
+                widen(job->kernels, job->from, m, from, row);
+            else
+                convert_plain(m, job->from, from, ACCEL_DTYPE_FLOAT, row);
+            for (size_t k = 0; k < m; k++)
+                y[i + k] = accel_small_int_from_float(job->to, row[k]);
+        } else {
+            convert_plain(m, job->from, from, ACCEL_DTYPE_UINT8, y + i);
+            for (size_t k = 0; k < m; k++)
+                y[i + k] = accel_small_int(job->to, y[i + k]);
+        }
+    }
 }
 
 static void convert_range(void *context, size_t begin, size_t end, unsigned thread)
@@ -195,16 +220,20 @@ static void convert_range(void *context, size_t begin, size_t end, unsigned thre
     const size_t n = end - begin;
 
     (void)thread;
-    if (!is_half(job->from) && !is_half(job->to)) {
+    if (accel_small_int_bits(job->to) != 0) {
+        to_small_ints(job, n, x, (uint8_t *)y);
+        return;
+    }
+    if (!by_float(job->from) && !by_float(job->to)) {
         convert_plain(n, job->from, x, job->to, y);
         return;
     }
-    if (is_half(job->from) && job->to == ACCEL_DTYPE_FLOAT) {
+    if (by_float(job->from) && job->to == ACCEL_DTYPE_FLOAT) {
         widen(job->kernels, job->from, n, x, (float *)(void *)y);
         return;
     }
-    if (is_half(job->to) && job->from == ACCEL_DTYPE_FLOAT) {
-        narrow(job->kernels, job->to, n, (const float *)(const void *)x, y);
+    if (by_float(job->to) && job->from == ACCEL_DTYPE_FLOAT) {
+        narrow(job, n, (const float *)(const void *)x, y);
         return;
     }
     /* A double or a large integer is rounded twice on its way to a half,
@@ -213,21 +242,28 @@ static void convert_range(void *context, size_t begin, size_t end, unsigned thre
         const size_t m = ACCEL_MIN((size_t)ROW, n - i);
         float row[ROW];
 
-        if (is_half(job->from))
-            widen(job->kernels, job->from, m, x + i * 2, row);
+        if (by_float(job->from))
+            widen(job->kernels, job->from, m, x + i * size_of(job->from), row);
         else
             convert_plain(m, job->from, x + i * size_of(job->from), ACCEL_DTYPE_FLOAT, row);
-        if (is_half(job->to))
-            narrow(job->kernels, job->to, m, row, y + i * 2);
+        if (by_float(job->to))
+            narrow(job, m, row, y + i * size_of(job->to));
         else
             convert_plain(m, ACCEL_DTYPE_FLOAT, row, job->to, y + i * size_of(job->to));
     }
 }
 
-bool accel_convert(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
-                   enum accel_dtype from, const void *x, enum accel_dtype to, void *y)
+bool accel_cast(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
+                enum accel_dtype from, const void *x, enum accel_dtype to, void *y,
+                const struct accel_cast *cast)
 {
-    struct convert_job job = {.kernels = kernels, .from = from, .to = to, .x = x, .y = y};
+    static const struct accel_cast otherwise = {.saturate = true, .round = ACCEL_ROUND_UP};
+    struct convert_job job = {.kernels = kernels,
+                              .from = from,
+                              .to = to,
+                              .x = x,
+                              .y = y,
+                              .cast = cast != NULL ? cast : &otherwise};
 
     if (size_of(from) == 0 || size_of(to) == 0)
         return false;
@@ -236,6 +272,15 @@ bool accel_convert(const struct accel_kernels *kernels, struct accel_pool *pool,
             memcpy(y, x, n * size_of(from));
         return true;
     }
+    /* They lie in bytes as the types of eight bits do. */
+    if (accel_small_int_bits(from) != 0)
+        job.from = accel_small_int_signed(from) ? ACCEL_DTYPE_INT8 : ACCEL_DTYPE_UINT8;
     accel_pool_run(pool, n, GRAIN, convert_range, &job);
     return true;
+}
+
+bool accel_convert(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
+                   enum accel_dtype from, const void *x, enum accel_dtype to, void *y)
+{
+    return accel_cast(kernels, pool, n, from, x, to, y, NULL);
 }

@@ -403,8 +403,17 @@ void accel_binary(const struct accel_kernels *kernels, struct accel_pool *pool,
 /* y = cond ? a : b by strides 0, 1, 2; elements of 1, 2, 4, 8 or 16 bytes. */
 void accel_where(struct accel_pool *pool, size_t element_size, const struct accel_nd *nd,
                  const uint8_t *cond, const void *a, const void *b, void *y);
-/* ONNX Cast between numeric types, BOOL, FLOAT16 and BFLOAT16 (dense). Float to integer cuts
- * towards 0, saturates at 32 and 64 bits, wraps below; NaN gives 0. false: a type it cannot do. */
+/* How ONNX Cast goes to types of eight bits and less. */
+struct accel_cast {
+    bool saturate; /* float8: not to Inf or NaN */
+    enum { ACCEL_ROUND_UP, ACCEL_ROUND_DOWN, ACCEL_ROUND_NEAREST } round; /* FLOAT8E8M0 */
+};
+/* ONNX Cast between all types of fixed size but the complex ones (dense). Float to integer cuts
+ * towards 0, saturates at 32 and 64 bits, wraps below; NaN gives 0; INT4 and its kin see small.h.
+ * cast NULL: saturate, up. false: a type it cannot do. */
+bool accel_cast(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
+                enum accel_dtype from, const void *x, enum accel_dtype to, void *y,
+                const struct accel_cast *cast);
 bool accel_convert(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
                    enum accel_dtype from, const void *x, enum accel_dtype to, void *y);
 /* ISNAN, ISINF of floats into BOOL; detect_*: as ONNX IsInf. FLOAT and DOUBLE. */

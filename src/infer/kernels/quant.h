@@ -12,7 +12,8 @@
 
 #include "infer/kernels/kernels.h"
 
-/* UINT8, INT8, UINT16, INT16: the least and the greatest value. false: another type. */
+/* UINT8, INT8, UINT16, INT16 and the integers of 4 and 2 bits: the least and the greatest value.
+ * false: another type. */
 bool accel_quant_range(enum accel_dtype dtype, int32_t *lo, int32_t *hi);
 /* Element i of a tensor of those types or INT32; data NULL: 0. */
 int32_t accel_quant_at(enum accel_dtype dtype, const void *data, size_t i);
@@ -29,7 +30,17 @@ struct accel_quant_layout {
 bool accel_quantize(struct accel_pool *pool, const struct accel_quant_layout *layout,
                     const float *x, const float *scale, const void *zero, enum accel_dtype dtype,
                     void *y);
-/* y = (x - zero) * scale. UINT8, INT8, UINT16, INT16, INT32. false: another type. */
+/* The same with the quotient rounded to `precision` (FLOAT: as it is; FLOAT16, BFLOAT16), and to
+ * the small floats too, rounded as `cast` says. Those of eight bits have no zero point: it is not
+ * read. */
+struct accel_quant_how {
+    enum accel_dtype precision;
+    struct accel_cast cast;
+};
+bool accel_quantize_as(struct accel_pool *pool, const struct accel_quant_layout *layout,
+                       const float *x, const float *scale, const void *zero, enum accel_dtype dtype,
+                       const struct accel_quant_how *how, void *y);
+/* y = (x - zero) * scale. What accel_quantize_as() knows, and INT32. false: another type. */
 bool accel_dequantize(struct accel_pool *pool, const struct accel_quant_layout *layout,
                       enum accel_dtype dtype, const void *x, const float *scale, const void *zero,
                       float *y);

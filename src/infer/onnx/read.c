@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/subbyte.h"
 #include "infer/onnx/onnx.h"
 #include "infer/ops/op.h"
 
@@ -299,9 +300,9 @@ static int typed_data(struct accel_slice proto, struct accel_tensor *t, struct a
     return ACCEL_OK;
 }
 
-static int external_data(struct reader *r, const struct tensor_fields *fields,
-                         const struct accel_tensor *t, const uint8_t **data,
-                         struct accel_error *err)
+/* `stored`: bytes of the tensor in the file. */
+static int external_data(struct reader *r, const struct tensor_fields *fields, size_t stored,
+                         const uint8_t **data, struct accel_error *err)
 {
     const void *bytes;
     size_t size;
@@ -314,17 +315,17 @@ static int external_data(struct reader *r, const struct tensor_fields *fields,
         return accel_fail(err, ACCEL_E_INVALID,
                           "its data is in another file ('%s') and none was given",
                           fields->location);
-    if (fields->has_length && fields->length != t->size_bytes)
+    if (fields->has_length && fields->length != stored)
         return accel_fail(err, ACCEL_E_INVALID,
                           "external data of %" PRIu64 " bytes, its shape needs %zu", fields->length,
-                          t->size_bytes);
+                          stored);
     const int rc = r->external(r->context, fields->location, &bytes, &size, err);
     if (rc != ACCEL_OK)
         return rc;
-    if (fields->offset > size || t->size_bytes > size - fields->offset)
+    if (fields->offset > size || stored > size - fields->offset)
         return accel_fail(err, ACCEL_E_INVALID,
                           "external data '%s': %zu bytes at %" PRIu64 " are asked, it has %zu",
-                          fields->location, t->size_bytes, fields->offset, size);
+                          fields->location, stored, fields->offset, size);
     *data = (const uint8_t *)bytes + fields->offset;
     return ACCEL_OK;
 }
@@ -362,6 +363,48 @@ static int strings_data(struct reader *r, struct accel_slice proto, struct accel
                           count);
     t->data = strings;
     return ACCEL_OK;
+}
+
+/* Bytes of a tensor as the file holds it: types below eight bits are packed. */
+static size_t stored_bytes(const struct accel_tensor *t)
+{
+    const unsigned bits = accel_dtype_bits(t->dtype);
+
+    return bits > 0 && bits < 8 ? accel_subbyte_size(bits, t->size_bytes) : t->size_bytes;
+}
+
+static void unpack(struct accel_tensor *t, const uint8_t *packed)
+{
+    accel_subbyte_unpack(accel_dtype_bits(t->dtype),
+                         t->dtype == ACCEL_DTYPE_INT4 || t->dtype == ACCEL_DTYPE_INT2,
+                         t->size_bytes, packed, t->data);
+}
+
+/* Numbers in the fields of their type, into memory of the ir. */
+static int typed_tensor(struct reader *r, struct accel_slice proto, struct accel_tensor *t,
+                        struct accel_error *err)
+{
+    const unsigned bits = accel_dtype_bits(t->dtype);
+    struct accel_tensor bytes = *t;
+
+    /* A number of 2 or 4 bits shares its int32 with others, one of 6 has it alone. */
+    if (bits == 2 || bits == 4)
+        bytes.size_bytes = stored_bytes(t);
+    /* A varint costs a byte at least, whatever the element's size: no allocation beyond what
+     * the file could fill. */
+    if (bytes.size_bytes / accel_dtype_size(t->dtype) > proto.size)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "its shape needs %zu bytes of data, it holds less than %zu",
+                          bytes.size_bytes, proto.size);
+    t->data = bytes.data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
+    if (t->data == NULL)
+        return no_memory(err);
+    const int rc = typed_data(proto, &bytes, err);
+    if (rc == ACCEL_OK && (bits == 2 || bits == 4))
+        unpack(t, t->data);
+    for (size_t i = 0; bits == 6 && i < t->size_bytes; i++)
+        ((uint8_t *)t->data)[i] &= 0x3f;
+    return rc;
 }
 
 /* TensorProto -> tensor. The data is a slice of the file where the file holds it plainly and it is
@@ -434,7 +477,7 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
     }
     *t = (struct accel_tensor){.dtype = (enum accel_dtype)fields.data_type, .rank = shape.rank};
     memcpy(t->dims, shape.dims, sizeof(t->dims));
-    if (fields.data_type > ACCEL_DTYPE_BFLOAT16 || fields.data_type == 0)
+    if (fields.data_type > ACCEL_DTYPE_LAST || fields.data_type == 0)
         return accel_fail(err, fields.data_type == 0 ? ACCEL_E_INVALID : ACCEL_E_UNSUPPORTED,
                           "tensor '%s': data type %" PRIu64 " is not supported", fields.name,
                           fields.data_type);
@@ -448,31 +491,28 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
         return accel_fail(err, ACCEL_E_LIMIT, "tensor '%s': %zu bytes, over the limit of %zu",
                           fields.name, t->size_bytes, r->ir->limits.tensor_bytes);
     const uint8_t *data = NULL;
+    const size_t stored = stored_bytes(t);
     if (fields.external) {
-        rc = external_data(r, &fields, t, &data, err);
+        rc = external_data(r, &fields, stored, &data, err);
     } else if (t->dtype == ACCEL_DTYPE_STRING) {
         rc = strings_data(r, proto, t, err);
         return rc == ACCEL_OK ? rc : accel_fail_in(err, "tensor '%s'", fields.name);
     } else if (fields.has_raw) {
-        if (fields.raw.size != t->size_bytes)
+        if (fields.raw.size != stored)
             rc = accel_fail(err, ACCEL_E_INVALID, "its shape needs %zu bytes of data, it holds %zu",
-                            t->size_bytes, fields.raw.size);
+                            stored, fields.raw.size);
         data = fields.raw.data;
     } else {
-        /* A varint costs a byte at least, whatever the element's size: no allocation beyond what
-         * the file could fill. */
-        if (t->size_bytes / accel_dtype_size(t->dtype) > proto.size)
-            rc = accel_fail(err, ACCEL_E_INVALID,
-                            "its shape needs %zu bytes of data, it holds less than %zu",
-                            t->size_bytes, proto.size);
-        if (rc == ACCEL_OK) {
-            t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
-            rc = t->data == NULL ? no_memory(err) : typed_data(proto, t, err);
-        }
+        rc = typed_tensor(r, proto, t, err);
     }
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "tensor '%s'", fields.name);
-    if (data != NULL && t->size_bytes <= ACCEL_CONSTANT_SMALL) {
+    if (data != NULL && stored != t->size_bytes) {
+        t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
+        if (t->data == NULL)
+            return no_memory(err);
+        unpack(t, data);
+    } else if (data != NULL && t->size_bytes <= ACCEL_CONSTANT_SMALL) {
         t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
         if (t->data == NULL)
             return no_memory(err);
@@ -553,7 +593,7 @@ static int type_of(struct reader *r, struct accel_slice proto, unsigned depth,
             if (inner < 0)
                 return -inner;
             if (f.number == 1 && g.number == 1) {
-                if (g.value > ACCEL_DTYPE_BFLOAT16)
+                if (g.value > ACCEL_DTYPE_LAST)
                     rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
                                     "data type %" PRIu64 " is not supported", g.value);
                 else

@@ -6,12 +6,6 @@
 
 #include "infer/ops/op.h"
 
-/* Bytes that an element takes in memory; a string is a pointer. */
-static inline size_t accel_element_bytes(enum accel_dtype dtype)
-{
-    return dtype == ACCEL_DTYPE_STRING ? sizeof(char *) : accel_dtype_size(dtype);
-}
-
 static inline size_t accel_elements(const struct accel_tensor *t)
 {
     return t->size_bytes / accel_element_bytes(t->dtype);

@@ -298,6 +298,42 @@ static int binary_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- Equal on strings */
+
+static int equal_infer(struct accel_infer *in, struct accel_error *err)
+{
+    if (in->in[0]->dtype != ACCEL_DTYPE_STRING)
+        return binary_infer(in, err);
+    const int rc = accel_infer_broadcast(in, err);
+    in->out[0]->dtype = ACCEL_DTYPE_BOOL;
+    return rc;
+}
+
+static void equal_strings(const struct accel_nd *nd, char *const *a, char *const *b, uint8_t *y,
+                          size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ptrdiff_t at_a = 0, at_b = 0;
+        size_t rest = i;
+
+        for (unsigned d = nd->rank; d-- > 0;) {
+            at_a += (ptrdiff_t)(rest % nd->dims[d]) * nd->stride[0][d];
+            at_b += (ptrdiff_t)(rest % nd->dims[d]) * nd->stride[1][d];
+            rest /= nd->dims[d];
+        }
+        y[i] = strcmp(a[at_a], b[at_b]) == 0;
+    }
+}
+
+static int equal_run(struct accel_run *run, struct accel_error *err)
+{
+    if (run->in[0]->dtype != ACCEL_DTYPE_STRING)
+        return binary_run(run, err);
+    equal_strings(run->state, run->in[0]->data, run->in[1]->data, run->out[0]->data,
+                  run->out[0]->size_bytes);
+    return ACCEL_OK;
+}
+
 /* ---------------------------------------------------------------- Pow */
 
 /* Pow-12: the exponent may be of another type. Then both are taken as doubles and the result is of
@@ -374,7 +410,7 @@ static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
 static int where_run(struct accel_run *run, struct accel_error *err)
 {
     (void)err;
-    accel_where(run->pool, accel_dtype_size(run->in[1]->dtype), run->state, run->in[0]->data,
+    accel_where(run->pool, accel_element_bytes(run->in[1]->dtype), run->state, run->in[0]->data,
                 run->in[1]->data, run->in[2]->data, run->out[0]->data);
     return ACCEL_OK;
 }
@@ -383,6 +419,7 @@ static int where_run(struct accel_run *run, struct accel_error *err)
 
 #define NUM  ACCEL_T_NUMBERS
 #define BOOL ACCEL_T(BOOL)
+#define EQU  (NUM | BOOL | ACCEL_T(STRING))
 
 static const struct accel_attr_rule alpha_beta[] = {{"alpha", ACCEL_ATTR_FLOAT, 0},
                                                     {"beta", ACCEL_ATTR_FLOAT, 0},
@@ -502,7 +539,17 @@ const struct accel_op accel_ops_elementwise[] = {
     BINARY("And", 7, BOOL, 'T'),
     BINARY("Or", 7, BOOL, 'T'),
     BINARY("Xor", 7, BOOL, 'T'),
-    BINARY("Equal", 7, BOOL, 0),
+    {.name = "Equal",
+     .domain = "",
+     .since = 7,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 1,
+     .in = {{"A", EQU, 'T', 0}, {"B", EQU, 'T', 0}},
+     .out = {{"C", BOOL, 0, 0}},
+     .parse = binary_parse,
+     .infer = equal_infer,
+     .prepare = binary_prepare,
+     .run = equal_run},
     BINARY("Less", 7, BOOL, 0),
     BINARY("LessOrEqual", 12, BOOL, 0),
     BINARY("Greater", 7, BOOL, 0),
@@ -515,8 +562,8 @@ const struct accel_op accel_ops_elementwise[] = {
      .since = 9,
      .kind = ACCEL_KIND_ELEMENTWISE,
      .flops_per_value = 1,
-     .in = {{"condition", BOOL, 0, 0}, {"X", ACCEL_T_FIXED, 'T', 0}, {"Y", ACCEL_T_FIXED, 'T', 0}},
-     .out = {{"output", ACCEL_T_FIXED, 'T', 0}},
+     .in = {{"condition", BOOL, 0, 0}, {"X", ACCEL_T_ALL, 'T', 0}, {"Y", ACCEL_T_ALL, 'T', 0}},
+     .out = {{"output", ACCEL_T_ALL, 'T', 0}},
      .infer = where_infer,
      .prepare = where_prepare,
      .run = where_run},

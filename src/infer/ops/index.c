@@ -16,7 +16,7 @@ static bool given(const struct accel_node *n, size_t i)
 
 static size_t count_of(const struct accel_tensor *t)
 {
-    return t->size_bytes / accel_dtype_size(t->dtype);
+    return t->size_bytes / accel_element_bytes(t->dtype);
 }
 
 /* Index i of an INT32 or INT64 tensor, negative ones counted from the end of `dim`. */
@@ -86,7 +86,7 @@ static int scatter_parse(const struct accel_node *n, struct accel_bump *mem, con
 static void combine(enum reduction r, enum accel_dtype dtype, size_t n, const void *x, void *y)
 {
     if (r == REPLACE) {
-        memcpy(y, x, n * accel_dtype_size(dtype));
+        memcpy(y, x, n * accel_element_bytes(dtype));
         return;
     }
     switch (dtype) {
@@ -213,7 +213,7 @@ static int scatter_nd_run(struct accel_run *run, struct accel_error *err)
     const size_t depth = (size_t)at->dims[at->rank - 1];
     const size_t tuples = accel_dims_product(at->dims, 0, at->rank - 1);
     const size_t n = accel_dims_product(x->dims, (uint32_t)depth, x->rank);
-    const size_t size = accel_dtype_size(x->dtype);
+    const size_t size = accel_element_bytes(x->dtype);
     enum reduction r = REPLACE;
     int rc = reduction_of(run->node, &r, err);
 
@@ -259,8 +259,8 @@ static int gather_nd_run(struct accel_run *run, struct accel_error *err)
     const size_t tuples = accel_dims_product(at->dims, 0, at->rank - 1);
     const size_t batches = accel_dims_product(at->dims, 0, batch);
     const size_t plane = accel_dims_product(x->dims, batch, x->rank);
-    const size_t bytes =
-        accel_dims_product(x->dims, batch + (uint32_t)depth, x->rank) * accel_dtype_size(x->dtype);
+    const size_t bytes = accel_dims_product(x->dims, batch + (uint32_t)depth, x->rank) *
+                         accel_element_bytes(x->dtype);
 
     for (size_t i = 0; i < tuples; i++) {
         size_t offset;
@@ -271,7 +271,7 @@ static int gather_nd_run(struct accel_run *run, struct accel_error *err)
         offset += i / (tuples / batches) * plane;
         if (bytes > 0)
             memcpy((char *)run->out[0]->data + i * bytes,
-                   (const char *)x->data + offset * accel_dtype_size(x->dtype), bytes);
+                   (const char *)x->data + offset * accel_element_bytes(x->dtype), bytes);
     }
     return ACCEL_OK;
 }
@@ -332,7 +332,7 @@ static int element_offset(const struct accel_tensor *x, const struct accel_tenso
 static int scatter_elements_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0], *at = run->in[1], *u = run->in[2];
-    const size_t n = count_of(at), size = accel_dtype_size(x->dtype);
+    const size_t n = count_of(at), size = accel_element_bytes(x->dtype);
     enum reduction r = REPLACE;
     uint32_t axis = 0;
     int rc = accel_axis(accel_attr_int(run->node, "axis", 0), x->rank, &axis, err);
@@ -367,7 +367,7 @@ static int gather_elements_infer(struct accel_infer *in, struct accel_error *err
 static int gather_elements_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0], *at = run->in[1];
-    const size_t n = count_of(at), size = accel_dtype_size(x->dtype);
+    const size_t n = count_of(at), size = accel_element_bytes(x->dtype);
     uint32_t axis = 0;
     int rc = accel_axis(accel_attr_int(run->node, "axis", 0), x->rank, &axis, err);
 
@@ -399,7 +399,7 @@ static int nonzero_infer(struct accel_infer *in, struct accel_error *err)
 static bool is_nonzero(const struct accel_tensor *x, size_t i)
 {
     static const uint8_t zero[16];
-    const size_t size = accel_dtype_size(x->dtype);
+    const size_t size = accel_element_bytes(x->dtype);
 
     /* By value, not by bytes: -0 is zero. */
     if (x->dtype == ACCEL_DTYPE_FLOAT)
@@ -588,7 +588,7 @@ static int topk_run(struct accel_run *run, struct accel_error *err)
 
     if (rc != ACCEL_OK || any == NULL)
         return rc;
-    const size_t size = accel_dtype_size(x->dtype), n = (size_t)x->dims[axis];
+    const size_t size = accel_element_bytes(x->dtype), n = (size_t)x->dims[axis];
     const size_t k = (size_t)any->dims[axis];
     const size_t inner = accel_dims_product(x->dims, axis + 1, x->rank);
     const size_t columns = accel_dims_product(x->dims, 0, axis) * inner;
@@ -661,7 +661,7 @@ static int onehot_prepare(struct accel_prepare *prep, struct accel_error *err)
 static int onehot_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *at = run->in[0], *y = run->out[0];
-    const size_t size = accel_dtype_size(y->dtype), n = count_of(at);
+    const size_t size = accel_element_bytes(y->dtype), n = count_of(at);
     const int64_t *index = run->scratch;
     uint32_t axis = 0;
 
@@ -696,7 +696,7 @@ static int trilu_infer(struct accel_infer *in, struct accel_error *err)
 static int trilu_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0];
-    const size_t size = accel_dtype_size(x->dtype);
+    const size_t size = accel_element_bytes(x->dtype);
     const bool upper = accel_attr_int(run->node, "upper", 1) != 0;
     const int64_t rows = x->dims[x->rank - 2], columns = x->dims[x->rank - 1];
     const size_t matrices = accel_dims_product(x->dims, 0, x->rank - 2);
@@ -729,7 +729,7 @@ static int eyelike_infer(struct accel_infer *in, struct accel_error *err)
 
     if (in->in[0]->shape.rank != 2)
         return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u", in->in[0]->shape.rank);
-    if (dtype < 1 || dtype > ACCEL_DTYPE_BFLOAT16 ||
+    if (dtype < 1 || dtype > ACCEL_DTYPE_LAST ||
         (1u << dtype & (ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T(BOOL))) == 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "dtype %" PRId64, dtype);
     in->out[0]->dtype = (enum accel_dtype)dtype;
@@ -741,7 +741,7 @@ static int eyelike_run(struct accel_run *run, struct accel_error *err)
 {
     const float one = 1;
     const struct accel_tensor *y = run->out[0];
-    const size_t size = accel_dtype_size(y->dtype);
+    const size_t size = accel_element_bytes(y->dtype);
     const int64_t k = accel_attr_int(run->node, "k", 0);
     const int64_t rows = y->dims[0], columns = y->dims[1];
     uint8_t value[16] = {0};
@@ -846,7 +846,8 @@ static int range_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- the entries */
 
-#define ANY ACCEL_T_FIXED
+#define ANY ACCEL_T_ALL
+#define FIX ACCEL_T_FIXED
 #define NUM ACCEL_T_NUMBERS
 #define IND (ACCEL_T(INT32) | ACCEL_T(INT64))
 #define I64 ACCEL_T(INT64)
@@ -908,8 +909,8 @@ const struct accel_op accel_ops_index[] = {
      .out = {{"output", ANY, 'T', 0}}, .attrs = axis_attrs, .infer = onehot_infer,
      .prepare = onehot_prepare, .run = onehot_run},
     {MOVE("Trilu", 14), .in_place = 1,
-     .in = {{"input", ANY, 'T', 0}, {"k", I64, 0, ACCEL_ARG_OPTIONAL}},
-     .out = {{"output", ANY, 'T', 0}}, .attrs = trilu_attrs, .infer = trilu_infer,
+     .in = {{"input", FIX, 'T', 0}, {"k", I64, 0, ACCEL_ARG_OPTIONAL}},
+     .out = {{"output", FIX, 'T', 0}}, .attrs = trilu_attrs, .infer = trilu_infer,
      .run = trilu_run},
     {MOVE("EyeLike", 9), .in = {{"input", EYE, 'T', 0}}, .out = {{"output", EYE, 0, 0}},
      .attrs = eyelike_attrs, .infer = eyelike_infer, .run = eyelike_run},

@@ -9,7 +9,7 @@
 
 static size_t element_size(const struct accel_tensor *t)
 {
-    return accel_dtype_size(t->dtype);
+    return accel_element_bytes(t->dtype);
 }
 
 /* Element strides of a dense tensor. */
@@ -691,10 +691,11 @@ static void pad_rows(const struct accel_tensor *x, struct accel_tensor *y, int m
 static int pad_run(struct accel_run *run, struct accel_error *err)
 {
     static const uint8_t zero[16];
+    static const char *const empty = "";
     const struct pad_params *p = run->node->params;
     const struct accel_tensor *x = run->in[0];
     const size_t size = element_size(x);
-    const void *value = zero;
+    const void *value = x->dtype == ACCEL_DTYPE_STRING ? (const void *)&empty : zero;
     const double wide = p->value;
 
     (void)err;
@@ -816,7 +817,7 @@ static void selected_cost(const struct accel_prepare *prep, struct accel_cost *c
 
 /* ---------------------------------------------------------------- the entries */
 
-#define ANY ACCEL_T_FIXED
+#define ANY ACCEL_T_ALL
 #define IND (ACCEL_T(INT32) | ACCEL_T(INT64))
 #define I64 ACCEL_T(INT64)
 

@@ -54,8 +54,20 @@
 #define ACCEL_T_INTS     (ACCEL_T_SIGNED | ACCEL_T_UNSIGNED)
 #define ACCEL_T_NUMBERS  (ACCEL_T_FLOATS | ACCEL_T_INTS)
 #define ACCEL_T_COMPLEX  (ACCEL_T(COMPLEX64) | ACCEL_T(COMPLEX128))
+/* Eight bits and less: see infer.h for how they lie in memory. */
+#define ACCEL_T_FLOAT8                                                       \
+    (ACCEL_T(FLOAT8E4M3FN) | ACCEL_T(FLOAT8E4M3FNUZ) | ACCEL_T(FLOAT8E5M2) | \
+     ACCEL_T(FLOAT8E5M2FNUZ))
+#define ACCEL_T_FLOAT6     (ACCEL_T(FLOAT6E2M3) | ACCEL_T(FLOAT6E3M2))
+#define ACCEL_T_SMALL_INTS (ACCEL_T(UINT4) | ACCEL_T(INT4) | ACCEL_T(UINT2) | ACCEL_T(INT2))
+#define ACCEL_T_SMALL                                                             \
+    (ACCEL_T_FLOAT8 | ACCEL_T_FLOAT6 | ACCEL_T_SMALL_INTS | ACCEL_T(FLOAT4E2M1) | \
+     ACCEL_T(FLOAT8E8M0))
 /* Every type whose elements are fixed-size bytes: for operators that only move data. */
-#define ACCEL_T_FIXED    (ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T_COMPLEX | ACCEL_T(BOOL))
+#define ACCEL_T_FIXED \
+    (ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T_COMPLEX | ACCEL_T(BOOL) | ACCEL_T_SMALL)
+/* The same and strings, which move as pointers: accel_element_bytes() is their size. */
+#define ACCEL_T_ALL (ACCEL_T_FIXED | ACCEL_T(STRING))
 
 #define ACCEL_ARG_OPTIONAL 0x1u  /* may be left out (an empty name, or a shorter list) */
 #define ACCEL_ARG_VARIADIC 0x2u  /* the last argument: one or more of these */

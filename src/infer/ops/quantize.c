@@ -6,6 +6,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define F32 ACCEL_T(FLOAT)
+/* What is quantised to. */
+#define Q                                                                                     \
+    (ACCEL_T(UINT8) | ACCEL_T(INT8) | ACCEL_T(UINT16) | ACCEL_T(INT16) | ACCEL_T_SMALL_INTS | \
+     ACCEL_T_FLOAT8 | ACCEL_T_FLOAT6 | ACCEL_T(FLOAT4E2M1))
+#define REAL (F32 | ACCEL_T_HALVES)
+
 static bool given(const struct accel_node *n, size_t i)
 {
     return i < n->inputs_count && n->inputs[i] != NULL;
@@ -80,98 +87,153 @@ static const struct accel_shape *shape_or_null(const struct accel_type *const *i
     return given(n, i) ? &in[i]->shape : NULL;
 }
 
-static int check_precision(const struct accel_node *n, struct accel_error *err)
+/* ---------------------------------------------------------------- the two */
+
+struct quant_params {
+    struct accel_quant_how how;
+    enum accel_dtype output; /* output_dtype; UNDEFINED: follows from the inputs */
+};
+
+static bool one_of(int64_t dtype, uint32_t types)
+{
+    return dtype > 0 && dtype <= ACCEL_DTYPE_LAST && (types >> dtype & 1) != 0;
+}
+
+static int quant_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                       struct accel_error *err)
 {
     const int64_t precision = accel_attr_int(n, "precision", 0);
+    const int64_t output = accel_attr_int(n, "output_dtype", 0);
+    const uint32_t outputs = n->op->out[0].types;
+    struct quant_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
 
-    if (precision != 0 && precision != ACCEL_DTYPE_FLOAT)
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    if (precision != 0 && !one_of(precision, F32 | ACCEL_T_HALVES))
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "precision %" PRId64, precision);
+    if (output != 0 && !one_of(output, outputs))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "output_dtype %" PRId64, output);
+    p->how.precision = (enum accel_dtype)precision;
+    p->how.cast.saturate = accel_attr_int(n, "saturate", 1) != 0;
+    p->output = (enum accel_dtype)output;
+    *params = p;
     return ACCEL_OK;
 }
 
 static int quantize_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_node *n = in->node;
-    const int64_t stated = accel_attr_int(n, "output_dtype", 0);
+    const struct quant_params *p = n->params;
     struct accel_quant_layout layout;
-    enum accel_dtype dtype = ACCEL_DTYPE_UINT8;
-    int32_t lo, hi;
-    int rc = check_precision(n, err);
+    enum accel_dtype dtype = p->output != ACCEL_DTYPE_UNDEFINED ? p->output : ACCEL_DTYPE_UINT8;
 
-    if (rc != ACCEL_OK)
-        return rc;
+    if (given(n, 2) && p->output != ACCEL_DTYPE_UNDEFINED && in->in[2]->dtype != p->output)
+        return accel_fail(err, ACCEL_E_INVALID, "output_dtype is %s, the zero point %s",
+                          accel_dtype_name(p->output), accel_dtype_name(in->in[2]->dtype));
     if (given(n, 2))
         dtype = in->in[2]->dtype;
-    else if (stated > 0 && stated <= ACCEL_DTYPE_BFLOAT16)
-        dtype = (enum accel_dtype)stated;
-    if ((stated != 0 && stated != (int64_t)dtype) || !accel_quant_range(dtype, &lo, &hi))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "output_dtype %" PRId64, stated);
-    rc = layout_of(n, &in->in[0]->shape, &in->in[1]->shape, shape_or_null(in->in, n, 2), &layout,
-                   err);
     in->out[0]->dtype = dtype;
-    in->out[0]->shape = in->in[0]->shape;
-    return rc;
-}
-
-static int dequantize_infer(struct accel_infer *in, struct accel_error *err)
-{
-    const struct accel_node *n = in->node;
-    const int64_t stated = accel_attr_int(n, "output_dtype", 0);
-    struct accel_quant_layout layout;
-
-    if (stated != 0 && stated != ACCEL_DTYPE_FLOAT)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "output_dtype %" PRId64, stated);
-    in->out[0]->dtype = ACCEL_DTYPE_FLOAT;
     in->out[0]->shape = in->in[0]->shape;
     return layout_of(n, &in->in[0]->shape, &in->in[1]->shape, shape_or_null(in->in, n, 2), &layout,
                      err);
 }
 
+static int dequantize_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct accel_node *n = in->node;
+    const struct quant_params *p = n->params;
+    struct accel_quant_layout layout;
+    enum accel_dtype dtype = p->output;
+
+    if (dtype == ACCEL_DTYPE_UNDEFINED)
+        dtype = in->in[1]->dtype;
+    if (!one_of((int64_t)dtype, n->op->out[0].types))
+        return accel_fail(err, ACCEL_E_INVALID, "a scale of type %s and no output_dtype",
+                          accel_dtype_name(dtype));
+    in->out[0]->dtype = dtype;
+    in->out[0]->shape = in->in[0]->shape;
+    return layout_of(n, &in->in[0]->shape, &in->in[1]->shape, shape_or_null(in->in, n, 2), &layout,
+                     err);
+}
+
+/* Room for a tensor as floats, where it is of another type. */
+static bool float_room(const struct accel_type *t, size_t *total)
+{
+    size_t bytes = 0;
+
+    return t->dtype == ACCEL_DTYPE_FLOAT ||
+           (accel_shape_bytes(&t->shape, ACCEL_DTYPE_FLOAT, &bytes) && bytes <= SIZE_MAX - 63 &&
+            !__builtin_add_overflow(*total, ACCEL_ROUND_UP(bytes, 64), total));
+}
+
 static int either_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     struct accel_quant_layout *l = accel_bump_alloc(prep->mem, 1, sizeof(*l));
-    size_t elements = 0;
+    const bool quantize = prep->node->op_type[0] == 'Q';
 
     if (l == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
     prep->state = l;
-    /* Integers are made floats first. */
-    if (prep->node->op_type[0] == 'Q' && prep->in[0]->dtype != ACCEL_DTYPE_FLOAT) {
-        if (!accel_shape_elements(&prep->in[0]->shape, &elements) ||
-            __builtin_mul_overflow(elements, sizeof(float), &prep->scratch_bytes))
-            return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
-    }
+    /* The scales, then what is quantised or what comes of dequantising. */
+    if (!float_room(prep->in[1], &prep->scratch_bytes) ||
+        !float_room(quantize ? prep->in[0] : prep->out[0], &prep->scratch_bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
     return layout_of(prep->node, &prep->in[0]->shape, &prep->in[1]->shape,
                      shape_or_null(prep->in, prep->node, 2), l, err);
 }
 
+/* The tensor's numbers as floats, in work space from *at on if need be. NULL: no such conversion.
+ */
+static const float *as_floats(const struct accel_run *run, const struct accel_tensor *t, char **at)
+{
+    const size_t n = t->size_bytes / accel_dtype_size(t->dtype);
+    float *made = (float *)(void *)*at;
+
+    if (t->dtype == ACCEL_DTYPE_FLOAT)
+        return t->data;
+    *at += ACCEL_ROUND_UP(n * sizeof(float), 64);
+    return accel_convert(run->kernels, run->pool, n, t->dtype, t->data, ACCEL_DTYPE_FLOAT, made)
+               ? made
+               : NULL;
+}
+
 static int quantize_run(struct accel_run *run, struct accel_error *err)
 {
+    const struct quant_params *p = run->node->params;
     const struct accel_tensor *x = run->in[0];
-    const void *values = x->data;
     const void *zero = given(run->node, 2) ? run->in[2]->data : NULL;
+    struct accel_quant_how how = p->how;
+    char *at = run->scratch;
 
     if (x->size_bytes == 0)
         return ACCEL_OK;
-    if (x->dtype != ACCEL_DTYPE_FLOAT) {
-        if (!accel_convert(run->kernels, run->pool, x->size_bytes / accel_dtype_size(x->dtype),
-                           x->dtype, x->data, ACCEL_DTYPE_FLOAT, run->scratch))
-            return accel_fail(err, ACCEL_E_INTERNAL, "no conversion for this type");
-        values = run->scratch;
-    }
-    if (!accel_quantize(run->pool, run->state, values, run->in[1]->data, zero, run->out[0]->dtype,
-                        run->out[0]->data))
+    const float *scale = as_floats(run, run->in[1], &at), *values = as_floats(run, x, &at);
+    /* The standard divides in the type of x. ONNX Runtime takes halves to float for it, and lacks
+     * bfloat16. */
+    if (how.precision == ACCEL_DTYPE_UNDEFINED)
+        how.precision = x->dtype == ACCEL_DTYPE_BFLOAT16 ? ACCEL_DTYPE_BFLOAT16 : ACCEL_DTYPE_FLOAT;
+    if (scale == NULL || values == NULL ||
+        !accel_quantize_as(run->pool, run->state, values, scale, zero, run->out[0]->dtype, &how,
+                           run->out[0]->data))
         return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
     return ACCEL_OK;
 }
 
 static int dequantize_run(struct accel_run *run, struct accel_error *err)
 {
-    const struct accel_tensor *x = run->in[0];
+    const struct accel_tensor *x = run->in[0], *y = run->out[0];
     const void *zero = given(run->node, 2) ? run->in[2]->data : NULL;
+    char *at = run->scratch;
 
-    if (x->size_bytes > 0 && !accel_dequantize(run->pool, run->state, x->dtype, x->data,
-                                               run->in[1]->data, zero, run->out[0]->data))
+    if (x->size_bytes == 0)
+        return ACCEL_OK;
+    const float *scale = as_floats(run, run->in[1], &at);
+    float *wide = y->dtype == ACCEL_DTYPE_FLOAT ? y->data : (float *)(void *)at;
+    if (scale == NULL ||
+        !accel_dequantize(run->pool, run->state, x->dtype, x->data, scale, zero, wide) ||
+        (wide != y->data &&
+         !accel_convert(run->kernels, run->pool, y->size_bytes / accel_dtype_size(y->dtype),
+                        ACCEL_DTYPE_FLOAT, wide, y->dtype, y->data)))
         return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
     return ACCEL_OK;
 }
@@ -219,43 +281,39 @@ static int dynamic_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-#define F32 ACCEL_T(FLOAT)
-#define Q   (ACCEL_T(UINT8) | ACCEL_T(INT8) | ACCEL_T(UINT16) | ACCEL_T(INT16))
 #define AXIS                      \
     {                             \
         "axis", ACCEL_ATTR_INT, 0 \
     }
 
 static const struct accel_attr_rule attrs_13[] = {AXIS, {0}};
-/* saturate is about the float8 types, which this core does not have. */
-static const struct accel_attr_rule attrs_19[] = {
-    AXIS, {"saturate", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED}, {0}};
+static const struct accel_attr_rule attrs_19[] = {AXIS, {"saturate", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule attrs_21[] = {AXIS,
                                                   {"block_size", ACCEL_ATTR_INT, 0},
                                                   {"output_dtype", ACCEL_ATTR_INT, 0},
                                                   {"precision", ACCEL_ATTR_INT, 0},
-                                                  {"saturate", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
+                                                  {"saturate", ACCEL_ATTR_INT, 0},
                                                   {0}};
 
 #define QUANTIZE(dom, version, rules)                                                              \
     {                                                                                              \
         .name = "QuantizeLinear", .domain = dom, .since = version, .kind = ACCEL_KIND_ELEMENTWISE, \
         .flops_per_value = 3,                                                                      \
-        .in = {{"x", F32 | ACCEL_T(INT32), 0, 0},                                                  \
-               {"y_scale", F32, 0, 0},                                                             \
+        .in = {{"x", REAL | ACCEL_T(INT32), 0, 0},                                                 \
+               {"y_scale", REAL | ACCEL_T(INT32) | ACCEL_T(FLOAT8E8M0), 0, 0},                     \
                {"y_zero_point", Q, 'Z', ACCEL_ARG_OPTIONAL}},                                      \
-        .out = {{"y", Q, 'Z', 0}}, .attrs = rules, .infer = quantize_infer,                        \
+        .out = {{"y", Q, 'Z', 0}}, .attrs = rules, .parse = quant_parse, .infer = quantize_infer,  \
         .prepare = either_prepare, .run = quantize_run                                             \
     }
-#define DEQUANTIZE(dom, version, rules)                                        \
-    {                                                                          \
-        .name = "DequantizeLinear", .domain = dom, .since = version,           \
-        .kind = ACCEL_KIND_ELEMENTWISE, .flops_per_value = 2,                  \
-        .in = {{"x", Q | ACCEL_T(INT32), 'T', 0},                              \
-               {"x_scale", F32, 0, 0},                                         \
-               {"x_zero_point", Q | ACCEL_T(INT32), 'T', ACCEL_ARG_OPTIONAL}}, \
-        .out = {{"y", F32, 0, 0}}, .attrs = rules, .infer = dequantize_infer,  \
-        .prepare = either_prepare, .run = dequantize_run                       \
+#define DEQUANTIZE(dom, version, rules)                                             \
+    {                                                                               \
+        .name = "DequantizeLinear", .domain = dom, .since = version,                \
+        .kind = ACCEL_KIND_ELEMENTWISE, .flops_per_value = 2,                       \
+        .in = {{"x", Q | ACCEL_T(INT32), 'T', 0},                                   \
+               {"x_scale", REAL | ACCEL_T(FLOAT8E8M0), 0, 0},                       \
+               {"x_zero_point", Q | ACCEL_T(INT32), 'T', ACCEL_ARG_OPTIONAL}},      \
+        .out = {{"y", REAL, 0, 0}}, .attrs = rules, .parse = quant_parse,           \
+        .infer = dequantize_infer, .prepare = either_prepare, .run = dequantize_run \
     }
 
 const struct accel_op accel_ops_quantize[] = {

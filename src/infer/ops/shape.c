@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that look at shapes or give the same bytes another one: Shape, Size, Reshape, Flatten,
- * Squeeze, Unsqueeze, Identity, Dropout, Cast, Constant, ConstantOfShape. */
+ * Squeeze, Unsqueeze, Identity, Dropout, Constant, ConstantOfShape. */
 #include "infer/kernels/kernels.h"
 #include "infer/ops/op.h"
 
@@ -272,7 +272,7 @@ static int unsqueeze_infer(struct accel_infer *in, struct accel_error *err)
     return pass_ints(in, err);
 }
 
-/* ---------------------------------------------------------------- Identity, Dropout, Cast */
+/* ---------------------------------------------------------------- Identity, Dropout */
 
 static int identity_infer(struct accel_infer *in, struct accel_error *err)
 {
@@ -309,36 +309,6 @@ static int dropout_run(struct accel_run *run, struct accel_error *err)
     return copy_run(run, err);
 }
 
-static int cast_infer(struct accel_infer *in, struct accel_error *err)
-{
-    const int64_t to = accel_attr_int(in->node, "to", 0);
-
-    if (to <= 0 || to > ACCEL_DTYPE_BFLOAT16 || to == ACCEL_DTYPE_STRING ||
-        to == ACCEL_DTYPE_COMPLEX64 || to == ACCEL_DTYPE_COMPLEX128)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "a cast to type %" PRId64, to);
-    in->out[0]->dtype = (enum accel_dtype)to;
-    in->out[0]->shape = in->in[0]->shape;
-    return in->in[0]->shape.has_rank ? pass_ints(in, err) : ACCEL_OK;
-}
-
-static int castlike_infer(struct accel_infer *in, struct accel_error *err)
-{
-    in->out[0]->dtype = in->in[1]->dtype;
-    in->out[0]->shape = in->in[0]->shape;
-    return in->in[0]->shape.has_rank ? pass_ints(in, err) : ACCEL_OK;
-}
-
-static int cast_run(struct accel_run *run, struct accel_error *err)
-{
-    const struct accel_tensor *x = run->in[0];
-
-    if (!accel_convert(run->kernels, run->pool, x->size_bytes / accel_dtype_size(x->dtype),
-                       x->dtype, x->data, run->out[0]->dtype, run->out[0]->data))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "no cast from %s to %s",
-                          accel_dtype_name(x->dtype), accel_dtype_name(run->out[0]->dtype));
-    return ACCEL_OK;
-}
-
 /* ---------------------------------------------------------------- Constant, ConstantOfShape */
 
 /* Whatever attribute the constant is in, as a tensor. */
@@ -354,6 +324,18 @@ static int keep_bytes(struct accel_tensor *t, struct accel_bump *mem, struct acc
     return ACCEL_OK;
 }
 
+static const void *string_constant(const struct accel_attr *a, struct accel_tensor *t,
+                                   struct accel_bump *mem)
+{
+    const char **strings = accel_bump_alloc(mem, a->count + 1, sizeof(*strings));
+
+    for (size_t i = 0; strings != NULL && i < a->count; i++)
+        strings[i] = a->strings[i].data;
+    *t = (struct accel_tensor){
+        .dtype = ACCEL_DTYPE_STRING, .data = strings, .size_bytes = a->count * sizeof(char *)};
+    return strings;
+}
+
 static int constant_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                           struct accel_error *err)
 {
@@ -365,7 +347,8 @@ static int constant_parse(const struct accel_node *n, struct accel_bump *mem, co
     if (n->attrs_count != 1)
         return accel_fail(err, ACCEL_E_INVALID, "%zu values, one is needed", n->attrs_count);
     const struct accel_attr *a = &n->attrs[0];
-    const bool list = a->type == ACCEL_ATTR_FLOATS || a->type == ACCEL_ATTR_INTS;
+    const bool list =
+        a->type == ACCEL_ATTR_FLOATS || a->type == ACCEL_ATTR_INTS || a->type == ACCEL_ATTR_STRINGS;
     switch (a->type) {
     case ACCEL_ATTR_TENSOR:
         *t = a->tensors[0];
@@ -375,6 +358,11 @@ static int constant_parse(const struct accel_node *n, struct accel_bump *mem, co
         *t = (struct accel_tensor){.dtype = ACCEL_DTYPE_FLOAT,
                                    .data = (void *)(uintptr_t)a->floats,
                                    .size_bytes = a->count * sizeof(float)};
+        break;
+    case ACCEL_ATTR_STRING:
+    case ACCEL_ATTR_STRINGS:
+        if (string_constant(a, t, mem) == NULL)
+            return accel_fail(err, ACCEL_E_NOMEM, "no memory for its value");
         break;
     case ACCEL_ATTR_INT:
     case ACCEL_ATTR_INTS:
@@ -465,9 +453,8 @@ static int filled_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- the entries */
 
-#define ANY  ACCEL_T_FIXED
-#define I64  ACCEL_T(INT64)
-#define REAL (ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T(BOOL))
+#define ANY ACCEL_T_ALL
+#define I64 ACCEL_T(INT64)
 
 static const struct accel_attr_rule shape_attrs[] = {
     {"start", ACCEL_ATTR_INT, 0}, {"end", ACCEL_ATTR_INT, 0}, {0}};
@@ -478,16 +465,11 @@ static const struct accel_attr_rule axes_required[] = {
     {"axes", ACCEL_ATTR_INTS, ACCEL_ATTR_REQUIRED}, {0}};
 static const struct accel_attr_rule dropout_attrs[] = {
     {"ratio", ACCEL_ATTR_FLOAT, 0}, {"seed", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED}, {0}};
-static const struct accel_attr_rule cast_attrs[] = {{"to", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
-                                                    {"saturate", ACCEL_ATTR_INT, 0},
-                                                    {"round_mode", ACCEL_ATTR_STRING, 0},
-                                                    {0}};
-static const struct accel_attr_rule castlike_attrs[] = {
-    {"saturate", ACCEL_ATTR_INT, 0}, {"round_mode", ACCEL_ATTR_STRING, 0}, {0}};
 static const struct accel_attr_rule constant_attrs[] = {
-    {"value", ACCEL_ATTR_TENSOR, 0},        {"value_float", ACCEL_ATTR_FLOAT, 0},
-    {"value_floats", ACCEL_ATTR_FLOATS, 0}, {"value_int", ACCEL_ATTR_INT, 0},
-    {"value_ints", ACCEL_ATTR_INTS, 0},     {0}};
+    {"value", ACCEL_ATTR_TENSOR, 0},          {"value_float", ACCEL_ATTR_FLOAT, 0},
+    {"value_floats", ACCEL_ATTR_FLOATS, 0},   {"value_int", ACCEL_ATTR_INT, 0},
+    {"value_ints", ACCEL_ATTR_INTS, 0},       {"value_string", ACCEL_ATTR_STRING, 0},
+    {"value_strings", ACCEL_ATTR_STRINGS, 0}, {0}};
 static const struct accel_attr_rule filled_attrs[] = {{"value", ACCEL_ATTR_TENSOR, 0}, {0}};
 
 #define VIEW(op, version, function, rules)                                                        \
@@ -582,26 +564,6 @@ const struct accel_op accel_ops_shape[] = {
      .attrs = dropout_attrs,
      .infer = dropout_infer,
      .run = dropout_run},
-    {.name = "Cast",
-     .domain = "",
-     .since = 6,
-     .flags = ACCEL_OP_ANY_RANK,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"input", REAL, 0, 0}},
-     .out = {{"output", REAL, 0, 0}},
-     .attrs = cast_attrs,
-     .infer = cast_infer,
-     .run = cast_run},
-    {.name = "CastLike",
-     .domain = "",
-     .since = 15,
-     .flags = ACCEL_OP_ANY_RANK,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"input", REAL, 0, 0}, {"target_type", REAL, 0, 0}},
-     .out = {{"output", REAL, 0, 0}},
-     .attrs = castlike_attrs,
-     .infer = castlike_infer,
-     .run = cast_run},
     {.name = "Constant",
      .domain = "",
      .since = 1,

@@ -6,6 +6,7 @@
 One module of this package per family of operators; each lists its functions of a Writer in EXACT (to be met in every
 bit) or NEAR (within the bound for floating point). A new module is found by itself.
 """
+import ctypes
 import importlib
 import pkgutil
 from pathlib import Path
@@ -14,9 +15,45 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 MS = 'com.microsoft'
 F = np.float32
+# Types whose tensors ONNX Runtime's Python does not hand out as arrays of them.
+SMALL = {'FLOAT8E4M3FN', 'FLOAT8E4M3FNUZ', 'FLOAT8E5M2', 'FLOAT8E5M2FNUZ', 'FLOAT8E8M0', 'UINT4', 'INT4', 'UINT2', 'INT2',
+         'BFLOAT16'}
+
+
+def small_array(value, dtype):
+    """The bytes of an OrtValue of a type that numpy lacks, as ml_dtypes has it."""
+    count = int(np.prod(value.shape()))
+    bits = {'int4': 4, 'uint4': 4, 'int2': 2, 'uint2': 2}.get(dtype.name, 8 * dtype.itemsize)
+    raw = np.frombuffer(ctypes.string_at(value.data_ptr(), (count * bits + 7) // 8), np.uint8)
+    if bits < 8:
+        raw = (numpy_helper._unpack_4bit if bits == 4 else numpy_helper._unpack_2bit)(raw, [count])
+    codes = raw.view(dtype) if bits >= 8 else raw.astype(np.int8).astype(dtype)
+    return codes.reshape(value.shape())
+
+
+def answers(model, inputs):
+    """What ONNX Runtime gives for every output."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+    types = [o.type[len('tensor('):-1].upper() for o in session.get_outputs()]
+    small = [helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(t)) if t in SMALL else None for t in types]
+    if not any(small):
+        return session.run(None, inputs)
+    binding = session.io_binding()
+    for name, value in inputs.items():
+        binding.bind_cpu_input(name, value)
+    for output in session.get_outputs():
+        binding.bind_output(output.name)
+    session.run_with_iobinding(binding)
+    return [value.numpy() if dtype is None else small_array(value, dtype)
+            for value, dtype in zip(binding.get_outputs(), small, strict=True)]
 
 
 class Writer:
@@ -34,20 +71,23 @@ class Writer:
         given = [(n, np.asarray(a)) for n, a in (v for v in values if v is not None)]
         results = [f'y{i}' for i in range(outputs)]
         node = helper.make_node(op, names, results, domain=domain, **(attributes or {}), **more)
+        self.model(name, [node], given, constants, results, opset)
+
+    def model(self, name, nodes, given, constants, results, opset=15, oracle='runtime'):
+        """Several nodes. given: (name, array); oracle: 'runtime', or 'reference' for what ONNX Runtime has not."""
         graph = helper.make_graph(
-            [node], name,
+            nodes, name,
             [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
              for n, a in given if n not in constants],
             [onnx.ValueInfoProto(name=r) for r in results],
             [numpy_helper.from_array(a, n) for n, a in given if n in constants])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset), helper.make_opsetid(MS, 1)],
-                                  ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
-        wanted = session.run(None, {n: a for n, a in given if n not in constants})
+                                  ir_version=8 if opset < 19 else 13)
+        inputs = [(n, a) for n, a in given if n not in constants]
+        if oracle == 'reference':
+            wanted = [np.asarray(a) for a in ReferenceEvaluator(model).run(None, dict(inputs))]
+        else:
+            wanted = answers(model, dict(inputs))
         for result, value in zip(graph.output, wanted, strict=True):
             result.CopyFrom(helper.make_tensor_value_info(
                 result.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
@@ -55,7 +95,6 @@ class Writer:
         data = self.out / name / 'test_data_set_0'
         data.mkdir(parents=True, exist_ok=True)
         (self.out / name / 'model.onnx').write_bytes(model.SerializeToString())
-        inputs = [(n, a) for n, a in given if n not in constants]
         for kind, pairs in (('input', inputs), ('output', list(zip(results, wanted, strict=True)))):
             for i, (n, a) in enumerate(pairs):
                 (data / f'{kind}_{i}.pb').write_bytes(numpy_helper.from_array(a, n).SerializeToString())

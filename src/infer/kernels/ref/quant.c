@@ -6,9 +6,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
+#include "infer/kernels/microkernels.h"
 #include "infer/kernels/nd.h"
 #include "infer/kernels/pooling.h"
 #include "infer/kernels/ref/quant_round.h"
+#include "infer/kernels/small.h"
 
 #define GRAIN 16384
 
@@ -31,6 +34,16 @@ bool accel_quant_range(enum accel_dtype dtype, int32_t *lo, int32_t *hi)
         *lo = INT16_MIN;
         *hi = INT16_MAX;
         return true;
+    case ACCEL_DTYPE_UINT4:
+    case ACCEL_DTYPE_UINT2:
+        *lo = 0;
+        *hi = (1 << accel_small_int_bits(dtype)) - 1;
+        return true;
+    case ACCEL_DTYPE_INT4:
+    case ACCEL_DTYPE_INT2:
+        *hi = (1 << (accel_small_int_bits(dtype) - 1)) - 1;
+        *lo = -*hi - 1;
+        return true;
     default:
         return false;
     }
@@ -42,8 +55,12 @@ int32_t accel_quant_at(enum accel_dtype dtype, const void *data, size_t i)
         return 0;
     switch (dtype) {
     case ACCEL_DTYPE_UINT8:
+    case ACCEL_DTYPE_UINT4:
+    case ACCEL_DTYPE_UINT2:
         return ((const uint8_t *)data)[i];
     case ACCEL_DTYPE_INT8:
+    case ACCEL_DTYPE_INT4:
+    case ACCEL_DTYPE_INT2:
         return ((const int8_t *)data)[i];
     case ACCEL_DTYPE_UINT16:
         return ((const uint16_t *)data)[i];
@@ -61,8 +78,9 @@ struct quant_job {
     const void *x;
     const float *scale;
     const void *zero;
-    enum accel_dtype dtype; /* of the integers */
+    enum accel_dtype dtype; /* of the quantised */
     void *y;
+    struct accel_quant_how how;
 };
 
 /* Number of the scale of the row (outer, axis). */
@@ -79,20 +97,22 @@ static size_t scale_of_row(const struct accel_quant_layout *l, size_t row)
             to[i] = (T)(accel_round_within(x[i] / scale, least, most) + z); \
     } while (0)
 
-static void quantize_some(const struct quant_job *job, size_t at, size_t n, size_t k)
+static void quantize_ints(const struct quant_job *job, const float *x, float scale, int32_t z,
+                          size_t at, size_t n)
 {
-    const float *x = (const float *)job->x + at;
-    const float scale = job->scale[k];
-    const int32_t z = accel_quant_at(job->dtype, job->zero, k);
     int32_t lo = 0, hi = 0;
 
     accel_quant_range(job->dtype, &lo, &hi);
     const float least = (float)(lo - z), most = (float)(hi - z);
     switch (job->dtype) {
     case ACCEL_DTYPE_UINT8:
+    case ACCEL_DTYPE_UINT4:
+    case ACCEL_DTYPE_UINT2:
         QUANTIZE(uint8_t);
         break;
     case ACCEL_DTYPE_INT8:
+    case ACCEL_DTYPE_INT4:
+    case ACCEL_DTYPE_INT2:
         QUANTIZE(int8_t);
         break;
     case ACCEL_DTYPE_UINT16:
@@ -100,6 +120,57 @@ static void quantize_some(const struct quant_job *job, size_t at, size_t n, size
         break;
     default:
         QUANTIZE(int16_t);
+    }
+}
+
+static float rounded_to(enum accel_dtype precision, float v)
+{
+    uint16_t half;
+
+    if (precision == ACCEL_DTYPE_FLOAT16) {
+        half = accel_half_from_float(v);
+        return accel_half_to_float(half);
+    }
+    if (precision == ACCEL_DTYPE_BFLOAT16) {
+        accel_f32_to_bf16__ref(1, &v, &half);
+        accel_bf16_to_f32__ref(1, &half, &v);
+    }
+    return v;
+}
+
+/* The float8 types have no zero point but 0; the smaller ones add theirs. */
+static float zero_of(const struct quant_job *job, size_t k)
+{
+    const uint8_t *zero = job->zero;
+
+    if (zero == NULL || (accel_dtype_bits(job->dtype) == 8 && accel_is_small_float(job->dtype)))
+        return 0;
+    return accel_is_small_float(job->dtype) ? accel_small_to_float(job->dtype, zero[k])
+                                            : (float)accel_quant_at(job->dtype, job->zero, k);
+}
+
+static void quantize_some(const struct quant_job *job, size_t at, size_t n, size_t k)
+{
+    const bool integer = !accel_is_small_float(job->dtype);
+    const float *x = (const float *)job->x + at;
+    const float scale = job->scale[k];
+    const int32_t z = integer ? accel_quant_at(job->dtype, job->zero, k) : 0;
+    float row[64];
+
+    if (integer && job->how.precision == ACCEL_DTYPE_FLOAT) {
+        quantize_ints(job, x, scale, z, at, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += ACCEL_COUNT(row)) {
+        const size_t m = ACCEL_MIN(ACCEL_COUNT(row), n - i);
+
+        for (size_t c = 0; c < m; c++)
+            row[c] = rounded_to(job->how.precision, x[i + c] / scale);
+        if (integer)
+            quantize_ints(job, row, 1, z, at + i, m);
+        for (size_t c = 0; c < m && !integer; c++)
+            ((uint8_t *)job->y)[at + i + c] =
+                accel_small_from_float(job->dtype, row[c] + zero_of(job, k), &job->how.cast);
     }
 }
 
@@ -114,13 +185,26 @@ static void dequantize_some(const struct quant_job *job, size_t at, size_t n, si
 {
     float *y = (float *)job->y + at;
     const float scale = job->scale[k];
+
+    if (accel_is_small_float(job->dtype)) {
+        const float zero = zero_of(job, k);
+
+        accel_small_to_floats(job->dtype, n, (const uint8_t *)job->x + at, y);
+        for (size_t i = 0; i < n; i++)
+            y[i] = (y[i] - zero) * scale;
+        return;
+    }
     const int32_t z = accel_quant_at(job->dtype, job->zero, k);
 
     switch (job->dtype) {
     case ACCEL_DTYPE_UINT8:
+    case ACCEL_DTYPE_UINT4:
+    case ACCEL_DTYPE_UINT2:
         DEQUANTIZE(uint8_t);
         break;
     case ACCEL_DTYPE_INT8:
+    case ACCEL_DTYPE_INT4:
+    case ACCEL_DTYPE_INT2:
         DEQUANTIZE(int8_t);
         break;
     case ACCEL_DTYPE_UINT16:
@@ -166,18 +250,32 @@ static void dequantize_range(void *context, size_t begin, size_t end, unsigned t
     pieces(context, begin, end, dequantize_some);
 }
 
+bool accel_quantize_as(struct accel_pool *pool, const struct accel_quant_layout *layout,
+                       const float *x, const float *scale, const void *zero, enum accel_dtype dtype,
+                       const struct accel_quant_how *how, void *y)
+{
+    struct quant_job job = {.layout = layout,
+                            .x = x,
+                            .scale = scale,
+                            .zero = zero,
+                            .dtype = dtype,
+                            .y = y,
+                            .how = *how};
+    int32_t lo, hi;
+
+    if (!accel_quant_range(dtype, &lo, &hi) && !accel_is_small_float(dtype))
+        return false;
+    accel_pool_run(pool, layout->outer * layout->axis * layout->inner, GRAIN, quantize_range, &job);
+    return true;
+}
+
 bool accel_quantize(struct accel_pool *pool, const struct accel_quant_layout *layout,
                     const float *x, const float *scale, const void *zero, enum accel_dtype dtype,
                     void *y)
 {
-    struct quant_job job = {
-        .layout = layout, .x = x, .scale = scale, .zero = zero, .dtype = dtype, .y = y};
-    int32_t lo, hi;
+    const struct accel_quant_how how = {.precision = ACCEL_DTYPE_FLOAT, .cast = {.saturate = true}};
 
-    if (!accel_quant_range(dtype, &lo, &hi))
-        return false;
-    accel_pool_run(pool, layout->outer * layout->axis * layout->inner, GRAIN, quantize_range, &job);
-    return true;
+    return accel_quantize_as(pool, layout, x, scale, zero, dtype, &how, y);
 }
 
 bool accel_dequantize(struct accel_pool *pool, const struct accel_quant_layout *layout,
@@ -188,7 +286,8 @@ bool accel_dequantize(struct accel_pool *pool, const struct accel_quant_layout *
         .layout = layout, .x = x, .scale = scale, .zero = zero, .dtype = dtype, .y = y};
     int32_t lo, hi;
 
-    if (!accel_quant_range(dtype, &lo, &hi) && dtype != ACCEL_DTYPE_INT32)
+    if (!accel_quant_range(dtype, &lo, &hi) && dtype != ACCEL_DTYPE_INT32 &&
+        !accel_is_small_float(dtype))
         return false;
     accel_pool_run(pool, layout->outer * layout->axis * layout->inner, GRAIN, dequantize_range,
                    &job);

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data types: Cast between all of them, QuantizeLinear and DequantizeLinear to and from the small ones, strings."""
+import numpy as np
+from onnx import TensorProto as T
+from onnx import helper
+
+from oracle_cases import F
+
+OPSET = 25
+FLOAT8 = ('FLOAT8E4M3FN', 'FLOAT8E4M3FNUZ', 'FLOAT8E5M2', 'FLOAT8E5M2FNUZ')
+SMALL_INTS = ('UINT4', 'INT4', 'UINT2', 'INT2')
+PLAIN = ('FLOAT', 'DOUBLE', 'FLOAT16', 'BFLOAT16', 'BOOL', 'INT8', 'UINT8', 'INT16', 'UINT16', 'INT32', 'UINT32', 'INT64',
+         'UINT64')
+
+
+def dtype_of(name):
+    return helper.tensor_dtype_to_np_dtype(T.DataType.Value(name))
+
+
+def cast(source, to, result, **attributes):
+    return helper.make_node('Cast', [source], [result], to=T.DataType.Value(to), **attributes)
+
+
+def every_float():
+    """All values of bfloat16, what lies half way to the next and a float beside that: all ties of smaller types."""
+    high = np.arange(65536, dtype=np.uint32) << 16
+    near = high[(np.abs((high >> 23 & 255).astype(int) - 127) < 20)]
+    return np.concatenate([high, near + 0x7fff, near + 0x8000, near + 0x8001, near + 1]).view(F)
+
+
+def ways_to_small():
+    for name in FLOAT8:
+        yield name, {'saturate': 1}
+        yield name, {'saturate': 0}
+    for mode in ('up', 'down', 'nearest'):
+        yield 'FLOAT8E8M0', {'saturate': 1, 'round_mode': mode}
+        yield 'FLOAT8E8M0', {'saturate': 0, 'round_mode': mode}
+    for name in SMALL_INTS:
+        yield name, {}
+
+
+def from_floats(w):
+    for i, (name, attributes) in enumerate(ways_to_small()):
+        w.model(f'cast_float_{name.lower()}_{i}', [cast('x', name, 'y', **attributes)], [('x', every_float())], (), ['y'],
+                OPSET)
+    for name in ('FLOAT4E2M1', 'FLOAT6E2M3', 'FLOAT6E3M2'):
+        w.model(f'cast_float_{name.lower()}', [cast('x', name, 'y')], [('x', every_float())], (), ['y'], 28, 'reference')
+
+
+def text(w):
+    numbers = np.array([0, -0.0, 1, 0.1, 1 / 3, 1e10, 123456789, 1e-5, 1e20, 3.4e38, 1e-45, np.inf, -np.inf, np.nan, 100,
+                        16777216, 99999999, 2.5e-10, -7.25])
+    for dtype in (F, np.float64, np.float16):
+        with np.errstate(over='ignore'):
+            x = numbers.astype(dtype)
+        w.model(f'cast_{x.dtype}_string', [cast('x', 'STRING', 'y')], [('x', x)], (), ['y'], OPSET)
+    for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64):
+        x = np.array([np.iinfo(dtype).min, 0, 7, np.iinfo(dtype).max], dtype)
+        w.model(f'cast_{x.dtype}_string', [cast('x', 'STRING', 'y')], [('x', x)], (), ['y'], OPSET)
+    w.model('cast_bool_string', [cast('x', 'STRING', 'y')], [('x', np.array([True, False]))], (), ['y'], OPSET)
+    whole = np.array(['1', '-1', ' 1', '1 ', '+1', '1.5', '1e3', '0x10', '1abc', '300', '-300', '99999999999', '-0',
+                      '1,5', '5.', '2147483648', '9223372036854775807'], object)
+    real = np.array(['1', ' -1.5', '1e3', '0x10', 'inf', '-INF', 'NaN', '+inf', '1abc', '3e9', '.5', '5.', '1e', '1e-30',
+                     '0.1', '16777217', '3.4028235e38'], object)
+    ints = [t for t in PLAIN if 'INT' in t or t == 'BOOL']
+    w.model('cast_string_integers', [cast('x', t, f'y_{t}') for t in ints], [('x', whole)], (), [f'y_{t}' for t in ints],
+            OPSET)
+    reals = ('FLOAT', 'DOUBLE', 'FLOAT16')
+    w.model('cast_string_reals', [cast('x', t, f'y_{t}') for t in reals], [('x', real)], (), [f'y_{t}' for t in reals], OPSET)
+
+
+def words(w, *shape):
+    return np.array([f'w{i}' * (i % 3) for i in w.rng.integers(0, 9, int(np.prod(shape)))], object).reshape(shape)
+
+
+def strings(w):
+    """Operators that move elements, on strings: as input and as initialiser."""
+    x, other = words(w, 2, 3, 4), words(w, 2, 3, 4)
+    index = np.array([1, 0, 1], np.int64)
+    flags = w.rng.integers(0, 2, (2, 3, 4)).astype(bool)
+
+    def many(name, op, values, constants=(), outputs=1, **attributes):
+        w.case(f'string_{name}', op, values, constants, outputs, 18, attributes=attributes)
+        w.case(f'string_{name}_constant', op, values, (*constants, values[0][0]), outputs, 18, attributes=attributes)
+
+    many('identity', 'Identity', [('x', x)])
+    many('reshape', 'Reshape', [('x', x), ('s', np.array([4, -1], np.int64))])
+    many('transpose', 'Transpose', [('x', x)], perm=[2, 0, 1])
+    many('concat', 'Concat', [('x', x), ('o', other)], axis=1)
+    many('gather', 'Gather', [('x', x), ('i', index)], axis=2)
+    many('gathernd', 'GatherND', [('x', x), ('i', np.array([[0, 1], [1, 2]], np.int64))])
+    many('gatherelements', 'GatherElements', [('x', x), ('i', w.rng.integers(0, 4, (2, 3, 2)))], axis=2)
+    many('slice', 'Slice', [('x', x), ('s', np.array([-1], np.int64)), ('e', np.array([-9], np.int64)),
+                            ('a', np.array([2], np.int64)), ('t', np.array([-2], np.int64))], ('s', 'e', 'a', 't'))
+    many('split', 'Split', [('x', x), ('s', np.array([1, 3], np.int64))], ('s',), outputs=2, axis=2)
+    many('expand', 'Expand', [('x', words(w, 3, 1)), ('s', np.array([2, 3, 2], np.int64))], ('s',))
+    many('tile', 'Tile', [('x', words(w, 2, 3)), ('r', np.array([2, 2], np.int64))], ('r',))
+    many('scatternd', 'ScatterND', [('x', x), ('i', np.array([[1, 2]], np.int64)), ('u', words(w, 1, 4))])
+    many('scatterelements', 'ScatterElements', [('x', words(w, 3, 3)), ('i', np.array([[2, 0, 1]], np.int64)),
+                                                ('u', words(w, 1, 3))])
+    many('squeeze', 'Squeeze', [('x', words(w, 1, 3)), ('a', np.array([0], np.int64))], ('a',))
+    many('unsqueeze', 'Unsqueeze', [('x', x), ('a', np.array([0], np.int64))], ('a',))
+    many('flatten', 'Flatten', [('x', x)], axis=1)
+    many('shape', 'Shape', [('x', x)])
+    many('size', 'Size', [('x', x)])
+    many('onehot', 'OneHot', [('i', index), ('d', np.int64(3)), ('v', np.array(['off', 'on'], object))], ('d',))
+    w.case('string_equal', 'Equal', [('x', x), ('o', words(w, 3, 1))], opset=19)
+    w.case('string_where', 'Where', [('c', flags), ('x', x), ('o', words(w, 4))], opset=18)
+    w.case('string_constant', 'Constant', [], opset=18, attributes={'value_strings': ['one', '', 'three']})
+    w.model('string_chain', [helper.make_node('Cast', ['x'], ['t'], to=T.STRING),
+                             helper.make_node('Concat', ['t', 'o'], ['c'], axis=0),
+                             helper.make_node('Gather', ['c', 'i'], ['y'])],
+            [('x', np.arange(5, dtype=F) / 3), ('o', words(w, 4)), ('i', np.array([8, 0, 3], np.int64))], ('o',), ['y'], 18)
+
+
+EXACT = (from_floats, text, strings)
