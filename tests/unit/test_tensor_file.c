@@ -16,11 +16,21 @@ static bool same(const struct accel_tensor *a, const struct accel_tensor *b)
 }
 
 static const enum accel_dtype numbers[] = {
-    ACCEL_DTYPE_FLOAT,  ACCEL_DTYPE_UINT8,    ACCEL_DTYPE_INT8,   ACCEL_DTYPE_UINT16,
-    ACCEL_DTYPE_INT16,  ACCEL_DTYPE_INT32,    ACCEL_DTYPE_INT64,  ACCEL_DTYPE_FLOAT16,
-    ACCEL_DTYPE_DOUBLE, ACCEL_DTYPE_UINT32,   ACCEL_DTYPE_UINT64, ACCEL_DTYPE_COMPLEX64,
-    ACCEL_DTYPE_BOOL,   ACCEL_DTYPE_BFLOAT16,
+    ACCEL_DTYPE_FLOAT,      ACCEL_DTYPE_UINT8,    ACCEL_DTYPE_INT8,
+    ACCEL_DTYPE_UINT16,     ACCEL_DTYPE_INT16,    ACCEL_DTYPE_INT32,
+    ACCEL_DTYPE_INT64,      ACCEL_DTYPE_FLOAT16,  ACCEL_DTYPE_DOUBLE,
+    ACCEL_DTYPE_UINT32,     ACCEL_DTYPE_UINT64,   ACCEL_DTYPE_COMPLEX64,
+    ACCEL_DTYPE_BOOL,       ACCEL_DTYPE_BFLOAT16, ACCEL_DTYPE_FLOAT8E4M3FN,
+    ACCEL_DTYPE_FLOAT8E8M0, ACCEL_DTYPE_UINT4,    ACCEL_DTYPE_INT4,
+    ACCEL_DTYPE_UINT2,      ACCEL_DTYPE_INT2,     ACCEL_DTYPE_FLOAT4E2M1,
+    ACCEL_DTYPE_FLOAT6E2M3,
 };
+
+/* numpy has no such type. */
+static bool only_onnx(enum accel_dtype dtype)
+{
+    return dtype >= ACCEL_DTYPE_BFLOAT16;
+}
 
 static void what_is_written_is_read_again(void)
 {
@@ -35,15 +45,16 @@ static void what_is_written_is_read_again(void)
         struct accel_buf pb = {0}, npy = {0};
 
         t.size_bytes = 6 * accel_dtype_size(t.dtype);
-        if (t.dtype == ACCEL_DTYPE_BOOL)
+        if (t.dtype == ACCEL_DTYPE_BOOL || accel_dtype_bits(t.dtype) < 8)
             memcpy(data, "\0\1\1\0\1\0", 6);
         ok(accel_tensor_to_pb(&t, "x", &pb, &err) == ACCEL_OK &&
                accel_tensor_from_pb(pb.data, pb.size, &back, &err) == ACCEL_OK &&
                same(&t, &back.tensor) && strcmp(back.name, "x") == 0,
            "%s survives .pb", accel_dtype_name(t.dtype));
         accel_owned_tensor_free(&back);
-        if (t.dtype == ACCEL_DTYPE_BFLOAT16)
-            ok(accel_tensor_to_npy(&t, &npy, &err) == ACCEL_E_UNSUPPORTED, ".npy has no bfloat16");
+        if (only_onnx(t.dtype))
+            ok(accel_tensor_to_npy(&t, &npy, &err) == ACCEL_E_UNSUPPORTED, ".npy has no %s",
+               accel_dtype_name(t.dtype));
         else
             ok(accel_tensor_to_npy(&t, &npy, &err) == ACCEL_OK &&
                    accel_tensor_from_npy(npy.data, npy.size, &back, &err) == ACCEL_OK &&
@@ -52,6 +63,41 @@ static void what_is_written_is_read_again(void)
         accel_owned_tensor_free(&back);
         accel_buf_free(&pb);
         accel_buf_free(&npy);
+    }
+}
+
+/* The bytes are those of onnx.numpy_helper.from_array. */
+static void small_elements_are_packed(void)
+{
+    static const struct {
+        enum accel_dtype dtype;
+        uint8_t elements[5];
+        const char *raw;
+        size_t size;
+    } cases[] = {
+        {ACCEL_DTYPE_INT4, {1, 0xfe, 3, 0xf8, 7}, "\xe1\x83\x07", 3},
+        {ACCEL_DTYPE_UINT2, {3, 0, 1, 2, 3}, "\x93\x03", 2},
+        {ACCEL_DTYPE_INT2, {0xfe, 1, 0xff, 0, 1}, "\x36\x01", 2},
+        {ACCEL_DTYPE_FLOAT6E2M3, {1, 62, 33, 63, 5}, "\x81\x1f\xfe\x05", 4},
+    };
+
+    for (size_t i = 0; i < ACCEL_COUNT(cases); i++) {
+        uint8_t data[5];
+        const struct accel_tensor t = {.dtype = cases[i].dtype,
+                                       .rank = 1,
+                                       .dims = {5},
+                                       .data = memcpy(data, cases[i].elements, 5),
+                                       .size_bytes = 5};
+        struct accel_owned_tensor back = {0};
+        struct accel_buf pb = {0};
+
+        ok(accel_tensor_to_pb(&t, "", &pb, NULL) == ACCEL_OK &&
+               memmem(pb.data, pb.size, cases[i].raw, cases[i].size) != NULL &&
+               accel_tensor_from_pb(pb.data, pb.size, &back, NULL) == ACCEL_OK &&
+               same(&t, &back.tensor),
+           "%s is packed as ONNX does it", accel_dtype_name(cases[i].dtype));
+        accel_owned_tensor_free(&back);
+        accel_buf_free(&pb);
     }
 }
 
@@ -348,6 +394,7 @@ static void files_are_told_by_their_suffix(void)
 int main(void)
 {
     what_is_written_is_read_again();
+    small_elements_are_packed();
     strings_survive_pb();
     typed_fields_are_read();
     bad_pb_is_refused();
