@@ -146,7 +146,8 @@ static struct accel_peer *module_down(struct accel_service *service,
     struct module *m = find_module(service, down->name);
     struct accel_peer *old = NULL;
 
-    if (m == NULL || m->instance != down->instance)
+    /* Of a module that was never up here, any news is the newest. */
+    if (m == NULL || (m->instance != 0 && m->instance != down->instance))
         return NULL;
     old = m->peer;
     m->peer = NULL;

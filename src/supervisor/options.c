@@ -38,6 +38,8 @@ void accel_options_help(struct accel_buf *out)
                      "instead of " ACCELD_SYSCONFDIR "/acceld/acceld.yaml");
     accel_buf_printf(out, "  %-22s %s\n", "--check-config [FILE]",
                      "check the configuration, print nothing if it is good");
+    accel_buf_printf(out, "  %-22s %s\n", "--part PART",
+                     "all (default); main and hardware: two services with a socket between");
     accel_buf_printf(out, "  %-22s %s\n", "--restore FILE",
                      "put a backup in the database's place, and end");
     accel_buf_printf(out, "  %-22s %s\n", "--set KEY=VALUE",
@@ -129,6 +131,20 @@ static int add_set(struct accel_options *options, const char *text, struct accel
     return add_override(options, "--set", key, equals + 1, true, err);
 }
 
+static int set_part(struct accel_options *options, const char *value, struct accel_error *err)
+{
+    if (strcmp(value, "all") == 0)
+        options->part = ACCEL_PART_ALL;
+    else if (strcmp(value, "main") == 0)
+        options->part = ACCEL_PART_MAIN;
+    else if (strcmp(value, "hardware") == 0)
+        options->part = ACCEL_PART_HARDWARE;
+    else
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "--part: expected all, main or hardware, got \"%s\"", value);
+    return ACCEL_OK;
+}
+
 int accel_options_parse(int argc, char **argv, struct accel_options *options,
                         struct accel_error *err)
 {
@@ -161,7 +177,8 @@ int accel_options_parse(int argc, char **argv, struct accel_options *options,
             if (strcmp(name, key_options[k].name) == 0)
                 o = &key_options[k];
         const bool known = o != NULL || strcmp(name, "--config") == 0 ||
-                           strcmp(name, "--set") == 0 || strcmp(name, "--restore") == 0;
+                           strcmp(name, "--set") == 0 || strcmp(name, "--restore") == 0 ||
+                           strcmp(name, "--part") == 0;
         if (!known)
             return accel_fail(err, ACCEL_E_INVALID, "unknown option %s: see acceld --help",
                               argv[i]);
@@ -175,6 +192,8 @@ int accel_options_parse(int argc, char **argv, struct accel_options *options,
             rc = add_key_option(options, o, value, err);
         } else if (strcmp(name, "--set") == 0) {
             rc = add_set(options, value, err);
+        } else if (strcmp(name, "--part") == 0) {
+            rc = set_part(options, value, err);
         } else if (strcmp(name, "--restore") == 0) {
             options->action = ACCEL_RESTORE;
             options->restore = value;

@@ -11,6 +11,7 @@ struct accel_options {
     const char *path; /* of the file */
     bool path_given;  /* then it must exist */
     enum { ACCEL_RUN, ACCEL_CHECK, ACCEL_SHOW_HELP, ACCEL_SHOW_VERSION, ACCEL_RESTORE } action;
+    enum { ACCEL_PART_ALL, ACCEL_PART_MAIN, ACCEL_PART_HARDWARE } part;
     const char *restore;        /* the backup to restore */
     struct accel_buf overrides; /* a YAML document per option */
 };

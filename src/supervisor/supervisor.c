@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "core/ipc.h"
 #include "core/roles.h"
+#include "supervisor/link.h"
 #include "supervisor/listen.h"
 #include "supervisor/notify.h"
 #include "supervisor/restart.h"
@@ -30,7 +31,9 @@
 #define CHILDREN_MAX       160
 #define WORKER_STOP_MS     3000
 #define HARDWARE_STOP_MS   10000
-#define WATCHDOG_PERIOD_MS 5000  /* without systemd's */
+#define WATCHDOG_PERIOD_MS 5000 /* without systemd's */
+#define LINK_RETRY_MS      100
+#define LINK_RETRY_MAX_MS  5000
 #define CONTROL_HUNG_MS    60000 /* no sign of life from its store's writer */
 
 enum state {
@@ -38,6 +41,7 @@ enum state {
     RUNNING,
     STOPPING,    /* asked to end; killed at due_ms */
     QUARANTINED, /* failed too often: not before a reload */
+    ELSEWHERE,   /* the hardware part's; only name and instance are known here */
 };
 
 struct child {
@@ -65,7 +69,11 @@ struct supervisor {
     struct accel_listeners listeners;
     struct accel_notify notify;
     int signals, lock, config_fd;
-    struct child *children; /* [0] is control */
+    struct child *children; /* [0] is control; in the hardware part, the main part's link */
+    int listener;           /* hardware part: where the main part connects, -1 */
+    char listener_path[108];
+    int hardware; /* main part: connection to the hardware part, -1 */
+    int64_t hardware_due_ms, hardware_wait_ms;
     size_t count;
     int64_t started_ms, watchdog_ms; /* of control's last sign of life; 0: none yet */
     bool was_ready;                  /* control has been ready once: its failures are restarted */
@@ -112,6 +120,11 @@ static void tell(struct child *c, Accel__Ipc__Message *message, int fd)
         return;
     if (accel_ipc_send(c->link, message, &fd, fd >= 0 ? 1 : 0, &err) == ACCEL_OK)
         return;
+    if (c->pid == 0) { /* the main part: it comes back with a connection that is in step */
+        accel_log_warning("message to the main part failed", "error=\"%s\"", err.msg);
+        shutdown(c->link, SHUT_RDWR);
+        return;
+    }
     accel_log_warning("message to a child failed", "child=\"%s %s\" pid=%d error=\"%s\"",
                       role_name(c->role), c->name, (int)c->pid, err.msg);
     if (c->state == RUNNING || c->state == STOPPING)
@@ -298,6 +311,7 @@ static int start_peer(struct supervisor *s, struct child *c, struct accel_error 
 }
 
 static void failed(struct supervisor *s, struct child *c, const char *reason);
+static void leave_hardware(struct supervisor *s);
 static void begin_stop(struct supervisor *s, const char *why);
 
 static void start_child(struct supervisor *s, struct child *c)
@@ -322,6 +336,8 @@ static void start_child(struct supervisor *s, struct child *c)
     c->state = RUNNING;
     accel_log_debug("started", "child=\"%s %s\" pid=%d instance=%u", role_name(c->role), c->name,
                     (int)c->pid, c->instance);
+    if (c->role == ACCEL__IPC__ROLE__CONTROL && s->options->part == ACCEL_PART_MAIN)
+        leave_hardware(s); /* a new connection brings new channels */
     if (c->role == ACCEL__IPC__ROLE__CONTROL)
         for (size_t i = 1; i < s->count; i++)
             if (s->children[i].state == RUNNING &&
@@ -378,6 +394,16 @@ static void end_others(struct supervisor *s, int64_t now)
         stop_child(&s->children[i], now);
 }
 
+/* The hardware part goes on without the main part: a programming may be in flight. */
+static void main_left(struct supervisor *s)
+{
+    struct child *main = control_of(s);
+
+    accel_closep(&main->link);
+    main->state = WAITING;
+    main->due_ms = INT64_MAX; /* it comes by itself */
+}
+
 static void begin_stop(struct supervisor *s, const char *why)
 {
     const int64_t now = accel_now_ms();
@@ -391,6 +417,8 @@ static void begin_stop(struct supervisor *s, const char *why)
     accel_log_info("stopping", "by=\"%s\"", why);
     accel_notify_send(&s->notify, "STOPPING=1\nSTATUS=Stopping: %s", why);
     s->stage = DRAINING;
+    if (s->options->part == ACCEL_PART_HARDWARE)
+        main_left(s); /* its own business when it ends */
     if (!control_runs(s)) {
         control_of(s)->due_ms = INT64_MAX;
         end_others(s, now);
@@ -633,11 +661,15 @@ static int arrange(struct supervisor *s, bool all_hardware, bool all_workers,
         if (find_child(s, ACCEL__IPC__ROLE__HARDWARE, driver->name) != NULL)
             continue;
         struct child *c = add_child(s, ACCEL__IPC__ROLE__HARDWARE, driver->name, "acceld-hardware");
+        if (c != NULL && s->options->part == ACCEL_PART_MAIN)
+            c->state = ELSEWHERE;
         char *section = accel_strdup(driver->section);
         if (c == NULL || section == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no room for module %s", driver->name);
         c->section = section;
     }
+    if (s->options->part == ACCEL_PART_HARDWARE)
+        return ACCEL_OK;
     for (unsigned n = 1; n <= config->workers.count; n++) {
         char name[12];
         snprintf(name, sizeof(name), "%u", n);
@@ -743,7 +775,7 @@ static void reload(struct supervisor *s)
         accel_log_error("reload", "error=\"%s\"", err.msg);
     tell_log_level(s);
     accel_log_info("configuration reloaded", "path=\"%s\"", config->path);
-    if (control_runs(s)) {
+    if (control_runs(s) && s->options->part != ACCEL_PART_HARDWARE) {
         s->reloading = true; /* READY=1 follows when control has taken it */
         tell_control_reload(s);
     } else {
@@ -770,10 +802,129 @@ static void control_is_ready(struct supervisor *s)
                       s->listeners.tcp >= 0 ? s->listeners.tcp_address : s->listeners.unix_path);
 }
 
+/* ---------------------------------------------------------------- the other part */
+
+/* Main part: what the control process is to know of the modules while they are out of reach. */
+static void hardware_away(struct supervisor *s, const char *reason)
+{
+    for (size_t i = 1; i < s->count; i++)
+        if (s->children[i].state == ELSEWHERE && control_runs(s))
+            tell_control_peer_down(s, &s->children[i], reason, s->hardware_wait_ms);
+}
+
+static void leave_hardware(struct supervisor *s)
+{
+    accel_closep(&s->hardware);
+    s->hardware_due_ms = 0;
+    s->hardware_wait_ms = LINK_RETRY_MS;
+}
+
+/* Main part: tries until the hardware part is there; the log says the first failure only. */
+static void connect_hardware(struct supervisor *s, int64_t now)
+{
+    struct accel_error err;
+
+    if (s->options->part != ACCEL_PART_MAIN || s->hardware >= 0 || !control_runs(s) ||
+        s->stage != GOING || now < s->hardware_due_ms)
+        return;
+    if (accel_link_connect(s->config, &s->hardware, &err) == ACCEL_OK) {
+        accel_log_info("connected to the hardware part", "runtime_dir=\"%s\"",
+                       s->config->runtime_dir);
+        s->hardware_wait_ms = LINK_RETRY_MS;
+        return;
+    }
+    if (s->hardware_wait_ms == LINK_RETRY_MS)
+        accel_log_warning("no hardware part", "error=\"%s\"", err.msg);
+    s->hardware_wait_ms = ACCEL_MIN(2 * s->hardware_wait_ms, LINK_RETRY_MAX_MS);
+    s->hardware_due_ms = now + s->hardware_wait_ms;
+    hardware_away(s, err.msg);
+}
+
+static void ask_hardware(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
+{
+    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
+    struct accel_error err;
+
+    message.body_case = ACCEL__IPC__MESSAGE__BODY_RESTART_PEER;
+    message.restart_peer = (Accel__Ipc__RestartPeer *)asked;
+    if (s->hardware >= 0 && accel_ipc_send(s->hardware, &message, NULL, 0, &err) != ACCEL_OK)
+        accel_log_warning("message to the hardware part failed", "error=\"%s\"", err.msg);
+}
+
+/* Main part: hands on what the hardware part says of modules that this configuration has. */
+static void from_hardware(struct supervisor *s, struct accel_ipc_packet *packet)
+{
+    Accel__Ipc__Message *m = packet->message;
+    const bool up = m->body_case == ACCEL__IPC__MESSAGE__BODY_PEER_UP;
+
+    if (!up && m->body_case != ACCEL__IPC__MESSAGE__BODY_PEER_DOWN)
+        return;
+    const Accel__Ipc__Role role = up ? m->peer_up->role : m->peer_down->role;
+    const char *name = up ? m->peer_up->name : m->peer_down->name;
+    struct child *c = find_child(s, ACCEL__IPC__ROLE__HARDWARE, name);
+    if (role != ACCEL__IPC__ROLE__HARDWARE || c == NULL || (up && packet->fds_count != 1)) {
+        accel_log_warning("the hardware part runs a module that is not enabled here",
+                          "module=\"%.40s\" cure=\"reload both parts\"", name);
+        return;
+    }
+    c->instance = up ? m->peer_up->instance : m->peer_down->instance;
+    if (control_runs(s))
+        tell(control_of(s), m, up ? packet->fds[0] : -1);
+}
+
+static void read_hardware(struct supervisor *s)
+{
+    struct accel_ipc_packet packet;
+    struct accel_error err;
+
+    if (accel_ipc_receive(s->hardware, &packet, &err) == ACCEL_OK) {
+        from_hardware(s, &packet);
+        accel_ipc_packet_free(&packet);
+        return;
+    }
+    accel_log_warning("the hardware part is gone", "error=\"%s\"", err.msg);
+    leave_hardware(s);
+    s->hardware_due_ms = accel_now_ms() + s->hardware_wait_ms;
+    hardware_away(s, "the hardware part (acceld-hardware.service) has ended");
+}
+
+/* Hardware part: the newest main part counts, as the one before it may be gone unnoticed. */
+static void accept_main(struct supervisor *s)
+{
+    struct child *main = control_of(s);
+    struct accel_error err;
+    int fd = -1;
+
+    if (accel_link_accept(s->listener, s->drop ? &s->identity : NULL, &fd, &err) != ACCEL_OK) {
+        accel_log_warning("a connection was refused", "error=\"%s\"", err.msg);
+        return;
+    }
+    main_left(s);
+    if (s->stage != GOING) {
+        close(fd);
+        return;
+    }
+    main->link = fd;
+    main->state = RUNNING;
+    main->instance++;
+    accel_log_info("connected to the main part", "instance=%u", main->instance);
+    for (size_t i = 1; i < s->count; i++) {
+        struct child *c = &s->children[i];
+        if (c->state == RUNNING)
+            reconnect(s, c);
+        else if (c->state == QUARANTINED)
+            tell_control_peer_down(s, c, "it failed too often", 0);
+    }
+}
+
 static void restart_peer(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
 {
     struct child *c = find_child(s, asked->role, asked->name);
 
+    if (c != NULL && c->state == ELSEWHERE) {
+        ask_hardware(s, asked);
+        return;
+    }
     if (c == NULL || c->state != RUNNING || c->role == ACCEL__IPC__ROLE__CONTROL)
         return;
     accel_log_warning("killing a process that hangs", "child=\"%s %s\" pid=%d reason=\"%s\"",
@@ -819,6 +970,11 @@ static void read_link(struct supervisor *s, struct child *c)
         accel_ipc_packet_free(&packet);
         return;
     }
+    if (c->role == ACCEL__IPC__ROLE__CONTROL && s->options->part == ACCEL_PART_HARDWARE) {
+        accel_log_info("the main part is gone", "reason=\"%s\"", err.msg);
+        main_left(s);
+        return;
+    }
     if (err.code != ACCEL_E_UNAVAILABLE) {
         accel_log_error("a child's message is damaged", "child=\"%s %s\" error=\"%s\"",
                         role_name(c->role), c->name, err.msg);
@@ -857,6 +1013,9 @@ static int next_timeout(const struct supervisor *s, int64_t now)
         if ((starts || dies) && c->due_ms < next)
             next = c->due_ms;
     }
+    if (s->options->part == ACCEL_PART_MAIN && s->hardware < 0 && control_runs(s) &&
+        s->stage == GOING)
+        next = ACCEL_MIN(next, s->hardware_due_ms);
     if (control_runs(s) && s->watchdog_ms > 0)
         next = ACCEL_MIN(next, s->watchdog_ms + CONTROL_HUNG_MS + 1);
     return (int)ACCEL_MAX(next - now, 0);
@@ -864,14 +1023,15 @@ static int next_timeout(const struct supervisor *s, int64_t now)
 
 static void loop(struct supervisor *s)
 {
-    struct pollfd polls[CHILDREN_MAX + 1];
-    pid_t owner[CHILDREN_MAX + 1];
+    struct pollfd polls[CHILDREN_MAX + 2];
+    pid_t owner[CHILDREN_MAX + 2];
 
     for (;;) {
         const int64_t now = accel_now_ms();
         nfds_t n = 1;
 
         start_due(s, now);
+        connect_hardware(s, now);
         kill_overdue(s, now);
         if (s->stage != GOING && all_ended(s))
             return;
@@ -881,16 +1041,24 @@ static void loop(struct supervisor *s)
                 owner[n] = s->children[i].pid;
                 polls[n++] = (struct pollfd){.fd = s->children[i].link, .events = POLLIN};
             }
+        const int other = s->hardware >= 0 ? s->hardware : s->listener;
+        const nfds_t children = n;
+        if (other >= 0)
+            polls[n++] = (struct pollfd){.fd = other, .events = POLLIN};
         if (poll(polls, n, next_timeout(s, now)) < 0 && errno != EINTR) {
             accel_log_error("poll", "error=\"%s\"", strerrordesc_np(errno));
             begin_stop(s, "poll failed");
             continue;
         }
         /* Messages first: a process may have said something before it ended. */
-        for (nfds_t k = 1; k < n; k++)
+        for (nfds_t k = 1; k < children; k++)
             for (size_t i = 0; polls[k].revents != 0 && i < s->count; i++)
                 if (s->children[i].pid == owner[k] && s->children[i].link == polls[k].fd)
                     read_link(s, &s->children[i]);
+        if (other >= 0 && polls[children].revents != 0 && other == s->hardware)
+            read_hardware(s);
+        else if (other >= 0 && polls[children].revents != 0 && other == s->listener)
+            accept_main(s);
         if (polls[0].revents != 0)
             read_signal(s);
     }
@@ -923,7 +1091,10 @@ static int lock_state(struct supervisor *s, struct accel_error *err)
 {
     char path[600], pid[24] = "";
 
-    snprintf(path, sizeof(path), "%s/acceld.lock", s->config->state_dir);
+    const bool hardware = s->options->part == ACCEL_PART_HARDWARE;
+    const char *folder = hardware ? s->config->runtime_dir : s->config->state_dir;
+
+    snprintf(path, sizeof(path), "%s/%s.lock", folder, hardware ? "hardware" : "acceld");
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (s->lock < 0)
         return accel_fail_errno(err, errno, "open %s", path);
@@ -933,8 +1104,8 @@ static int lock_state(struct supervisor *s, struct accel_error *err)
         pid[strcspn(pid, "\n")] = '\0';
         return accel_fail(err, ACCEL_E_EXISTS,
                           "another acceld (process %s) uses %s: stop it, or choose another folder "
-                          "with --state-dir",
-                          pid, s->config->state_dir);
+                          "with %s",
+                          pid, folder, hardware ? "--runtime-dir" : "--state-dir");
     }
     const int length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, pid, (size_t)length, 0) != length)
@@ -971,19 +1142,24 @@ static int prepare(struct supervisor *s, struct accel_error *err)
     if (rc == ACCEL_OK && s->drop)
         rc = accel_identity_find(s->config->user, &s->identity, err);
     const struct accel_identity *owner = s->drop ? &s->identity : NULL;
-    if (rc == ACCEL_OK)
+    const bool hardware = s->options->part == ACCEL_PART_HARDWARE;
+    if (rc == ACCEL_OK && !hardware)
         rc = make_folder(s->config->state_dir, 0750, owner, err);
     if (rc == ACCEL_OK)
         rc = make_folder(s->config->runtime_dir, 0755, owner, err);
     if (rc == ACCEL_OK)
         rc = lock_state(s, err);
-    if (rc == ACCEL_OK)
+    if (rc == ACCEL_OK && hardware)
+        rc = accel_link_listen(s->config, owner, &s->listener, s->listener_path, err);
+    if (rc == ACCEL_OK && !hardware)
         rc = accel_listen(s->config, owner, &s->listeners, err);
     if (rc == ACCEL_OK)
         rc = accel_memfd_of("acceld.yaml", s->text, strlen(s->text), &s->config_fd, err);
     if (rc != ACCEL_OK)
         return rc;
     add_child(s, ACCEL__IPC__ROLE__CONTROL, "control", "acceld-control");
+    if (hardware)
+        main_left(s); /* not there yet */
     return arrange(s, false, false, err);
 }
 
@@ -1048,6 +1224,9 @@ int accel_supervisor_run(const struct accel_options *options)
     struct supervisor s = {.options = options,
                            .started_ms = accel_now_ms(),
                            .listeners = {.tcp = -1, .unix_fd = -1},
+                           .listener = -1,
+                           .hardware = -1,
+                           .hardware_wait_ms = LINK_RETRY_MS,
                            .signals = -1,
                            .lock = -1,
                            .config_fd = -1};
@@ -1067,6 +1246,8 @@ int accel_supervisor_run(const struct accel_options *options)
         accel_log_info("starting", "version=%s hostname=%s modules=%zu workers=%u user=%s",
                        ACCELD_VERSION, s.config->hostname, s.config->drivers.count,
                        s.config->workers.count, s.drop ? s.config->user : "its own");
+        if (options->part == ACCEL_PART_HARDWARE)
+            accel_notify_send(&s.notify, "READY=1\nSTATUS=Waiting for the main part");
         loop(&s);
         status = s.exit_status;
         accel_log_info("stopped", "status=%d", status);
@@ -1076,6 +1257,10 @@ int accel_supervisor_run(const struct accel_options *options)
     accel_free(s.children);
     accel_listen_close(&s.listeners);
     accel_notify_close(&s.notify);
+    if (s.listener_path[0] != '\0')
+        unlink(s.listener_path);
+    accel_closep(&s.listener);
+    accel_closep(&s.hardware);
     accel_closep(&s.config_fd);
     accel_closep(&s.signals);
     accel_closep(&s.lock);
