@@ -2,9 +2,7 @@
 #include "supervisor/link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "supervisor/listen.h"
 
 #define BACKLOG 4
 
@@ -49,27 +48,23 @@ static int check_peer(int fd, const struct accel_identity *owner, struct accel_e
                       (int)peer.pid, (unsigned)peer.uid);
 }
 
-/* systemd's socket unit hands over one, as descriptor 3. */
-static int inherited(int *fd, struct accel_error *err)
+int accel_link_inherit(int *fd, struct accel_error *err)
 {
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    const bool given =
-        pid != NULL && count != NULL && atol(pid) == (long)getpid() && atoi(count) > 0;
     int type = 0, listening = 0;
     socklen_t size = sizeof(type);
 
-    if (given && (getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET ||
-                  getsockopt(3, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening))
+    *fd = -1;
+    if (accel_inherited_count() == 0)
+        return ACCEL_OK;
+    if (getsockopt(ACCEL_INHERITED_FD, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+        type != SOCK_SEQPACKET ||
+        getsockopt(ACCEL_INHERITED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
+        !listening)
         return accel_fail(err, ACCEL_E_INVALID,
-                          "LISTEN_FDS: descriptor 3 is no listening sequential-packet socket");
-    if (given) {
-        fcntl(3, F_SETFD, FD_CLOEXEC);
-        fcntl(3, F_SETFL, fcntl(3, F_GETFL) | O_NONBLOCK);
-        *fd = 3;
-    }
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
+                          "LISTEN_FDS: descriptor %d is no listening sequential-packet socket",
+                          ACCEL_INHERITED_FD);
+    accel_inherited_prepare(ACCEL_INHERITED_FD);
+    *fd = ACCEL_INHERITED_FD;
     return ACCEL_OK;
 }
 
@@ -80,9 +75,6 @@ int accel_link_listen(const struct accel_config *config, const struct accel_iden
     struct stat st;
 
     path[0] = '\0';
-    *fd = -1;
-    if (inherited(fd, err) != ACCEL_OK || *fd >= 0)
-        return *fd >= 0 ? ACCEL_OK : (int)err->code;
     if (address_of(config, &address, err) != ACCEL_OK)
         return err->code;
     /* The lock says that nobody listens: what is there was left by a part that was killed. */

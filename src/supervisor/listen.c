@@ -104,8 +104,13 @@ static void share_with_group(const char *path, const char *name, const struct ac
     if (group == NULL && geteuid() == 0)
         accel_log_info("the group of the unix socket does not exist",
                        "group=%s socket=\"%s\" cure=\"groupadd --system %s\"", name, path, name);
-    if (chown(path, id != NULL ? id->uid : (uid_t)-1, group != NULL ? group->gr_gid : (gid_t)-1) !=
-        0)
+    const uid_t uid = id != NULL ? id->uid : geteuid();
+    const gid_t gid = group != NULL ? group->gr_gid : getegid();
+    struct stat st;
+    /* In a unit of its user's own it is right as it is, and chown may be forbidden there. */
+    if (lstat(path, &st) == 0 && st.st_uid == uid && st.st_gid == gid)
+        return;
+    if (chown(path, uid, group != NULL ? gid : (gid_t)-1) != 0)
         accel_log_info("the unix socket keeps its own group", "group=%s socket=\"%s\" error=\"%s\"",
                        name, path, strerrordesc_np(errno));
 }
@@ -139,17 +144,28 @@ static int open_unix(const struct accel_config *config, const struct accel_ident
     return ACCEL_OK;
 }
 
-/* Sockets that systemd opened for us, from descriptor 3 on. */
-static int take_inherited(struct accel_listeners *l, struct accel_error *err)
+int accel_inherited_count(void)
 {
-    const char *pid = getenv("LISTEN_PID"), *count_text = getenv("LISTEN_FDS");
-    const int count =
-        pid != NULL && count_text != NULL && atol(pid) == (long)getpid() ? atoi(count_text) : 0;
+    const char *pid = getenv("LISTEN_PID"), *text = getenv("LISTEN_FDS");
+    const int count = pid != NULL && text != NULL && atol(pid) == (long)getpid() ? atoi(text) : 0;
 
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
-    for (int fd = 3; fd < 3 + count; fd++) {
+    return ACCEL_MAX(count, 0);
+}
+
+void accel_inherited_prepare(int fd)
+{
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static int take_inherited(struct accel_listeners *l, struct accel_error *err)
+{
+    const int end = ACCEL_INHERITED_FD + accel_inherited_count();
+
+    for (int fd = ACCEL_INHERITED_FD; fd < end; fd++) {
         struct sockaddr_storage address;
         socklen_t length = sizeof(address);
         int listening = 0;
@@ -159,8 +175,7 @@ static int take_inherited(struct accel_listeners *l, struct accel_error *err)
             getsockname(fd, (struct sockaddr *)&address, &length) != 0)
             return accel_fail(err, ACCEL_E_INVALID,
                               "LISTEN_FDS: descriptor %d is no listening socket", fd);
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        accel_inherited_prepare(fd);
         int *slot = address.ss_family == AF_UNIX ? &l->unix_fd : &l->tcp;
         if (*slot >= 0)
             return accel_fail(err, ACCEL_E_INVALID,

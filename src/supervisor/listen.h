@@ -15,6 +15,13 @@ struct accel_listeners {
     char tcp_address[64]; /* as bound: port 0 is resolved */
 };
 
+/* How many sockets systemd opened for this process, from ACCEL_INHERITED_FD on (sd_listen_fds(3)).
+ * Takes them out of the environment: asked again, there are none. */
+#define ACCEL_INHERITED_FD 3
+int accel_inherited_count(void);
+/* Close-on-exec and non-blocking, as those that are opened here. */
+void accel_inherited_prepare(int fd);
+
 /* Takes systemd's sockets (LISTEN_FDS), and opens those of the configuration that did not come that
  * way. `identity` owns the unix socket; NULL: this process. Errors: EXISTS (another daemon listens
  * there), DENIED, INVALID. */

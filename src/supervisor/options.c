@@ -256,23 +256,36 @@ int accel_options_load(const struct accel_options *options, char **text,
     return rc;
 }
 
+/* Where they lie below a folder: of the build, of a prefix. */
+static bool places_below(struct accel_places *places, const char *folder, const char *libexec,
+                         const char *modules)
+{
+    char probe[ACCEL_PLACE_MAX + 32];
+
+    snprintf(places->libexec, sizeof(places->libexec), "%s%s", folder, libexec);
+    snprintf(places->modules, sizeof(places->modules), "%s%s", folder, modules);
+    snprintf(probe, sizeof(probe), "%s/acceld-control", places->libexec);
+    return access(probe, X_OK) == 0;
+}
+
 int accel_places_find(struct accel_places *places, struct accel_error *err)
 {
-    char self[200], probe[256];
+    char self[200];
     const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
     if (length <= 0 || length == sizeof(self) - 1)
         return accel_fail(err, ACCEL_E_IO, "cannot tell where acceld lies (/proc/self/exe)");
     self[length] = '\0';
     *strrchr(self, '/') = '\0';
-    snprintf(probe, sizeof(probe), "%s/libexec/acceld-control", self);
-    if (access(probe, X_OK) == 0) {
-        snprintf(places->libexec, sizeof(places->libexec), "%s/libexec", self);
-        snprintf(places->modules, sizeof(places->modules), "%s/drivers", self);
-    } else {
-        snprintf(places->libexec, sizeof(places->libexec), "%s", ACCELD_PREFIX "/libexec/acceld");
-        snprintf(places->modules, sizeof(places->modules), "%s",
-                 ACCELD_PREFIX "/lib/acceld/drivers");
+    if (places_below(places, self, "/libexec", "/drivers"))
+        return ACCEL_OK;
+    /* The prefix it was installed to, which need not be the one it was built for. */
+    char *above = strrchr(self, '/');
+    if (above != NULL) {
+        *above = '\0';
+        if (places_below(places, self, "/libexec/acceld", "/lib/acceld/drivers"))
+            return ACCEL_OK;
     }
+    (void)places_below(places, ACCELD_PREFIX, "/libexec/acceld", "/lib/acceld/drivers");
     return ACCEL_OK;
 }

@@ -27,11 +27,12 @@ void accel_options_help(struct accel_buf *out);
 int accel_options_load(const struct accel_options *options, char **text,
                        struct accel_config **config, struct accel_error *err);
 
-/* Where the program lies decides where its parts are: beside it in a build tree, else where they
- * were installed. */
+/* Where the program lies decides where its parts are: beside it in a build tree, in the prefix
+ * whose sbin it lies in, else where they were to be installed. */
+#define ACCEL_PLACE_MAX 256
 struct accel_places {
-    char libexec[256]; /* folder of acceld-control, ... */
-    char modules[256];
+    char libexec[ACCEL_PLACE_MAX]; /* folder of acceld-control, ... */
+    char modules[ACCEL_PLACE_MAX];
 };
 int accel_places_find(struct accel_places *places, struct accel_error *err);
 

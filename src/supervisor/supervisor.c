@@ -73,9 +73,14 @@ struct supervisor {
     int listener;           /* hardware part: where the main part connects, -1 */
     char listener_path[108];
     int hardware; /* main part: connection to the hardware part, -1 */
-    int64_t hardware_due_ms, hardware_wait_ms;
+    int64_t hardware_due_ms;
+    int64_t hardware_wait_ms; /* before the last attempt, grows; 0: it answers */
+    bool hardware_answers;    /* a message came on this connection */
+    bool hardware_reloads;    /* main part: it is still to be told to read its configuration */
+    bool passed_over;         /* main part: a module's channel was refused, not enabled here */
     size_t count;
     int64_t started_ms, watchdog_ms; /* of control's last sign of life; 0: none yet */
+    int64_t fed_ms;                  /* hardware part: when systemd's watchdog was fed */
     bool was_ready;                  /* control has been ready once: its failures are restarted */
     bool reloading;                  /* control has not said Ready to the new configuration yet */
     enum { GOING, DRAINING, ENDING } stage;
@@ -312,6 +317,7 @@ static int start_peer(struct supervisor *s, struct child *c, struct accel_error 
 
 static void failed(struct supervisor *s, struct child *c, const char *reason);
 static void leave_hardware(struct supervisor *s);
+static void reload_hardware(struct supervisor *s);
 static void begin_stop(struct supervisor *s, const char *why);
 
 static void start_child(struct supervisor *s, struct child *c)
@@ -775,6 +781,12 @@ static void reload(struct supervisor *s)
         accel_log_error("reload", "error=\"%s\"", err.msg);
     tell_log_level(s);
     accel_log_info("configuration reloaded", "path=\"%s\"", config->path);
+    if (s->options->part == ACCEL_PART_MAIN) {
+        s->hardware_reloads = true;
+        if (s->passed_over)
+            leave_hardware(s); /* a new connection brings the channel that was refused */
+        reload_hardware(s);
+    }
     if (control_runs(s) && s->options->part != ACCEL_PART_HARDWARE) {
         s->reloading = true; /* READY=1 follows when control has taken it */
         tell_control_reload(s);
@@ -816,10 +828,45 @@ static void leave_hardware(struct supervisor *s)
 {
     accel_closep(&s->hardware);
     s->hardware_due_ms = 0;
-    s->hardware_wait_ms = LINK_RETRY_MS;
+    s->hardware_answers = false;
 }
 
-/* Main part: tries until the hardware part is there; the log says the first failure only. */
+/* The log says the first failure of a row only. */
+static void hardware_failed(struct supervisor *s, const char *reason)
+{
+    if (s->hardware_wait_ms == 0)
+        accel_log_warning("no hardware part", "reason=\"%s\"", reason);
+    leave_hardware(s);
+    s->hardware_wait_ms =
+        ACCEL_MIN(ACCEL_MAX(2 * s->hardware_wait_ms, LINK_RETRY_MS), LINK_RETRY_MAX_MS);
+    s->hardware_due_ms = accel_now_ms() + s->hardware_wait_ms;
+    hardware_away(s, reason);
+}
+
+static bool send_hardware(struct supervisor *s, Accel__Ipc__Message *message)
+{
+    struct accel_error err;
+
+    if (s->hardware >= 0 && accel_ipc_send(s->hardware, message, NULL, 0, &err) == ACCEL_OK)
+        return true;
+    if (s->hardware >= 0)
+        accel_log_warning("message to the hardware part failed", "error=\"%s\"", err.msg);
+    return false;
+}
+
+/* Both parts read one file: a start or a reload of this part brings the other in line. */
+static void reload_hardware(struct supervisor *s)
+{
+    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
+    Accel__Ipc__Reload reload = ACCEL__IPC__RELOAD__INIT;
+
+    message.body_case = ACCEL__IPC__MESSAGE__BODY_RELOAD;
+    message.reload = &reload;
+    if (s->hardware_reloads && send_hardware(s, &message))
+        s->hardware_reloads = false;
+}
+
+/* Main part: tries until the hardware part is there. */
 static void connect_hardware(struct supervisor *s, int64_t now)
 {
     struct accel_error err;
@@ -828,27 +875,23 @@ static void connect_hardware(struct supervisor *s, int64_t now)
         s->stage != GOING || now < s->hardware_due_ms)
         return;
     if (accel_link_connect(s->config, &s->hardware, &err) == ACCEL_OK) {
-        accel_log_info("connected to the hardware part", "runtime_dir=\"%s\"",
-                       s->config->runtime_dir);
-        s->hardware_wait_ms = LINK_RETRY_MS;
+        /* systemd listens for a hardware part that may never start: back-off ends at its word. */
+        accel_log_debug("connected to the hardware part's socket", "runtime_dir=\"%s\"",
+                        s->config->runtime_dir);
+        s->passed_over = false;
+        reload_hardware(s);
         return;
     }
-    if (s->hardware_wait_ms == LINK_RETRY_MS)
-        accel_log_warning("no hardware part", "error=\"%s\"", err.msg);
-    s->hardware_wait_ms = ACCEL_MIN(2 * s->hardware_wait_ms, LINK_RETRY_MAX_MS);
-    s->hardware_due_ms = now + s->hardware_wait_ms;
-    hardware_away(s, err.msg);
+    hardware_failed(s, err.msg);
 }
 
 static void ask_hardware(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
 {
     Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
-    struct accel_error err;
 
     message.body_case = ACCEL__IPC__MESSAGE__BODY_RESTART_PEER;
     message.restart_peer = (Accel__Ipc__RestartPeer *)asked;
-    if (s->hardware >= 0 && accel_ipc_send(s->hardware, &message, NULL, 0, &err) != ACCEL_OK)
-        accel_log_warning("message to the hardware part failed", "error=\"%s\"", err.msg);
+    (void)send_hardware(s, &message);
 }
 
 /* Main part: hands on what the hardware part says of modules that this configuration has. */
@@ -862,9 +905,12 @@ static void from_hardware(struct supervisor *s, struct accel_ipc_packet *packet)
     const Accel__Ipc__Role role = up ? m->peer_up->role : m->peer_down->role;
     const char *name = up ? m->peer_up->name : m->peer_down->name;
     struct child *c = find_child(s, ACCEL__IPC__ROLE__HARDWARE, name);
-    if (role != ACCEL__IPC__ROLE__HARDWARE || c == NULL || (up && packet->fds_count != 1)) {
-        accel_log_warning("the hardware part runs a module that is not enabled here",
-                          "module=\"%.40s\" cure=\"reload both parts\"", name);
+    if (role != ACCEL__IPC__ROLE__HARDWARE || (up && packet->fds_count != 1))
+        return;
+    if (c == NULL) { /* one of the parts has a newer configuration than the other */
+        s->passed_over |= up;
+        accel_log_info("the hardware part has news of a module that is not enabled here",
+                       "module=\"%.40s\" cure=\"reload this part\"", name);
         return;
     }
     c->instance = up ? m->peer_up->instance : m->peer_down->instance;
@@ -878,14 +924,17 @@ static void read_hardware(struct supervisor *s)
     struct accel_error err;
 
     if (accel_ipc_receive(s->hardware, &packet, &err) == ACCEL_OK) {
+        if (!s->hardware_answers)
+            accel_log_info("connected to the hardware part", "runtime_dir=\"%s\"",
+                           s->config->runtime_dir);
+        s->hardware_answers = true;
+        s->hardware_wait_ms = 0;
         from_hardware(s, &packet);
         accel_ipc_packet_free(&packet);
         return;
     }
-    accel_log_warning("the hardware part is gone", "error=\"%s\"", err.msg);
-    leave_hardware(s);
-    s->hardware_due_ms = accel_now_ms() + s->hardware_wait_ms;
-    hardware_away(s, "the hardware part (acceld-hardware.service) has ended");
+    accel_log_debug("the hardware part's connection ends", "error=\"%s\"", err.msg);
+    hardware_failed(s, "the hardware part (acceld-hardware.service) has ended");
 }
 
 /* Hardware part: the newest main part counts, as the one before it may be gone unnoticed. */
@@ -908,6 +957,7 @@ static void accept_main(struct supervisor *s)
     main->state = RUNNING;
     main->instance++;
     accel_log_info("connected to the main part", "instance=%u", main->instance);
+    accel_notify_send(&s->notify, "STATUS=Serving the main part");
     for (size_t i = 1; i < s->count; i++) {
         struct child *c = &s->children[i];
         if (c->state == RUNNING)
@@ -959,19 +1009,34 @@ static void from_control(struct supervisor *s, const Accel__Ipc__Message *m)
     }
 }
 
+/* The hardware part does for the main part these two things only. */
+static void from_main(struct supervisor *s, const Accel__Ipc__Message *m)
+{
+    if (m->body_case == ACCEL__IPC__MESSAGE__BODY_RESTART_PEER)
+        restart_peer(s, m->restart_peer);
+    else if (m->body_case == ACCEL__IPC__MESSAGE__BODY_RELOAD)
+        reload(s);
+    else
+        accel_log_debug("message of the main part passed over", "kind=%d", (int)m->body_case);
+}
+
 static void read_link(struct supervisor *s, struct child *c)
 {
+    const bool is_main = s->options->part == ACCEL_PART_HARDWARE;
     struct accel_ipc_packet packet;
     struct accel_error err;
 
     if (accel_ipc_receive(c->link, &packet, &err) == ACCEL_OK) {
-        if (c->role == ACCEL__IPC__ROLE__CONTROL)
+        if (is_main && c->role == ACCEL__IPC__ROLE__CONTROL)
+            from_main(s, packet.message);
+        else if (c->role == ACCEL__IPC__ROLE__CONTROL)
             from_control(s, packet.message);
         accel_ipc_packet_free(&packet);
         return;
     }
-    if (c->role == ACCEL__IPC__ROLE__CONTROL && s->options->part == ACCEL_PART_HARDWARE) {
+    if (is_main && c->role == ACCEL__IPC__ROLE__CONTROL) {
         accel_log_info("the main part is gone", "reason=\"%s\"", err.msg);
+        accel_notify_send(&s->notify, "STATUS=Waiting for the main part");
         main_left(s);
         return;
     }
@@ -1001,9 +1066,22 @@ static void read_signal(struct supervisor *s)
     }
 }
 
+/* In the main part it is the control process whose life is told; here there is only this loop. */
+static void feed_watchdog(struct supervisor *s, int64_t now)
+{
+    if (s->options->part != ACCEL_PART_HARDWARE || s->notify.watchdog_ms <= 0 ||
+        now < s->fed_ms + s->notify.watchdog_ms / 3)
+        return;
+    s->fed_ms = now;
+    accel_notify_send(&s->notify, "WATCHDOG=1");
+}
+
 static int next_timeout(const struct supervisor *s, int64_t now)
 {
     int64_t next = now + 60000;
+
+    if (s->options->part == ACCEL_PART_HARDWARE && s->notify.watchdog_ms > 0)
+        next = s->fed_ms + s->notify.watchdog_ms / 3;
 
     for (size_t i = 0; i < s->count; i++) {
         const struct child *c = &s->children[i];
@@ -1033,6 +1111,7 @@ static void loop(struct supervisor *s)
         start_due(s, now);
         connect_hardware(s, now);
         kill_overdue(s, now);
+        feed_watchdog(s, now);
         if (s->stage != GOING && all_ended(s))
             return;
         polls[0] = (struct pollfd){.fd = s->signals, .events = POLLIN};
@@ -1128,6 +1207,33 @@ static int catch_signals(struct supervisor *s, struct accel_error *err)
     return s->signals >= 0 ? ACCEL_OK : accel_fail_errno(err, errno, "signalfd");
 }
 
+static int listen_for_clients(struct supervisor *s, const struct accel_identity *owner,
+                              struct accel_error *err)
+{
+    int rc = make_folder(s->config->state_dir, 0750, owner, err);
+
+    if (rc == ACCEL_OK)
+        rc = make_folder(s->config->runtime_dir, 0755, owner, err);
+    if (rc == ACCEL_OK)
+        rc = lock_state(s, err);
+    return rc == ACCEL_OK ? accel_listen(s->config, owner, &s->listeners, err) : rc;
+}
+
+/* With systemd's socket there is one of us and nothing to make: no folder is written to. */
+static int listen_for_main(struct supervisor *s, const struct accel_identity *owner,
+                           struct accel_error *err)
+{
+    int rc = accel_link_inherit(&s->listener, err);
+
+    if (rc != ACCEL_OK || s->listener >= 0)
+        return rc;
+    rc = make_folder(s->config->runtime_dir, 0755, owner, err);
+    if (rc == ACCEL_OK)
+        rc = lock_state(s, err);
+    return rc == ACCEL_OK ? accel_link_listen(s->config, owner, &s->listener, s->listener_path, err)
+                          : rc;
+}
+
 static int prepare(struct supervisor *s, struct accel_error *err)
 {
     int rc = catch_signals(s, err);
@@ -1143,16 +1249,10 @@ static int prepare(struct supervisor *s, struct accel_error *err)
         rc = accel_identity_find(s->config->user, &s->identity, err);
     const struct accel_identity *owner = s->drop ? &s->identity : NULL;
     const bool hardware = s->options->part == ACCEL_PART_HARDWARE;
-    if (rc == ACCEL_OK && !hardware)
-        rc = make_folder(s->config->state_dir, 0750, owner, err);
-    if (rc == ACCEL_OK)
-        rc = make_folder(s->config->runtime_dir, 0755, owner, err);
-    if (rc == ACCEL_OK)
-        rc = lock_state(s, err);
     if (rc == ACCEL_OK && hardware)
-        rc = accel_link_listen(s->config, owner, &s->listener, s->listener_path, err);
-    if (rc == ACCEL_OK && !hardware)
-        rc = accel_listen(s->config, owner, &s->listeners, err);
+        rc = listen_for_main(s, owner, err);
+    else if (rc == ACCEL_OK)
+        rc = listen_for_clients(s, owner, err);
     if (rc == ACCEL_OK)
         rc = accel_memfd_of("acceld.yaml", s->text, strlen(s->text), &s->config_fd, err);
     if (rc != ACCEL_OK)
@@ -1226,7 +1326,7 @@ int accel_supervisor_run(const struct accel_options *options)
                            .listeners = {.tcp = -1, .unix_fd = -1},
                            .listener = -1,
                            .hardware = -1,
-                           .hardware_wait_ms = LINK_RETRY_MS,
+                           .hardware_reloads = true,
                            .signals = -1,
                            .lock = -1,
                            .config_fd = -1};

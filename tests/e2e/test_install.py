@@ -21,6 +21,8 @@ def test_everything_lies_where_it_belongs(root):
                  "usr/include/acceld/driver.h", "usr/include/acceld/infer.h",
                  "usr/lib/libaccelinfer.a", "usr/lib/libaccelinfer.so.0",
                  "usr/lib/pkgconfig/libaccelinfer.pc", "usr/lib/systemd/system/acceld.service",
+                 "usr/lib/systemd/system/acceld-hardware.service",
+                 "usr/lib/systemd/system/acceld-hardware.socket",
                  "usr/lib/sysusers.d/acceld.conf", "usr/share/man/man8/acceld.8",
                  "usr/share/man/man1/accelctl.1", "usr/share/man/man1/accel-run.1",
                  "usr/share/man/man5/acceld.yaml.5", "usr/share/man/man7/acceld-driver.7",
@@ -34,6 +36,14 @@ def test_everything_lies_where_it_belongs(root):
                            root / "etc/acceld/acceld.yaml"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_daemon_finds_its_parts_by_where_it_lies(root):
+    """`make` and then `make install PREFIX=/usr` builds for one prefix and installs to another."""
+    with Daemon({"drivers": {"enabled": ["fake"]}}, program=root / "usr/sbin/acceld") as daemon:
+        wait_until(lambda: len(daemon.get("/v2/devices").json()["devices"]) == 1, "its modules too")
+        control = os.readlink(f"/proc/{daemon.pid_of('control')}/exe")
+        assert control == str(root / "usr/libexec/acceld/acceld-control")
 
 
 def test_the_example_program_builds_and_runs_with_the_installed_library(root, tmp_path):

@@ -1,6 +1,7 @@
 """Hardware as a service of its own: two supervisors with a socket between them."""
 
 import os
+import signal
 import socket
 import subprocess
 
@@ -113,8 +114,77 @@ def test_a_killed_module_is_started_again_and_quarantine_is_told(parts):
     hardware.kill_role("hardware", "fake")
     os.kill(hardware.pid_of("hardware", "fake"), 9)
     wait_until(lambda: module(main)["state"] == "quarantined", "main knows")
+    main.kill_role("control")
+    main.wait_state("READY=1")
+    wait_until(lambda: module(main)["state"] == "quarantined", "and a new control process")
     main.restart()
-    wait_until(lambda: module(main)["state"] == "quarantined", "and its successor")
+    wait_active(main)  # a start is another chance, as a reload is
+
+
+def test_a_reload_of_main_reaches_both(parts):
+    main, hardware = parts
+    hardware.start()
+    main.start()
+    wait_active(main)
+    cpu = hardware.pid_of("hardware", "cpu")
+
+    def write(enabled, *which):
+        for part in which:
+            part.write_config({"drivers": {"enabled": enabled},
+                               "node": {"runtime_dir": str(main.runtime_dir)}})
+    write(["cpu", "pci"], main, hardware)
+    main.send_signal(signal.SIGHUP)
+    wait_until(lambda: hardware.pid_of("hardware", "pci"), "the other part starts what is new")
+    wait_until(lambda: hardware.pid_of("hardware", "fake") is None, "and ends what is not enabled")
+    wait_until(lambda: module(main, "pci")["state"] == "active", "main has its channel")
+    assert hardware.pid_of("hardware", "cpu") == cpu
+
+    # Changed while main was away: its start tells the other.
+    main.stop()
+    write(["cpu"], main, hardware)
+    main.start()
+    wait_until(lambda: hardware.pid_of("hardware", "pci") is None, "the other part follows")
+
+
+def test_a_module_that_one_part_knows_first_is_joined_by_a_reload(parts):
+    main, hardware = parts
+    hardware.start()
+    main.start()
+    wait_active(main)
+    config = {"drivers": {"enabled": ["cpu", "fake", "pci"]},
+              "node": {"runtime_dir": str(main.runtime_dir)}}
+    hardware.write_config(config)
+    hardware.send_signal(signal.SIGHUP)
+    wait_until(lambda: "a module that is not enabled here" in main.log(), "main passes it over")
+    main.write_config(config)
+    main.send_signal(signal.SIGHUP)
+    wait_until(lambda: "pci" in [d["name"] for d in main.get("/v2/drivers").json()["drivers"]]
+               and module(main, "pci")["state"] == "active", "its channel is there")
+    wait_until(lambda: module(main)["state"] == "active", "and that of the others")
+
+
+def test_hardware_feeds_the_watchdog_without_a_main_part(tmp_path):
+    hardware = Daemon(MODULES, args=["--part", "hardware"], env={"WATCHDOG_USEC": "600000"})
+    with hardware:
+        for _ in range(3):
+            hardware.wait_state("WATCHDOG=1")
+
+
+def test_the_main_part_can_ask_for_two_things_only(parts):
+    """What a main part that was taken over says: nothing of it reaches systemd, nothing ends."""
+    main_part, hardware = parts
+    hardware.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as main:
+        main.connect(str(main_part.runtime_dir / "hardware.sock"))
+        wait_until(lambda: hardware.pid_of("hardware", "fake"), "modules start")
+        for packet in (b"\xb2\x01\x00", b"\xda\x01\x08\x0a\x06READY=", b"\xd2\x01\x00", b"\xc2\x01\x00",
+                       b"\xca\x01\x09\x08\x01\x12\x05\x63\x6f\x6e\x74\x72"):
+            main.send(packet)
+        main.send(b"\xff" * 100)  # no message at all: that connection ends, not the part
+        hardware.wait_state("STATUS=Waiting for the main part")
+    assert hardware.states.count("READY=1") == 1 and "STATUS=READY=" not in hardware.states
+    assert "the main part is gone" in hardware.log()
+    assert hardware.pid_of("hardware", "fake")
 
 
 def test_the_socket_is_its_owner_s_and_a_stranger_is_refused(parts):
