@@ -15,6 +15,7 @@ int accel_pass_merge_transposes(struct accel_ir *ir, size_t *changes, struct acc
 int accel_pass_widen_f16(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_pad(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_batchnorm(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_fold_affine(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fuse_bias(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fuse_residual(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fuse_activation(struct accel_ir *ir, size_t *changes, struct accel_error *err);
@@ -45,6 +46,14 @@ int accel_node_turn_into(struct accel_node *node, const char *domain, const char
 struct accel_value *accel_ints_constant(struct accel_graph *graph, const char *name,
                                         const int64_t *values, size_t count,
                                         struct accel_error *err);
+/* y * scale[c] + shift[c] per output channel, folded into the constant weights and bias of a Conv,
+ * ConvTranspose, Gemm or MatMul. channels: -1 when the node is none of those, or has no such
+ * weights. fold: scale and shift have that many elements; *done false: it cannot be. `name` is what
+ * a new bias is called. Errors: LIMIT, NOMEM. */
+int64_t accel_affine_channels(const struct accel_node *node);
+int accel_affine_fold(struct accel_ir *ir, struct accel_node *node, const double *scale,
+                      const double *shift, const char *name, bool *done, struct accel_error *err);
+
 /* A constant of one element of a floating or 8- to 64-bit integer type? */
 bool accel_value_scalar(const struct accel_value *value, double *number);
 
