@@ -231,7 +231,7 @@ def test_analyse_after_passes_lists_what_was_fused():
 
 def test_passes_are_chosen_by_name():
     names = [line.split()[0] for line in run('bench', '--passes', 'list')[0].splitlines()]
-    assert names[0] == 'drop-identity' and names[-1] == 'dead-code' and len(set(names)) == len(names)
+    assert names[0] == 'drop-identity' and 'dead-code' in names and len(set(names)) == len(names)
     assert all(len(line.split()) > 2 for line in run('run', '--passes', 'list')[0].splitlines())
     unfused = [('Conv', ''), ('Add', ''), ('Relu', '')]
     assert nodes_of('--after-passes', '--passes', 'fold-constants')[:3] == unfused

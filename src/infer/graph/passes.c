@@ -27,13 +27,16 @@ const struct accel_pass accel_passes[] = {
     {"fold-affine",
      "Mul, Div, Add, Sub per channel become part of the weights and bias before them",
      accel_pass_fold_affine},
+    {"find-activations", "Silu, Gelu, HardSwish, Mish and Clip written as primitive nodes",
+     accel_pass_find_activations},
+    {"dead-code", "nodes whose outputs nobody reads", accel_pass_dead_code},
     {"fuse-bias", "Add of a constant vector becomes the bias of Conv or MatMul",
      accel_pass_fuse_bias},
     {"fuse-residual", "Add of a tensor is done while the Conv stores its result",
      accel_pass_fuse_residual},
     {"fuse-activation", "Relu, Clip and the like are done while Conv or Gemm store their result",
      accel_pass_fuse_activation},
-    {"dead-code", "nodes whose outputs nobody reads", accel_pass_dead_code},
+    {"dead-code", NULL, accel_pass_dead_code},
     {NULL, NULL, NULL},
 };
 

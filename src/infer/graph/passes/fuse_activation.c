@@ -19,10 +19,25 @@ static bool scalar(const struct accel_node *n, size_t i, float otherwise, float 
     return true;
 }
 
+/* What find-activations found. */
+static bool found_before(const struct accel_node *n)
+{
+    static const char *const names[] = {"Silu", "Gelu", "HardSwish", "Mish"};
+
+    if (n->op == NULL || n->unsupported != NULL || strcmp(n->domain, "acceld") != 0)
+        return false;
+    for (size_t i = 0; i < ACCEL_COUNT(names); i++)
+        if (strcmp(n->op_type, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool activation_of(const struct accel_node *n, struct accel_activation *act)
 {
     *act = (struct accel_activation){0};
-    if (accel_node_is(n, "Relu"))
+    if (found_before(n))
+        *act = *(const struct accel_activation *)n->params;
+    else if (accel_node_is(n, "Relu"))
         act->op = ACCEL_UNARY_RELU;
     else if (accel_node_is(n, "Sigmoid"))
         act->op = ACCEL_UNARY_SIGMOID;
