@@ -116,7 +116,8 @@ struct accel_load_options {
      * say ACCEL_CPU_ALL for the best. */
     unsigned cpu_mask;
     /* Graph passes to leave out, comma-separated names ("fold-constants,fuse-activation"), or
-     * "all"; NULL: run all. An unknown name is INVALID. */
+     * "all" that a model can do without (halves need widen-f16); NULL: run all. An unknown name is
+     * INVALID. */
     const char *passes_off;
     /* Fixes symbolic and free dimensions before planning: "N" or "input:axis" = value. */
     const struct accel_dim_binding {

@@ -9,7 +9,8 @@ const struct accel_pass accel_passes[] = {
      accel_pass_drop_identity},
     {"fold-constants", "what depends on constants and known shapes alone is computed at load",
      accel_pass_fold_constants},
-    {"widen-f16", "half-precision graphs compute in float", accel_pass_widen_f16},
+    {"widen-f16", "operators on half precision compute in float; \"all\" leaves it on",
+     accel_pass_widen_f16},
     /* Casts that widening made pointless, and what they stood in the way of. */
     {"drop-identity", NULL, accel_pass_drop_identity},
     {"fold-constants", NULL, accel_pass_fold_constants},
@@ -52,6 +53,13 @@ const char *accel_pass_name(size_t i, const char **about)
     return NULL;
 }
 
+/* What cannot run without it, an operator on halves, is no matter of taste: "all" does not mean it.
+ */
+static bool is_needed(const char *name)
+{
+    return strcmp(name, "widen-f16") == 0;
+}
+
 /* One name of a comma-separated list? */
 static bool listed(const char *list, const char *name)
 {
@@ -61,7 +69,7 @@ static bool listed(const char *list, const char *name)
         const size_t part = strcspn(list, ",");
 
         if ((part == n && strncmp(list, name, n) == 0) ||
-            (part == 3 && strncmp(list, "all", 3) == 0))
+            (part == 3 && strncmp(list, "all", 3) == 0 && !is_needed(name)))
             return true;
         list += part + (list[part] == ',');
     }

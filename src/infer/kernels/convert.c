@@ -228,6 +228,13 @@ static void convert_range(void *context, size_t begin, size_t end, unsigned thre
         convert_plain(n, job->from, x, job->to, y);
         return;
     }
+    /* ONNX Runtime asks whether the byte is 0: -0 is true, 2^-127 (code 0) is false. */
+    if (job->to == ACCEL_DTYPE_BOOL && accel_is_small_float(job->from) &&
+        accel_dtype_bits(job->from) == 8) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = x[i] != 0;
+        return;
+    }
     if (by_float(job->from) && job->to == ACCEL_DTYPE_FLOAT) {
         widen(job->kernels, job->from, n, x, (float *)(void *)y);
         return;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data types: Cast between all of them, QuantizeLinear and DequantizeLinear to and from the small ones, strings."""
+import ml_dtypes
 import numpy as np
 from onnx import TensorProto as T
 from onnx import helper
@@ -45,6 +46,35 @@ def from_floats(w):
                 OPSET)
     for name in ('FLOAT4E2M1', 'FLOAT6E2M3', 'FLOAT6E3M2'):
         w.model(f'cast_float_{name.lower()}', [cast('x', name, 'y')], [('x', every_float())], (), ['y'], 28, 'reference')
+
+
+def to_others(w):
+    """Every code of every small type, as a constant, to every other type; the values that all can hold."""
+    for name in (*FLOAT8, 'FLOAT8E8M0', *SMALL_INTS):
+        bits = 4 if '4' in name[-2:] and 'INT' in name else 2 if 'INT' in name else 8
+        codes = np.arange(1 << bits, dtype=np.uint8)
+        values = codes.view(dtype_of(name)) if bits == 8 else codes.astype(np.int8).astype(dtype_of(name))
+        wide = values.astype(F)
+        with np.errstate(invalid='ignore'):
+            tame = values[(np.abs(wide) < 100) & (wide >= 0)] if bits == 8 else values
+        for label, x, targets in (('all', values, ('FLOAT', 'DOUBLE', 'FLOAT16', 'BFLOAT16', 'BOOL', 'STRING')),
+                                  ('tame', tame, (*PLAIN, *FLOAT8, *SMALL_INTS))):
+            targets = [t for t in targets if t != name]
+            w.model(f'cast_{name.lower()}_{label}', [cast('x', t, f'y_{t}') for t in targets], [('x', x)], ('x',),
+                    [f'y_{t}' for t in targets], OPSET)
+    for name in ('FLOAT4E2M1', 'FLOAT6E2M3', 'FLOAT6E3M2'):
+        x = np.arange(16 if '4' in name else 64, dtype=np.uint8).view(dtype_of(name))
+        w.model(f'cast_{name.lower()}', [cast('x', t, f'y_{t}') for t in PLAIN[:4]], [('x', x)], ('x',),
+                [f'y_{t}' for t in PLAIN[:4]], 28, 'reference')
+
+
+def between(w):
+    """Every pair of types by way of a third: numbers that fit the wider ones."""
+    x = np.concatenate([np.arange(0, 120, 0.75), 2.0 ** np.arange(-12, 7)]).astype(F)
+    names = (*PLAIN, *FLOAT8, 'FLOAT8E8M0', *SMALL_INTS)
+    for name in names:
+        w.model(f'cast_through_{name.lower()}', [cast('x', name, 'm')] + [cast('m', t, f'y_{t}') for t in names if t != name],
+                [('x', x)], (), [f'y_{t}' for t in names if t != name], OPSET)
 
 
 def text(w):
@@ -113,4 +143,31 @@ def strings(w):
             [('x', np.arange(5, dtype=F) / 3), ('o', words(w, 4)), ('i', np.array([8, 0, 3], np.int64))], ('o',), ['y'], 18)
 
 
-EXACT = (from_floats, text, strings)
+def quantised(w):
+    x = (w.rng.standard_normal((4, 6, 10)) * 30).astype(F)
+    x[0, 0, :6] = [0.5, 1.5, -0.5, -1.5, 6e4, -6e4]
+    for name in ('UINT16', 'INT16', *SMALL_INTS, *FLOAT8):
+        dtype = dtype_of(name)
+        zero = 0 if name in FLOAT8 else 1
+        for label, shape, attributes in (('all', (), {}), ('axis', (6,), {'axis': 1}),
+                                         ('blocks', (4, 6, 5), {'axis': 2, 'block_size': 2})):
+            for real in (F, np.float16):
+                scale = np.asarray(w.rng.uniform(0.5, 4, shape), real)
+                zeros = np.full(shape, zero).astype(dtype)
+                with np.errstate(over='ignore'):
+                    values = x.astype(real)
+                tag = f'{name.lower()}_{label}_{scale.dtype}'
+                w.case(f'quantizelinear_{tag}', 'QuantizeLinear', [('x', values), ('s', scale), ('z', zeros)], ('s', 'z'),
+                       opset=OPSET, attributes=attributes)
+                codes = np.clip(values.astype(F), -2, 1).astype(dtype)
+                w.case(f'dequantizelinear_{tag}', 'DequantizeLinear', [('q', codes), ('s', scale), ('z', zeros)],
+                       ('q', 's', 'z'), opset=OPSET, attributes=attributes)
+    for name in ('FLOAT4E2M1', 'FLOAT6E2M3', 'FLOAT6E3M2', *FLOAT8, 'INT8'):
+        for real in (F, ml_dtypes.bfloat16):
+            node = helper.make_node('QuantizeLinear', ['x', 's'], ['y'], output_dtype=T.DataType.Value(name))
+            w.model(f'quantizelinear_{name.lower()}_{np.dtype(real)}_reference', [node],
+                    [('x', (x / 20).clip(-300, 300).astype(real)), ('s', np.asarray(0.7, real))], ('s',), ['y'], 28,
+                    'reference')
+
+
+EXACT = (from_floats, to_others, between, text, strings, quantised)
