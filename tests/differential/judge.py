@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs finished graphs in every way this core can, and looks into what differs."""
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from differential.draft import infer
+
+WAYS = {'optimised': [], 'no passes': ['--passes-off', 'all'], 'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack'],
+        'two threads': ['--threads', '2']}
+REPORT = re.compile(r'(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:')
+
+
+def write_value(path, name, value):
+    proto = numpy_helper.from_list(value, name) if isinstance(value, list) else numpy_helper.from_array(np.asarray(value), name)
+    path.write_bytes(proto.SerializeToString())
+
+
+def write(folder, model, feeds, wanted):
+    data = folder / 'test_data_set_0'
+    data.mkdir(parents=True)
+    (folder / 'model.onnx').write_bytes(model.SerializeToString())
+    for i, info in enumerate(model.graph.input):
+        write_value(data / f'input_{i}.pb', info.name, feeds[info.name])
+    for i, (info, value) in enumerate(zip(model.graph.output, wanted, strict=True)):
+        write_value(data / f'output_{i}.pb', info.name, value)
+
+
+def run(program, root, way, timeout=900):
+    """{case: what is wrong with it} and, when the program itself fell, what it said."""
+    done = subprocess.run([program, 'test', *WAYS[way], str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+    out, err = done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
+    wrong, last = {}, None
+    for line in out.splitlines():
+        if line.startswith(('ok ', 'FAIL ')):
+            verdict, case, *why = line.split(maxsplit=2)
+            last = case.rstrip(':').split('/')[0]
+            if verdict == 'FAIL':
+                wrong[last] = why[0] if why else ''
+    fell = ''
+    if REPORT.search(err) or done.returncode not in (0, 1):
+        fell = f'status {done.returncode} after case {last}: {err[-3000:]}'
+    return wrong, fell
+
+
+def sensitive(folder):
+    """Would a change of the inputs and weights in their last bits change the results as much as the bound allows? Then
+    the graph cannot tell right from wrong: rounding before a comparison, a difference of nearly equal numbers."""
+    model = onnx.load(folder / 'model.onnx')
+    feeds = {}
+    rng = np.random.default_rng(1)
+    for i, info in enumerate(model.graph.input):
+        proto = onnx.TensorProto.FromString((folder / f'test_data_set_0/input_{i}.pb').read_bytes())
+        feeds[info.name] = numpy_helper.to_array(proto)
+
+    def shaken(a, step):
+        if a.dtype.kind != 'f':
+            return a
+        return (a.astype(np.float64) * (1 + step * rng.uniform(-1, 1, a.shape))).astype(a.dtype)
+
+    before = infer(model, feeds)
+    for step in (3e-7, 3e-6):
+        for initializer in model.graph.initializer:
+            array = numpy_helper.to_array(initializer)
+            if array.dtype.kind == 'f':
+                initializer.CopyFrom(numpy_helper.from_array(shaken(array, step), initializer.name))
+        try:
+            after = infer(model, {n: shaken(v, step) for n, v in feeds.items()})
+        except Exception:  # a change in the last bits made it refuse
+            return True
+        for a, b in zip(before, after, strict=True):
+            for x, y in zip(a if isinstance(a, list) else [a], b if isinstance(b, list) else [b], strict=False):
+                if x.shape != y.shape:
+                    return True
+                if x.dtype.kind == 'f':
+                    x, y = x.astype(np.float64), y.astype(np.float64)
+                    if not np.allclose(x, y, rtol=3e-4, atol=3e-5, equal_nan=True):
+                        return True
+                elif not np.array_equal(x, y):
+                    return True
+    return False
+
+
+class Judge:
+    def __init__(self, program, findings):
+        self.program, self.findings = program, Path(findings)
+        self.graphs = self.nodes = self.sensitive = 0
+        self.found = {}
+        self.operators = {}
+
+    def batch(self, root, cases, ways):
+        """cases: {name: (model, feeds, wanted)}, already written below root."""
+        for name, (model, _, _) in cases.items():
+            self.graphs += 1
+            self.nodes += len(model.graph.node)
+            for node in model.graph.node:
+                self.operators[node.op_type] = self.operators.get(node.op_type, 0) + 1
+        for way in ways:
+            wrong, fell = run(self.program, root, way)
+            if fell:
+                self.keep(root, None, f'{way}: {fell}')
+            for name, why in wrong.items():
+                if name in self.found:
+                    continue
+                if not why.startswith(('UNSUPPORTED', 'INVALID', 'LIMIT')) and sensitive(root / name):
+                    self.sensitive += 1
+                    continue
+                self.keep(root, name, f'{way}: {why}')
+
+    def keep(self, root, name, why):
+        self.found[name or f'{root.name}-fell'] = why
+        print(f'FAIL {name or root.name}: {why[:400]}', flush=True)
+        target = self.findings / (name or root.name)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(root / name if name else root, target)
+        (target / 'why.txt').write_text(why)

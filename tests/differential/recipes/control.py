@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs within graphs, and sequences."""
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from differential.draft import Draft, F, value_info
+from differential.recipes import RECIPES, recipe
+
+SIMPLE = ('Add', 'Mul', 'Relu', 'Sub', 'Tanh', 'Max', 'Abs', 'Neg', 'Sigmoid', 'Transpose', 'Concat', 'ReduceSum', 'MatMul')
+
+
+def body(d, formal=()):
+    """A draft of a subgraph with these values as its inputs."""
+    inner = Draft(d.rng, d.opset, d)
+    for name, value in formal:
+        inner.values[name] = value
+    return inner
+
+
+def grow(inner, like):
+    """Adds a few nodes and a last one that makes a value of this shape and type."""
+    for _ in range(inner.integer(0, 2)):
+        add(inner)
+    x = inner.pick([like.dtype], low=like.ndim, high=like.ndim, fits=lambda a: a.shape == like.shape)
+    return inner.emit('Add', [x, inner.constant(inner.array(like.dtype, like.shape))]) if x else None
+
+
+def add(inner):
+    op = inner.choice(SIMPLE)
+    return RECIPES[op](inner, op)
+
+
+def graph_of(inner, outputs, formal=()):
+    return helper.make_graph(inner.nodes, inner.name('body'), [value_info(n, v) for n, v in formal],
+                             [onnx.ValueInfoProto(name=n) if v is None else value_info(n, v, [None] * np.ndim(v)) for n, v in outputs],
+                             [numpy_helper.from_array(v, n) for n, v in inner.constants.items()])
+
+
+@recipe('If')
+def branch(d, op):
+    like = d.array(F, d.shape(high=2, low=1))
+    graphs, inners = {}, []
+    for which in ('then_branch', 'else_branch'):
+        inner = body(d)
+        made = grow(inner, like)
+        if made is None:
+            return None
+        graphs[which] = graph_of(inner, [(made[0], like)])
+        inners.append(inner)
+    return d.emit(op, [d.give(d.array(np.bool_, ()))], subgraphs=inners, **graphs)
+
+
+@recipe('Loop')
+def loop(d, op):
+    if d.opset < 11:
+        return None
+    start = d.pick([np.float32], low=1, high=2, fits=lambda a: a.size > 0)
+    if start is None:
+        return None
+    like = d.of(start)
+    i, c, v = d.name('i'), d.name('c'), d.name('carried')
+    formal = [(i, np.asarray(0, np.int64)), (c, np.asarray(True)), (v, like)]
+    inner = body(d, formal)
+    made = grow(inner, like)
+    damped = made and inner.emit('Tanh', made)
+    limit = inner.constant(d.integer(0, 4), np.int64)
+    go_on = inner.emit('Less', [i, limit]) if d.chance(0.5) else inner.emit('Identity', [c])
+    if not damped or not go_on:
+        return None
+    out = inner.emit('Identity', damped)
+    inner.outputs = [go_on[0], damped[0], out[0]]
+    graph = graph_of(inner, [(go_on[0], np.asarray(True)), (damped[0], like), (out[0], like)], formal)
+    trips = d.give(np.asarray(d.integer(0, 5), np.int64))
+    return d.emit(op, [trips, d.give(np.asarray(True)) if d.chance(0.5) else '', start], 2, subgraphs=[inner], body=graph)
+
+
+@recipe('Scan')
+def scan(d, op):
+    if d.opset < 9:
+        return None
+    t, width = d.integer(1, 5), d.integer(1, 6)
+    state, item = d.name('state'), d.name('item')
+    formal = [(state, d.array(F, (width,))), (item, d.array(F, (width,)))]
+    inner = body(d, formal)
+    total = inner.emit('Add', [state, item])
+    made = total and inner.emit('Tanh', total)
+    more = made and grow(inner, formal[0][1])
+    if not more:
+        return None
+    inner.outputs = [made[0], more[0]]
+    graph = graph_of(inner, [(made[0], formal[0][1]), (more[0], formal[0][1])], formal)
+    axis = d.integer(0, 1)
+    return d.emit(op, [d.tensor(F, (width,)), d.tensor(F, (t, width) if axis == 0 else (width, t))], 2, subgraphs=[inner],
+                  body=graph, num_scan_inputs=1, scan_input_axes=[axis], scan_input_directions=[d.integer(0, 1)],
+                  scan_output_axes=[d.integer(0, 1)], scan_output_directions=[d.integer(0, 1)])
+
+
+@recipe('SplitToSequence')
+def sequence(d, op):
+    if d.opset < 11:
+        return None
+    x = d.pick([np.float32, np.int64], low=1, high=3, fits=lambda a: a.shape[0] > 0)
+    parts = x and d.emit(op, [x], axis=0, keepdims=1)
+    if not parts:
+        return None
+    after = d.choice(['ConcatFromSequence', 'SequenceAt', 'SequenceLength', 'SequenceErase'])
+    d.outputs = [n for n in d.outputs if n != parts[0]]
+    if after == 'ConcatFromSequence':
+        return d.emit(after, parts, axis=0)
+    if after == 'SequenceLength':
+        return d.emit(after, parts)
+    at = d.emit(after, [parts[0], d.constant(d.integer(0, d.of(x).shape[0] - 1), np.int64)])
+    return d.emit('ConcatFromSequence', at, axis=0) if at and after == 'SequenceErase' and d.of(x).shape[0] > 1 else at

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Integers that stand for reals."""
+import numpy as np
+
+from differential.draft import MS, F
+from differential.recipes import recipe
+from differential.recipes.neural import windows
+from differential.recipes.reducing import image
+
+BYTES = (np.uint8, np.int8)
+
+
+def scale(d, n=None, low=0.01, high=0.1):
+    return d.constant(d.rng.uniform(low, high, () if n is None else (n,)), F)
+
+
+def zero(d, dtype, n=None):
+    return d.constant(d.array(dtype, () if n is None else (n,), -5, 9))
+
+
+def full(d, dtype, shape, constant=None):
+    """Over the type's whole range; weights of int8 of 7 bits, as without VNNI ONNX Runtime's sums saturate."""
+    limits = np.iinfo(dtype)
+    low, high = (-64, 63) if constant and dtype == np.int8 else (limits.min, limits.max)
+    return d.give(d.array(dtype, shape, low, high), constant)
+
+
+@recipe('QuantizeLinear', 'DequantizeLinear')
+def linear(d, op):
+    if d.opset < 10:
+        return None
+    dtype = d.choice(BYTES if d.opset < 21 else (*BYTES, np.int16, np.uint16))
+    shape = d.shape(low=1, high=4)
+    if 0 in shape:
+        return None
+    axis = d.integer(0, len(shape) - 1) if d.opset >= 13 and d.chance(0.5) else None
+    n = None if axis is None else shape[axis]
+    x = d.tensor(F, shape, -4, 4) if op == 'QuantizeLinear' else full(d, dtype, shape)
+    return d.emit(op, [x, scale(d, n), zero(d, dtype, n)], **({'axis': axis} if axis is not None else {}))
+
+
+@recipe('DynamicQuantizeLinear')
+def dynamic(d, op):
+    x = d.pick([np.float32], fits=lambda a: a.size > 0)
+    return x and d.opset >= 11 and d.emit(op, [x], 3)
+
+
+@recipe('MatMulInteger', 'QLinearMatMul')
+def product(d, op):
+    if d.opset < 10:
+        return None
+    at, bt = d.choice([(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
+    m, k, n = d.integer(1, 9), d.integer(1, 70), d.integer(1, 40)
+    a, b = full(d, at, (*d.shape(high=1), m, k), False), full(d, bt, (k, n), True)
+    if op == 'MatMulInteger':
+        return d.emit(op, [a, b, zero(d, at), zero(d, bt)])
+    columns = n if d.chance(0.4) else None
+    return d.emit(op, [a, scale(d), zero(d, at), b, scale(d, columns), zero(d, bt, columns), scale(d, None, 0.2, 3), zero(d, at)])
+
+
+@recipe('ConvInteger', 'QLinearConv')
+def conv(d, op):
+    if d.opset < 10:
+        return None
+    xt, wt = (np.uint8, np.uint8) if op == 'ConvInteger' else d.choice([(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
+    c, m = d.integer(1, 5), d.integer(1, 6)
+    x = image(d, xt, c)
+    kernel, drawn = windows(d, d.of(x).shape[2:])
+    w = full(d, wt, (m, c, *kernel), True)
+    if op == 'ConvInteger':
+        return d.emit(op, [x, w, zero(d, xt), zero(d, wt)], **drawn)
+    bias = [d.constant(d.array(np.int32, (m,), -500, 500))] if d.chance(0.5) else []
+    return d.emit(op, [x, scale(d), zero(d, xt), w, scale(d), zero(d, wt), scale(d, None, 0.05, 1), zero(d, xt), *bias], **drawn)
+
+
+@recipe('QLinearAdd', 'QLinearMul')
+def pairwise(d, op):
+    dtype, shape = d.choice(BYTES), d.shape(high=4)
+    other = tuple(1 if d.chance(0.3) else n for n in shape)
+    return d.emit(op, [full(d, dtype, shape), scale(d), zero(d, dtype), full(d, dtype, other), scale(d), zero(d, dtype),
+                       scale(d), zero(d, dtype)], domain=MS)
+
+
+@recipe('QLinearSigmoid', 'QLinearLeakyRelu')
+def table(d, op):
+    dtype = d.choice(BYTES)
+    return d.emit(op, [full(d, dtype, d.shape(high=4)), scale(d), zero(d, dtype), scale(d), zero(d, dtype)], domain=MS,
+                  **({'alpha': 0.2} if op == 'QLinearLeakyRelu' else {}))
+
+
+@recipe('QLinearConcat')
+def concat(d, op):
+    dtype, shape = d.choice(BYTES), list(d.shape(low=1, high=4))
+    axis, parts = d.integer(0, len(shape) - 1), []
+    for _ in range(d.integer(1, 3)):
+        shape[axis] = d.integer(1, 5)
+        parts += [full(d, dtype, shape), scale(d), zero(d, dtype)]
+    return d.emit(op, [scale(d), zero(d, dtype), *parts], domain=MS, axis=axis)
+
+
+@recipe('QGemm')
+def qgemm(d, op):
+    dtype, m, k, n, tb = d.choice(BYTES), d.integer(1, 9), d.integer(1, 40), d.integer(1, 20), d.integer(0, 1)
+    a, b = full(d, dtype, (m, k), False), full(d, dtype, (n, k) if tb else (k, n), True)
+    return d.emit(op, [a, scale(d), zero(d, dtype), b, scale(d), zero(d, dtype), d.constant(d.array(np.int32, (n,), -900, 900)),
+                       scale(d, None, 0.1, 2), zero(d, dtype)], domain=MS, transB=tb, alpha=0.7)
+
+
+@recipe('DynamicQuantizeMatMul', 'MatMulIntegerToFloat')
+def float_product(d, op):
+    dtype, k, n = d.choice(BYTES), d.integer(1, 40), d.integer(1, 20)
+    b = full(d, dtype, (k, n), True)
+    if op == 'DynamicQuantizeMatMul':
+        return d.emit(op, [d.tensor(F, (d.integer(1, 5), k)), b, scale(d), zero(d, dtype)], domain=MS)
+    return d.emit(op, [full(d, np.uint8, (d.integer(1, 5), k), False), b, scale(d), scale(d), zero(d, np.uint8), zero(d, dtype)],
+                  domain=MS)

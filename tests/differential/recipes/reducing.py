@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many elements to few, and normalisation."""
+import numpy as np
+
+from differential.draft import FLOATS
+from differential.recipes import axis_of, recipe
+from differential.recipes.moving import numbers
+
+
+@recipe('ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum',
+        'ReduceLogSumExp', 'ReduceSumSquare')
+def reduce(d, op):
+    types = d.types(op)
+    x = d.tensor(d.choice(types), d.shape(high=4), 0.2, 3) if op == 'ReduceLogSum' else d.pick(types, high=4)
+    if x is None:
+        return None
+    a = d.of(x)
+    if op in ('ReduceMax', 'ReduceMin', 'ReduceLogSum') and a.size == 0:
+        return None
+    axes = [axis_of(d, a, i) if d.opset >= 11 else i for i in range(a.ndim) if d.chance(0.5)]
+    keep = {'keepdims': d.integer(0, 1)} if d.chance(0.7) else {}
+    if not axes:
+        return d.emit(op, [x], **keep)
+    if d.has_attribute(op, 'axes'):
+        return d.emit(op, [x], axes=axes, **keep)
+    return d.emit(op, [x, numbers(d, axes)], **keep, **({'noop_with_empty_axes': 1} if d.chance(0.2) else {}))
+
+
+@recipe('ArgMax', 'ArgMin')
+def place(d, op):
+    x = d.pick(d.types(op), low=1, high=4, fits=lambda a: a.size > 0)
+    if x is None:
+        return None
+    a = d.of(x)
+    axis = d.integer(0, a.ndim - 1)
+    last = {'select_last_index': d.integer(0, 1)} if d.opset >= 12 and d.chance(0.5) else {}
+    return d.emit(op, [x], axis=axis_of(d, a, axis) if d.opset >= 11 else axis, keepdims=d.integer(0, 1), **last)
+
+
+@recipe('Softmax', 'LogSoftmax', 'Hardmax')
+def softmax(d, op):
+    x = d.pick(d.types(op), low=1, high=4, fits=lambda a: a.size > 0)
+    if x is None:
+        return None
+    a = d.of(x)
+    axis = d.integer(0, a.ndim - 1)
+    return d.emit(op, [x], axis=axis_of(d, a, axis) if d.opset >= 11 else axis)
+
+
+@recipe('LpNormalization')
+def lp(d, op):
+    x = d.pick(d.types(op), low=1, high=4, fits=lambda a: a.size > 0)
+    return x and d.emit(op, [x], axis=axis_of(d, d.of(x)), p=d.integer(1, 2))
+
+
+@recipe('MeanVarianceNormalization')
+def mvn(d, op):
+    x = d.tensor(d.choice(d.types(op) or FLOATS), tuple(d.integer(1, 6) for _ in range(4)))
+    return d.opset >= 9 and d.emit(op, [x], **({'axes': [0, 2, 3]} if d.chance(0.5) else {'axes': [d.integer(0, 3)]}))
+
+
+def image(d, dtype, channels=None, low=3, high=5):
+    rank = d.integer(low, high)
+    return d.tensor(dtype, (d.integer(1, 3), channels or d.integer(1, 9), *(d.integer(1, 12 if rank < 5 else 5) for _ in range(rank - 2))))
+
+
+@recipe('BatchNormalization')
+def batch_norm(d, op):
+    dtype = d.choice(d.types(op))
+    x = image(d, dtype, low=2)
+    c = d.of(x).shape[1]
+    rest = [d.constant(d.array(dtype, (c,), *r)) for r in ((-2, 2), (-2, 2), (-1, 1), (0.1, 2))]
+    return d.emit(op, [x, *rest], epsilon=d.choice([1e-5, 1e-3]))
+
+
+@recipe('InstanceNormalization')
+def instance_norm(d, op):
+    x = image(d, np.float32)
+    c = d.of(x).shape[1]
+    return d.emit(op, [x, d.tensor(np.float32, (c,)), d.tensor(np.float32, (c,))])
+
+
+@recipe('GroupNormalization')
+def group_norm(d, op):
+    groups = d.integer(1, 3)
+    x = image(d, d.choice(d.types(op) or FLOATS), groups * d.integer(1, 3))
+    a = d.of(x)
+    count = groups if d.opset < 21 else a.shape[1]
+    return d.opset >= 18 and d.emit(op, [x, d.tensor(a.dtype, (count,)), d.tensor(a.dtype, (count,))], num_groups=groups)
+
+
+@recipe('LayerNormalization', 'RMSNormalization')
+def layer_norm(d, op):
+    types = d.types(op, among=FLOATS)
+    x = d.pick(types, low=1, high=4, fits=lambda a: a.size > 0) if types else None
+    if x is None:
+        return None
+    a = d.of(x)
+    axis = d.integer(0, a.ndim - 1)
+    more = [d.tensor(a.dtype, a.shape[axis:])] + ([d.tensor(a.dtype, a.shape[axis:])]
+                                                  if op == 'LayerNormalization' and d.chance(0.6) else [])
+    outputs = d.choice([1, 1, 3]) if op == 'LayerNormalization' else 1
+    return d.emit(op, [x, *more], outputs, axis=axis_of(d, a, axis), epsilon=1e-3)
+
+
+@recipe('LRN')
+def lrn(d, op):
+    return d.emit(op, [image(d, np.float32)], size=d.choice([1, 3, 5]), alpha=0.02, beta=0.7, bias=1.5)
+
+
+@recipe('Det')
+def det(d, op):
+    n = d.integer(1, 5)
+    return d.opset >= 11 and d.emit(op, [d.tensor(d.choice([np.float32, np.float64]), (*d.shape(high=2), n, n))])
+
+
+@recipe('Einsum')
+def einsum(d, op):
+    if d.opset < 12:
+        return None
+    sizes = {c: d.integer(1, 6) for c in 'ijkl'}
+    terms = [''.join(d.rng.permutation(list('ijkl'))[:d.integer(1, 3)]) for _ in range(d.integer(1, 3))]
+    used = sorted(set(''.join(terms)))
+    out = ''.join(str(c) for c in d.rng.permutation(used)[:d.integer(0, len(used))])
+    equation = ','.join(terms) + ('->' + out if d.chance(0.8) else '')
+    return d.emit(op, [d.tensor(np.float32, [sizes[c] for c in t]) for t in terms], equation=equation)
