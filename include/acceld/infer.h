@@ -129,6 +129,9 @@ struct accel_load_options {
      * from shapes and views that cost nothing are nodes too. With passes_off "all" these are the
      * nodes of the file. */
     bool every_node;
+    /* Also take a model whose inputs or outputs are sequences or optionals: for who runs it by
+     * accel_session_run_values. Without it such a model is UNSUPPORTED. */
+    bool values;
 };
 
 #define ACCEL_CPU_AVX2   0x1u /* AVX2, FMA, F16C */
@@ -376,6 +379,48 @@ struct accel_operator {
 
 /* Entry i, counted from 0, in no particular order; false: there are not so many. */
 ACCEL_EXPORT bool accel_operator_at(size_t i, struct accel_operator *op);
+
+/* ---------------------------------------------------------------- values that are no tensors */
+
+/* What an input or output of a model is. A sequence is of tensors of one element type and of any
+ * shapes; an optional (OPTIONAL, or OPTIONAL | SEQUENCE) may be absent. */
+enum accel_value_kind {
+    ACCEL_VALUE_TENSOR = 0,
+    ACCEL_VALUE_SEQUENCE = 1,
+    ACCEL_VALUE_OPTIONAL = 2, /* a bit: of a tensor, or of a sequence */
+    ACCEL_VALUE_OTHER = 4,    /* a map, a sparse tensor, deeper nesting: not runnable */
+};
+
+/* The info of such an input or output (accel_model_input) describes its tensors.
+ * ACCEL_VALUE_OTHER when there is no such input or output. */
+ACCEL_EXPORT enum accel_value_kind accel_model_input_kind(const struct accel_model *model,
+                                                          size_t i);
+ACCEL_EXPORT enum accel_value_kind accel_model_output_kind(const struct accel_model *model,
+                                                           size_t i);
+
+/* One input or output of accel_session_run_values. */
+struct accel_named_value {
+    const char *name;
+    /* What is here: TENSOR, SEQUENCE, or OPTIONAL alone for an optional that is absent. A present
+     * optional is given and handed back as the tensor or sequence that it holds. */
+    enum accel_value_kind kind;
+    struct accel_tensor tensor; /* TENSOR; its dtype alone for an empty SEQUENCE */
+    /* SEQUENCE: `count` tensors of one dtype. */
+    const struct accel_tensor *items;
+    size_t count;
+};
+
+/* As accel_session_run, for models that take or give what is no tensor; loading one needs
+ * accel_load_options.values. Inputs: everything stays the caller's, the array of items too, and a
+ * sequence's tensors are copied. Outputs: the caller sets `name` and may set kind TENSOR with a
+ * buffer in tensor.data (else zeroes); all that is lent, items included, lives until the session's
+ * next run or end. `value_size` is sizeof(struct accel_named_value), by which later versions know
+ * what the caller's holds. */
+ACCEL_EXPORT int accel_session_run_values(struct accel_session *session,
+                                          const struct accel_named_value *inputs,
+                                          size_t inputs_count, struct accel_named_value *outputs,
+                                          size_t outputs_count, size_t value_size,
+                                          struct accel_error *err);
 
 /* Version of the library, "0.1.0". */
 ACCEL_EXPORT const char *accel_infer_version(void);

@@ -174,12 +174,7 @@ static int pack_graph(struct accel_model *m, struct accel_graph *g, bool filled,
         struct accel_node *n = g->nodes[i];
         int rc = ACCEL_OK;
 
-        for (size_t a = 0; a < n->attrs_count && rc == ACCEL_OK; a++)
-            if (n->attrs[a].type == ACCEL_ATTR_GRAPH || n->attrs[a].type == ACCEL_ATTR_GRAPHS)
-                for (size_t k = 0; k < n->attrs[a].count && rc == ACCEL_OK; k++)
-                    rc = pack_graph(m, n->attrs[a].graphs[k], filled, plain, left, err);
-        if (rc == ACCEL_OK && n->op != NULL && n->unsupported == NULL &&
-            (n->op->prepack != NULL || n->blobs != NULL))
+        if (n->op != NULL && n->unsupported == NULL && (n->op->prepack != NULL || n->blobs != NULL))
             rc = pack_node(m, n, filled, left, err);
         if (rc != ACCEL_OK)
             return rc;
@@ -200,18 +195,19 @@ static int pack_graph(struct accel_model *m, struct accel_graph *g, bool filled,
 }
 
 /* Constants that are still read as they are: out of the caller's bytes, into memory of the ir. */
-static int keep_constants(struct accel_model *m, const uint32_t *plain, struct accel_error *err)
+static int keep_constants(struct accel_model *m, struct accel_ir *ir, const uint32_t *plain,
+                          struct accel_error *err)
 {
-    for (size_t id = 0; id < m->ir->values_count; id++) {
-        struct accel_value *v = m->ir->values[id];
+    for (size_t id = 0; id < ir->values_count; id++) {
+        struct accel_value *v = ir->values[id];
 
         if (v->data == NULL || v->data->data == NULL || v->data->dtype == ACCEL_DTYPE_STRING)
             continue;
         if (plain[id] == 0) {
-            accel_value_drop_bytes(m->ir, v);
+            accel_value_drop_bytes(ir, v);
             continue;
         }
-        if (accel_value_keep(m->ir, v, err) != ACCEL_OK)
+        if (accel_value_keep(ir, v, err) != ACCEL_OK)
             return accel_fail_in(err, "constant '%s'", v->name);
         m->packed_bytes += v->data->size_bytes;
     }
@@ -219,10 +215,11 @@ static int keep_constants(struct accel_model *m, const uint32_t *plain, struct a
 }
 
 /* A pack's constants: none that is still read may be without its bytes. */
-static int check_constants(struct accel_model *m, const uint32_t *plain, struct accel_error *err)
+static int check_constants(struct accel_model *m, const struct accel_ir *ir, const uint32_t *plain,
+                           struct accel_error *err)
 {
-    for (size_t id = 0; id < m->ir->values_count; id++) {
-        const struct accel_value *v = m->ir->values[id];
+    for (size_t id = 0; id < ir->values_count; id++) {
+        const struct accel_value *v = ir->values[id];
 
         if (v->data == NULL)
             continue;
@@ -235,67 +232,117 @@ static int check_constants(struct accel_model *m, const uint32_t *plain, struct 
     return ACCEL_OK;
 }
 
-static int pack_all(struct accel_model *m, bool filled, struct accel_error *err)
+static int pack_ir(struct accel_model *m, struct accel_ir *ir, bool filled, size_t *left,
+                   struct accel_error *err)
 {
     /* How many readers want a constant's plain bytes. */
-    ACCEL_CLEANUP(accel_freep)
-    uint32_t *plain = accel_calloc(m->ir->values_count, sizeof(*plain));
-    size_t left = m->ir->limits.model_bytes * 2;
+    ACCEL_CLEANUP(accel_freep) uint32_t *plain = accel_calloc(ir->values_count, sizeof(*plain));
 
     if (plain == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to pack weights");
-    for (size_t id = 0; id < m->ir->values_count; id++)
-        plain[id] = m->ir->values[id]->uses;
-    const int rc = pack_graph(m, m->ir->main, filled, plain, &left, err);
+    for (size_t id = 0; id < ir->values_count; id++)
+        plain[id] = ir->values[id]->uses;
+    const int rc = pack_graph(m, ir->main, filled, plain, left, err);
     if (rc != ACCEL_OK)
         return rc;
-    return filled ? check_constants(m, plain, err) : keep_constants(m, plain, err);
+    return filled ? check_constants(m, ir, plain, err) : keep_constants(m, ir, plain, err);
+}
+
+/* Subgraphs first: their constants may be slices of bytes that the graph around them frees. */
+static int pack_all(struct accel_model *m, struct accel_ir *ir, bool filled, size_t *left,
+                    struct accel_error *err)
+{
+    for (size_t i = 0; i < ir->main->nodes_count; i++) {
+        struct accel_subgraphs it = {.node = ir->main->nodes[i]};
+
+        for (struct accel_graph *sub; (sub = accel_subgraph_next(&it)) != NULL;) {
+            const int rc = pack_all(m, sub->ir, filled, left, err);
+
+            if (rc != ACCEL_OK)
+                return rc;
+        }
+    }
+    return pack_ir(m, ir, filled, left, err);
 }
 
 /* ---------------------------------------------------------------- building */
 
-/* All at once, as far as one message holds them: the analysis has the whole list. */
-static int report_unsupported(const struct accel_graph *g, struct accel_error *err)
-{
+/* What cannot be run, as far as one message holds it. */
+struct refusals {
     char text[ACCEL_ERROR_MSG_MAX];
-    size_t at = 0, count = 0;
+    size_t at, count;
+};
 
+static void list_unsupported(const struct accel_graph *g, struct refusals *r)
+{
     for (size_t i = 0; i < g->nodes_count; i++) {
         const struct accel_node *n = g->nodes[i];
+        struct accel_subgraphs it = {.node = n};
 
+        for (struct accel_graph *sub; (sub = accel_subgraph_next(&it)) != NULL;)
+            list_unsupported(sub, r);
         if (n->unsupported == NULL)
             continue;
-        if (at < sizeof(text) - 1)
-            at += (size_t)snprintf(text + at, sizeof(text) - at,
-                                   "%snode '%s': %s%s%s-%" PRId64 ": %s", count > 0 ? "; " : "",
-                                   n->name, n->domain, n->domain[0] != '\0' ? ":" : "", n->op_type,
-                                   n->opset, n->unsupported);
-        count++;
+        if (r->at < sizeof(r->text) - 1)
+            r->at +=
+                (size_t)snprintf(r->text + r->at, sizeof(r->text) - r->at,
+                                 "%snode '%s': %s%s%s-%" PRId64 ": %s", r->count > 0 ? "; " : "",
+                                 n->name, n->domain, n->domain[0] != '\0' ? ":" : "", n->op_type,
+                                 n->opset, n->unsupported);
+        r->count++;
     }
-    if (count == 0)
+}
+
+/* All at once, subgraphs included: the analysis has the whole list. */
+static int report_unsupported(const struct accel_graph *g, struct accel_error *err)
+{
+    struct refusals r = {.count = 0};
+
+    list_unsupported(g, &r);
+    if (r.count == 0)
         return ACCEL_OK;
-    return accel_fail(err, ACCEL_E_UNSUPPORTED, "%zu node%s cannot be run: %s", count,
-                      count > 1 ? "s" : "", text);
+    return accel_fail(err, ACCEL_E_UNSUPPORTED, "%zu node%s cannot be run: %s", r.count,
+                      r.count > 1 ? "s" : "", r.text);
+}
+
+/* For an analysis, which lists the nodes of the main graph: a node with one in its subgraphs that
+ * cannot be run cannot be run. */
+static int refuse_around(struct accel_graph *g, struct accel_error *err)
+{
+    for (size_t i = 0; i < g->nodes_count; i++) {
+        struct accel_node *n = g->nodes[i];
+        struct accel_subgraphs it = {.node = n};
+        struct accel_error why;
+
+        for (struct accel_graph *sub; (sub = accel_subgraph_next(&it)) != NULL;) {
+            if (n->unsupported != NULL || report_unsupported(sub, &why) == ACCEL_OK)
+                continue;
+            n->unsupported = accel_bump_printf(&g->ir->mem, "in its subgraph %s", why.msg);
+            if (n->unsupported == NULL)
+                return accel_fail(err, ACCEL_E_NOMEM, "no memory for a reason");
+        }
+    }
+    return ACCEL_OK;
 }
 
 static int default_plan(struct accel_model *m, struct accel_error *err)
 {
     const struct accel_graph *g = m->ir->main;
     ACCEL_CLEANUP(accel_freep)
-    struct accel_shape *shapes = accel_calloc(g->inputs_count, sizeof(*shapes));
+    struct accel_type *types = accel_calloc(g->inputs_count, sizeof(*types));
 
-    if (shapes == NULL)
+    if (types == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for a plan");
     for (size_t i = 0; i < g->inputs_count; i++) {
-        shapes[i] = g->inputs[i]->type.shape;
-        if (!shapes[i].has_rank)
+        types[i] = g->inputs[i]->type;
+        if (!types[i].shape.has_rank || types[i].kind != ACCEL_VALUE_TENSOR)
             return ACCEL_OK; /* nothing to plan for: each run makes its own */
-        for (uint32_t d = 0; d < shapes[i].rank; d++)
-            if (shapes[i].dims[d] < 0)
-                shapes[i].dims[d] = 1;
+        for (uint32_t d = 0; d < types[i].shape.rank; d++)
+            if (types[i].shape.dims[d] < 0)
+                types[i].shape.dims[d] = 1;
     }
     struct accel_error why = {0};
-    const int rc = accel_plan_new(m->ir, shapes, &m->kernels, accel_usable_cpus(), &m->plan, &why);
+    const int rc = accel_plan_new(m->ir, types, &m->kernels, accel_usable_cpus(), &m->plan, &why);
     /* A free dimension of 1 may not suit the model; with all declared the model is at fault. */
     bool free_dims = false;
     for (size_t i = 0; i < g->inputs_count; i++)
@@ -307,7 +354,8 @@ static int default_plan(struct accel_model *m, struct accel_error *err)
 
 int accel_model_finish(struct accel_model *m, bool filled, struct accel_error *err)
 {
-    int rc = pack_all(m, filled, err);
+    size_t left = m->ir->limits.model_bytes * 2;
+    int rc = pack_all(m, m->ir, filled, &left, err);
 
     m->ir->loading = false;
     if (rc == ACCEL_OK)
@@ -319,16 +367,26 @@ int accel_model_finish(struct accel_model *m, bool filled, struct accel_error *e
     return rc;
 }
 
-static int check_inputs(const struct accel_ir *ir, struct accel_error *err)
+static int check_inputs(const struct accel_ir *ir, bool values, struct accel_error *err)
 {
     for (size_t i = 0; i < ir->main->inputs_count; i++) {
         const struct accel_value *v = ir->main->inputs[i];
+        const bool taken = v->type.kind == ACCEL_VALUE_TENSOR ||
+                           (values && (v->type.kind & ACCEL_VALUE_OTHER) == 0);
 
-        if (v->type.kind != ACCEL_VALUE_TENSOR ||
-            (accel_dtype_size(v->type.dtype) == 0 && v->type.dtype != ACCEL_DTYPE_STRING))
+        if (!taken || (accel_dtype_size(v->type.dtype) == 0 && v->type.dtype != ACCEL_DTYPE_STRING))
             return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is %s", v->name,
-                              v->type.kind != ACCEL_VALUE_TENSOR ? "no tensor" : "of no type");
+                              taken ? "of no type" : "no tensor");
     }
+    return ACCEL_OK;
+}
+
+static int check_results(const struct accel_ir *ir, bool values, struct accel_error *err)
+{
+    for (size_t i = 0; i < ir->main->outputs_count; i++)
+        if (ir->main->outputs[i]->type.kind != ACCEL_VALUE_TENSOR && !values)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "output '%s' is no tensor",
+                              ir->main->output_names[i]);
     return ACCEL_OK;
 }
 
@@ -346,15 +404,17 @@ int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, b
     m->every_node = any && o->every_node;
     accel_kernels_init(&m->kernels, o->cpu_mask);
     *ir->kernels = m->kernels;
-    int rc = check_inputs(ir, err);
+    int rc = check_inputs(ir, o->values, err);
     if (rc == ACCEL_OK)
         rc = bind_dims(ir, o, err);
     if (rc == ACCEL_OK)
         rc = accel_ir_infer(ir, err);
     if (rc == ACCEL_OK)
         rc = accel_passes_run(ir, o->passes_off, err);
-    if (rc == ACCEL_OK && !any)
-        rc = report_unsupported(ir->main, err);
+    if (rc == ACCEL_OK)
+        rc = any ? refuse_around(ir->main, err) : report_unsupported(ir->main, err);
+    if (rc == ACCEL_OK)
+        rc = check_results(ir, o->values, err);
     if (rc == ACCEL_OK)
         rc = accel_model_finish(m, false, err);
     if (rc == ACCEL_OK)
@@ -486,6 +546,18 @@ const struct accel_tensor_info *accel_model_input(const struct accel_model *mode
 const struct accel_tensor_info *accel_model_output(const struct accel_model *model, size_t i)
 {
     return i < model->ir->main->outputs_count ? &model->outputs[i] : NULL;
+}
+
+enum accel_value_kind accel_model_input_kind(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->inputs_count ? model->ir->main->inputs[i]->type.kind
+                                             : ACCEL_VALUE_OTHER;
+}
+
+enum accel_value_kind accel_model_output_kind(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->outputs_count ? model->ir->main->outputs[i]->type.kind
+                                              : ACCEL_VALUE_OTHER;
 }
 
 size_t accel_model_packed_bytes(const struct accel_model *model)

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define MAGIC   "ACCLPACK"
-#define VERSION 1
+#define VERSION 2
 
 struct header {
     char magic[8];
@@ -50,6 +50,7 @@ struct writer {
     struct chunk *chunks;
     size_t count, capacity;
     uint64_t data_size;
+    /* Of the graph at work. */
     uint32_t *ids; /* old id -> new id + 1; 0: not written (yet) */
     uint32_t next_id;
     const struct accel_ir *ir;
@@ -171,6 +172,8 @@ static void put_node(struct writer *w, const struct accel_node *n)
     put_text(w, n->op_type);
     put_text(w, n->domain);
     put_text(w, n->fused);
+    put_u64(w, (uint64_t)n->opset);
+    put_u32(w, (uint32_t)n->captures_count);
     put_u32(w, (uint32_t)n->inputs_count);
     for (size_t i = 0; i < n->inputs_count; i++)
         put_ref(w, n->inputs[i]);
@@ -203,7 +206,7 @@ static bool is_alive(const struct accel_value *v)
 }
 
 /* Values first, so that nodes, and subgraphs in their attributes, can name them. */
-static void put_graph(struct writer *w, const struct accel_graph *g)
+static void put_body(struct writer *w, const struct accel_graph *g)
 {
     const struct accel_ir *ir = w->ir;
     uint32_t count = 0;
@@ -239,6 +242,9 @@ static void put_graph(struct writer *w, const struct accel_graph *g)
         put_ref(w, g->inputs[i]);
         put_text(w, g->input_names[i]);
     }
+    put_u32(w, (uint32_t)g->captures_count);
+    for (size_t i = 0; i < g->captures_count; i++)
+        put_u32(w, g->capture[i]);
     put_u32(w, (uint32_t)g->nodes_count);
     for (size_t i = 0; i < g->nodes_count; i++)
         put_node(w, g->nodes[i]);
@@ -249,24 +255,40 @@ static void put_graph(struct writer *w, const struct accel_graph *g)
     }
 }
 
+/* Each graph has values of its own, counted from 1. */
+static void put_graph(struct writer *w, const struct accel_graph *g)
+{
+    uint32_t *const ids = w->ids;
+    const uint32_t next_id = w->next_id;
+    const struct accel_ir *const ir = w->ir;
+
+    w->ir = g->ir;
+    w->next_id = 0;
+    w->ids = accel_calloc(g->ir->values_count, sizeof(*w->ids));
+    if (w->ids == NULL)
+        w->graph.failed = true; /* asked once, at the end */
+    else
+        put_body(w, g);
+    accel_free(w->ids);
+    w->ids = ids;
+    w->next_id = next_id;
+    w->ir = ir;
+}
+
 static void writer_free(struct writer *w)
 {
     accel_buf_free(&w->graph);
     accel_free(w->chunks);
-    accel_free(w->ids);
 }
 
 int accel_model_pack(const struct accel_model *m, int fd, struct accel_error *err)
 {
     static const uint8_t zero[PAGE];
     const struct accel_ir *ir = m->ir;
-    ACCEL_CLEANUP(writer_free) struct writer w = {.ir = ir};
+    ACCEL_CLEANUP(writer_free) struct writer w = {0};
 
     if (!m->analysis->runnable)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "a model that cannot be run is not packed");
-    w.ids = accel_calloc(ir->values_count, sizeof(*w.ids));
-    if (w.ids == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to pack the model");
     put_u64(&w, (uint64_t)ir->ir_version);
     put_text(&w, ir->producer);
     put_u64(&w, ir->nodes_in_file);
@@ -550,8 +572,8 @@ static int get_attr(struct unpacker *u, struct accel_graph *g, unsigned depth, s
     return rc != ACCEL_OK ? rc : u->bad ? corrupt(err, "an attribute") : ACCEL_OK;
 }
 
-/* A value that is declared already, of this graph or one around it; 0: left out. */
-static struct accel_value *get_ref(struct unpacker *u, const struct accel_graph *g, bool optional)
+/* A value of this graph; 0: left out. */
+static struct accel_value *get_ref(struct unpacker *u, bool optional)
 {
     const uint32_t id = get_u32(u);
 
@@ -559,12 +581,7 @@ static struct accel_value *get_ref(struct unpacker *u, const struct accel_graph 
         u->bad = u->bad || !optional || id != 0;
         return NULL;
     }
-    struct accel_value *v = u->ir->values[id - 1];
-    for (const struct accel_graph *s = g; s != NULL; s = s->parent)
-        if (v->graph == s)
-            return v;
-    u->bad = true;
-    return NULL;
+    return u->ir->values[id - 1];
 }
 
 static int get_blobs(struct unpacker *u, struct accel_node *n, struct accel_error *err)
@@ -607,24 +624,31 @@ static int get_node(struct unpacker *u, struct accel_graph *g, unsigned depth,
     }
     if (u->bad || ++u->nodes > u->ir->limits.nodes)
         return corrupt(err, "a node");
+    const int64_t opset = (int64_t)get_u64(u);
+    const uint32_t captures = get_u32(u);
     const uint32_t inputs = get_count(u, LIST_MAX);
     struct accel_value **ins = accel_bump_alloc(&u->ir->mem, (size_t)inputs + 1, sizeof(*ins));
     if (ins == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < inputs; i++)
-        ins[i] = get_ref(u, g, true);
+        ins[i] = get_ref(u, true);
     const uint32_t outputs = get_count(u, LIST_MAX);
-    if (u->bad)
+    if (u->bad || captures > inputs || opset < 0)
         return corrupt(err, "a node's inputs");
+    for (uint32_t i = inputs - captures; i < inputs; i++)
+        if (ins[i] == NULL)
+            return corrupt(err, "what a node's subgraphs read");
     struct accel_node *n = accel_node_new(g, text[1], text[2], inputs, outputs, err);
     if (n == NULL)
         return ACCEL_E_NOMEM;
     n->name = text[0];
     n->fused = text[3];
+    n->opset = opset;
+    n->captures_count = captures;
     for (uint32_t i = 0; i < inputs; i++)
         n->inputs[i] = ins[i];
     for (uint32_t o = 0; o < outputs; o++) {
-        struct accel_value *v = get_ref(u, g, true);
+        struct accel_value *v = get_ref(u, true);
 
         if (v == NULL)
             continue;
@@ -655,6 +679,11 @@ static int get_node(struct unpacker *u, struct accel_graph *g, unsigned depth,
     n->attrs = list;
     n->attrs_count = attrs;
     g->nodes[g->nodes_count++] = n;
+    struct accel_subgraphs it = {.node = n};
+    for (const struct accel_graph *sub; (sub = accel_subgraph_next(&it)) != NULL;)
+        for (size_t k = 0; k < sub->captures_count; k++)
+            if (sub->capture[k] >= captures)
+                return corrupt(err, "what a node's subgraphs read");
     rc = accel_node_bind(n, err);
     if (rc != ACCEL_OK)
         return rc;
@@ -720,7 +749,7 @@ static int get_edges(struct unpacker *u, struct accel_graph *g, bool inputs,
     if (values == NULL || names == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < n; i++) {
-        values[i] = get_ref(u, g, false);
+        values[i] = get_ref(u, false);
         names[i] = get_text(u, NULL);
         if (names[i] == NULL)
             return no_memory(err);
@@ -765,8 +794,23 @@ static int check_written(const struct accel_ir *ir, const struct accel_graph *g,
     return ACCEL_OK;
 }
 
-static int get_graph(struct unpacker *u, struct accel_graph *parent, unsigned depth,
-                     struct accel_graph **out, struct accel_error *err)
+static int get_captures(struct unpacker *u, struct accel_graph *g, struct accel_error *err)
+{
+    const uint32_t n = get_count(u, LIST_MAX);
+
+    g->capture = accel_bump_alloc(&u->ir->mem, (size_t)n + 1, sizeof(*g->capture));
+    if (g->capture == NULL)
+        return no_memory(err);
+    for (uint32_t i = 0; i < n; i++)
+        g->capture[i] = get_u32(u);
+    if (u->bad || n > g->inputs_count || (n > 0 && g->parent == NULL))
+        return corrupt(err, "what a graph reads of the one around it");
+    g->captures_count = n;
+    return ACCEL_OK;
+}
+
+static int get_body(struct unpacker *u, struct accel_graph *parent, unsigned depth,
+                    struct accel_graph **out, struct accel_error *err)
 {
     const char *name = get_text(u, NULL);
     int rc = ACCEL_OK;
@@ -784,6 +828,8 @@ static int get_graph(struct unpacker *u, struct accel_graph *parent, unsigned de
         rc = get_value(u, g, err);
     if (rc == ACCEL_OK)
         rc = get_edges(u, g, true, err);
+    if (rc == ACCEL_OK)
+        rc = get_captures(u, g, err);
     if (rc != ACCEL_OK)
         return rc;
     const uint32_t nodes = get_count(u, UINT32_MAX);
@@ -796,6 +842,24 @@ static int get_graph(struct unpacker *u, struct accel_graph *parent, unsigned de
         rc = get_edges(u, g, false, err);
     if (rc == ACCEL_OK)
         rc = check_written(u->ir, g, err);
+    return rc;
+}
+
+/* A graph around which there is another has an ir of its own; it counts as a node. */
+static int get_graph(struct unpacker *u, struct accel_graph *parent, unsigned depth,
+                     struct accel_graph **out, struct accel_error *err)
+{
+    struct accel_ir *const around = u->ir;
+
+    if (parent == NULL)
+        return get_body(u, NULL, depth, out, err);
+    if (++u->nodes > u->ir->limits.nodes)
+        return corrupt(err, "a graph");
+    u->ir = accel_ir_new_sub(around, err);
+    int rc = u->ir != NULL ? get_body(u, parent, depth, out, err) : ACCEL_E_NOMEM;
+    if (u->ir != NULL)
+        u->ir->main = *out;
+    u->ir = around;
     return rc;
 }
 
@@ -838,10 +902,11 @@ static int check_header(const struct header *h, uint64_t size, struct accel_erro
 }
 
 /* What the passes and the loader would have made sure of. */
-static int check_ir(struct accel_ir *ir, struct accel_error *err)
+static int check_ir(struct accel_ir *ir, bool values, struct accel_error *err)
 {
     for (size_t i = 0; i < ir->main->inputs_count; i++)
-        if (ir->main->inputs[i]->type.kind != ACCEL_VALUE_TENSOR ||
+        if ((values ? (ir->main->inputs[i]->type.kind & ACCEL_VALUE_OTHER) != 0
+                    : ir->main->inputs[i]->type.kind != ACCEL_VALUE_TENSOR) ||
             (accel_dtype_size(ir->main->inputs[i]->type.dtype) == 0 &&
              ir->main->inputs[i]->type.dtype != ACCEL_DTYPE_STRING))
             return corrupt(err, "an input's type");
@@ -900,7 +965,7 @@ int accel_model_open_packed(int fd, const struct accel_load_options *options,
         rc = get_ir(&u, err);
     }
     if (rc == ACCEL_OK)
-        rc = check_ir(m->ir, err);
+        rc = check_ir(m->ir, o.values, err);
     if (rc == ACCEL_OK)
         rc = accel_model_finish(m, true, err);
     if (rc != ACCEL_OK) {

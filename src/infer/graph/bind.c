@@ -31,18 +31,18 @@ static int check_arity(const struct accel_node *n, struct accel_error *err)
     size_t least, most;
 
     arity(n->op->in, ACCEL_OP_INPUTS, &least, &most);
-    if (n->inputs_count < least || n->inputs_count > most)
+    if (accel_node_formal(n) < least || accel_node_formal(n) > most)
         return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu inputs, it takes %zu%s",
-                          n->name, n->op_type, n->inputs_count, least,
+                          n->name, n->op_type, accel_node_formal(n), least,
                           most > least ? " or more" : "");
-    for (size_t i = 0; i < n->inputs_count; i++) {
+    for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
         if (n->inputs[i] == NULL && (arg->flags & ACCEL_ARG_OPTIONAL) == 0)
             return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): input %zu '%s' is missing",
                               n->name, n->op_type, i, arg->name);
     }
-    for (size_t i = 0; i < n->inputs_count; i++) {
+    for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
         if ((arg->flags & ACCEL_ARG_INTERNAL) != 0 && n->epilogue.add != (int32_t)i)
@@ -95,7 +95,8 @@ int accel_node_bind(struct accel_node *n, struct accel_error *err)
     int oldest;
 
     n->unsupported = NULL;
-    n->opset = accel_ir_opset(ir, n->domain);
+    if (n->opset == 0) /* else it comes out of a function with imports of its own */
+        n->opset = accel_ir_opset(ir, n->domain);
     if (n->opset == 0)
         return accel_fail(err, ACCEL_E_INVALID,
                           "node '%s' (%s): the model imports no opset of its domain '%s'", n->name,

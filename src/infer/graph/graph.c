@@ -40,6 +40,8 @@ struct accel_ir *accel_ir_new(const struct accel_limits *limits, struct accel_er
         ir->limits = *limits;
     limits_default(&ir->limits);
     ir->producer = "";
+    ir->root = ir;
+    ir->irs_count = 1;
     ir->kernels = accel_bump_alloc(&ir->mem, 1, sizeof(*ir->kernels));
     if (ir->kernels == NULL) {
         accel_fail(err, ACCEL_E_NOMEM, "no memory for a model");
@@ -50,8 +52,31 @@ struct accel_ir *accel_ir_new(const struct accel_limits *limits, struct accel_er
     return ir;
 }
 
+struct accel_ir *accel_ir_new_sub(struct accel_ir *outer, struct accel_error *err)
+{
+    struct accel_ir *root = outer->root, *ir = accel_calloc(1, sizeof(*ir));
+
+    if (ir == NULL) {
+        accel_fail(err, ACCEL_E_NOMEM, "no memory for a graph");
+        return NULL;
+    }
+    ir->root = root;
+    ir->next = root->subs;
+    root->subs = ir;
+    ir->index = root->irs_count++;
+    ir->depth = outer->depth + 1;
+    ir->limits = root->limits;
+    ir->ir_version = root->ir_version;
+    ir->producer = root->producer;
+    ir->opsets = root->opsets;
+    ir->opsets_count = root->opsets_count;
+    ir->kernels = root->kernels;
+    return ir;
+}
+
 static void owned_free(struct accel_ir *ir, struct accel_owned *o)
 {
+    ir = ir->root;
     if (o->prev != NULL)
         o->prev->next = o->next;
     else
@@ -67,6 +92,14 @@ void accel_ir_free(struct accel_ir *ir)
 {
     if (ir == NULL)
         return;
+    while (ir->subs != NULL) {
+        struct accel_ir *sub = ir->subs;
+
+        ir->subs = sub->next;
+        accel_free(sub->values);
+        accel_bump_free(&sub->mem);
+        accel_free(sub);
+    }
     while (ir->owned != NULL)
         owned_free(ir, ir->owned);
     accel_free(ir->values);
@@ -90,6 +123,7 @@ int64_t accel_ir_opset(const struct accel_ir *ir, const char *domain)
 
 static struct accel_owned *owned_new(struct accel_ir *ir, size_t bytes, struct accel_error *err)
 {
+    ir = ir->root;
     if (bytes > ir->limits.tensor_bytes || bytes > ir->limits.model_bytes * 2 - ir->owned_bytes) {
         accel_fail(err, ACCEL_E_LIMIT, "a constant of %zu bytes is over the limit", bytes);
         return NULL;
@@ -327,73 +361,22 @@ int accel_node_fused(struct accel_node *node, const char *name, struct accel_err
 
 /* ---------------------------------------------------------------- linking */
 
-/* Notes one use of v by a node (NULL: by a graph's output list or through a subgraph). */
+/* Notes one use of v by a node (NULL: by a graph's output list). */
 static void use(struct accel_value *v, struct accel_node *by)
 {
     v->reader = v->uses == 0 ? by : NULL;
     v->uses++;
 }
 
-static int capture(struct accel_node *node, size_t *capacity, struct accel_value *v,
-                   struct accel_error *err)
-{
-    /* Linear: captures are few. The bound keeps a hostile model from making it quadratic. */
-    for (size_t i = 0; i < node->captures_count; i++)
-        if (node->captures[i] == v)
-            return ACCEL_OK;
-    if (node->captures_count == 4096)
-        return accel_fail(err, ACCEL_E_LIMIT,
-                          "node '%s': its subgraphs read more than 4096 outer values", node->name);
-    if (node->captures_count == *capacity) {
-        const size_t more = *capacity > 0 ? *capacity * 2 : 8;
-        struct accel_value **bigger =
-            accel_bump_alloc(&node->graph->ir->mem, more, sizeof(*bigger));
-
-        if (bigger == NULL)
-            return accel_fail(err, ACCEL_E_NOMEM, "no memory for captured values");
-        if (node->captures_count > 0)
-            memcpy(bigger, node->captures, node->captures_count * sizeof(*bigger));
-        node->captures = bigger;
-        *capacity = more;
-    }
-    node->captures[node->captures_count++] = v;
-    return ACCEL_OK;
-}
-
-static int link_graph(struct accel_graph *g, struct accel_error *err);
-
 static int link_subgraphs(struct accel_node *node, struct accel_error *err)
 {
-    size_t capacity = 0;
-    int rc = ACCEL_OK;
+    struct accel_subgraphs it = {.node = node};
 
-    node->captures = NULL;
-    node->captures_count = 0;
-    for (size_t a = 0; a < node->attrs_count; a++) {
-        const struct accel_attr *attr = &node->attrs[a];
+    for (struct accel_graph *sub; (sub = accel_subgraph_next(&it)) != NULL;) {
+        const int rc = accel_ir_link(sub->ir, err);
 
-        if (attr->type != ACCEL_ATTR_GRAPH && attr->type != ACCEL_ATTR_GRAPHS)
-            continue;
-        for (size_t k = 0; k < attr->count; k++) {
-            struct accel_graph *sub = attr->graphs[k];
-
-            rc = link_graph(sub, err);
-            for (size_t i = 0; i < sub->nodes_count && rc == ACCEL_OK; i++) {
-                const struct accel_node *n = sub->nodes[i];
-
-                for (size_t j = 0; j < n->inputs_count && rc == ACCEL_OK; j++)
-                    if (n->inputs[j] != NULL && n->inputs[j]->graph != sub)
-                        rc = capture(node, &capacity, n->inputs[j], err);
-                for (size_t j = 0; j < n->captures_count && rc == ACCEL_OK; j++)
-                    if (n->captures[j]->graph != sub)
-                        rc = capture(node, &capacity, n->captures[j], err);
-            }
-            for (size_t i = 0; i < sub->outputs_count && rc == ACCEL_OK; i++)
-                if (sub->outputs[i]->graph != sub)
-                    rc = capture(node, &capacity, sub->outputs[i], err);
-            if (rc != ACCEL_OK)
-                return rc;
-        }
+        if (rc != ACCEL_OK)
+            return rc;
     }
     return ACCEL_OK;
 }
@@ -401,13 +384,8 @@ static int link_subgraphs(struct accel_node *node, struct accel_error *err)
 /* Dependency i of a node in its own graph, NULL for none; past the last: *end. */
 static struct accel_node *dependency(const struct accel_node *n, size_t i, bool *end)
 {
-    const struct accel_value *v;
-
-    *end = i >= n->inputs_count + n->captures_count;
-    if (*end)
-        return NULL;
-    v = i < n->inputs_count ? n->inputs[i] : n->captures[i - n->inputs_count];
-    return v != NULL && v->producer != NULL && v->graph == n->graph ? v->producer : NULL;
+    *end = i >= n->inputs_count;
+    return *end || n->inputs[i] == NULL ? NULL : n->inputs[i]->producer;
 }
 
 enum { UNSEEN, OPEN, DONE };
@@ -488,9 +466,7 @@ static int link_graph(struct accel_graph *g, struct accel_error *err)
 
         for (size_t j = 0; j < n->inputs_count; j++)
             if (n->inputs[j] != NULL)
-                use(n->inputs[j], n->inputs[j]->graph == g ? n : NULL);
-        for (size_t j = 0; j < n->captures_count; j++)
-            use(n->captures[j], NULL);
+                use(n->inputs[j], n);
     }
     for (size_t i = 0; i < g->outputs_count; i++)
         use(g->outputs[i], NULL);

@@ -27,13 +27,6 @@ struct accel_shape {
 
 #define ACCEL_DIM_ANY ((int64_t)-1)
 
-enum accel_value_kind {
-    ACCEL_VALUE_TENSOR,
-    ACCEL_VALUE_SEQUENCE, /* of tensors of `dtype` and `shape` */
-    ACCEL_VALUE_OPTIONAL,
-    ACCEL_VALUE_OTHER, /* map, sparse tensor: never runnable so far */
-};
-
 /* An element of `ints` that is not known. */
 #define ACCEL_INT_ANY  INT64_MIN
 /* Integer tensors of at most so many elements have their values propagated by shape inference. */
@@ -48,8 +41,8 @@ enum accel_value_kind {
  * for each concrete set of shapes that is planned. */
 struct accel_type {
     enum accel_value_kind kind;
-    enum accel_dtype dtype; /* UNDEFINED: unknown */
-    struct accel_shape shape;
+    enum accel_dtype dtype;   /* UNDEFINED: unknown */
+    struct accel_shape shape; /* of a sequence: of its tensors */
     /* The whole value, when it is known before running: a constant, or what follows from shapes.
      * NULL: not known. Borrowed. */
     const struct accel_tensor *data;
@@ -143,8 +136,8 @@ struct accel_node {
     struct accel_value **inputs;  /* [i] NULL: an optional input left out */
     struct accel_value **outputs; /* [i] NULL: an optional output not wanted */
     const struct accel_attr *attrs;
-    /* Values of enclosing graphs that the subgraphs in attrs read (implicit inputs). */
-    struct accel_value **captures;
+    /* The last so many of `inputs` are what the subgraphs in attrs read of this graph beside their
+     * formal inputs: no operator's table knows of them. */
     size_t captures_count;
 
     struct accel_node_epilogue epilogue;
@@ -159,6 +152,11 @@ struct accel_graph {
     struct accel_ir *ir;
     struct accel_graph *parent; /* NULL: the model's main graph */
     size_t nodes_count, inputs_count, outputs_count;
+    /* The last so many of `inputs` stand for values of `parent`: number k for the node's captured
+     * input number capture[k]. */
+    size_t captures_count;
+    uint32_t *capture;
+    struct accel_value **outer;   /* what they stand for, until accel_node_capture() */
     struct accel_node **nodes;    /* in an order in which each finds its inputs ready */
     struct accel_value **inputs;  /* initialisers that merely have a default are not among them */
     struct accel_value **outputs; /* the same value may be named twice; may be input or constant */
@@ -171,9 +169,16 @@ struct accel_opset {
     int64_t version;
 };
 
-/* A whole model. */
+/* A whole model; or one subgraph of it, which is as closed as a model: what it reads of the graph
+ * around it comes in as inputs (accel_graph.captures_count), so that passes, plans and runs need
+ * not know that there is anything around it. A value's id is one of its own ir. */
 struct accel_ir {
     struct accel_bump mem;
+    struct accel_ir *root;      /* the model; itself for the model */
+    struct accel_ir *subs;      /* of a root: all others, freed with it */
+    struct accel_ir *next;      /* in that list */
+    uint32_t index, depth;      /* index: 0 for the root; depth: subgraphs around it */
+    uint32_t irs_count;         /* of a root: itself and its subs */
     struct accel_limits limits; /* defaults filled in: no zeros but run_ms */
     int64_t ir_version;
     const char *producer; /* "pytorch 1.10" */
@@ -189,14 +194,17 @@ struct accel_ir {
      * together. Afterwards the ir is read-only and they are errors of whoever met them. */
     bool loading;
     struct accel_kernels *kernels; /* for computing constants; plain C until the model chooses */
-    size_t owned_bytes;            /* constants allocated, held against limits.model_bytes */
-    struct accel_owned *owned;     /* all of them, freed with the ir */
+    /* Of a root. */
+    size_t owned_bytes;        /* constants allocated, held against limits.model_bytes */
+    struct accel_owned *owned; /* all of them, freed with the ir */
 };
 
 /* ---------------------------------------------------------------- building and rewriting */
 
 struct accel_ir *accel_ir_new(const struct accel_limits *limits, struct accel_error *err);
-void accel_ir_free(struct accel_ir *ir);   /* NULL is fine */
+/* The ir of a subgraph of a graph of `outer`; freed with the root. */
+struct accel_ir *accel_ir_new_sub(struct accel_ir *outer, struct accel_error *err);
+void accel_ir_free(struct accel_ir *ir);   /* a root; NULL is fine */
 void accel_ir_freep(struct accel_ir **ir); /* for ACCEL_CLEANUP */
 
 /* Version of the domain that the model imports; 0: none. */
@@ -222,10 +230,10 @@ struct accel_node *accel_node_new(struct accel_graph *graph, const char *op_type
  * arguments that the operator cannot have: names the node), NOMEM. */
 int accel_node_bind(struct accel_node *node, struct accel_error *err);
 /* Follows replacements, sorts nodes so that producers come first (stable), drops dead ones,
- * recounts uses and readers, collects captures; in every graph of the ir. Call after every rewrite.
+ * recounts uses and readers; in the ir and in all subgraphs. Call after every rewrite.
  * Errors: INVALID (a cycle: names a node on it), NOMEM. */
 int accel_ir_link(struct accel_ir *ir, struct accel_error *err);
-/* Every use of `from` in the whole ir (graph outputs included) reads `to` from the next link on. */
+/* Every use of `from` in its graph (graph outputs included) reads `to` from the next link on. */
 void accel_value_replace(struct accel_value *from, struct accel_value *to);
 /* A pass calls this on each node it comes to: inputs replaced so far become what they stand for. */
 void accel_node_resolve(struct accel_node *node);
@@ -249,6 +257,31 @@ void accel_owned_release(struct accel_ir *ir, struct accel_owned *owned);
 void accel_value_drop_bytes(struct accel_ir *ir, struct accel_value *value);
 /* Appends "+name" to what the node says it has folded in. */
 int accel_node_fused(struct accel_node *node, const char *name, struct accel_error *err);
+
+/* ---------------------------------------------------------------- subgraphs */
+
+/* Walks the graphs among a node's attributes: {.node = n} first; NULL: no more. */
+struct accel_subgraphs {
+    const struct accel_node *node;
+    size_t attr, at;
+};
+struct accel_graph *accel_subgraph_next(struct accel_subgraphs *it);
+/* Inputs of a node without, of a subgraph without what is captured. */
+static inline size_t accel_node_formal(const struct accel_node *n)
+{
+    return n->inputs_count - n->captures_count;
+}
+static inline size_t accel_graph_formal(const struct accel_graph *g)
+{
+    return g->inputs_count - g->captures_count;
+}
+/* The `outer` values of its subgraphs become the node's captured inputs, each once. For whoever
+ * reads a model. Errors: LIMIT, NOMEM. */
+int accel_node_capture(struct accel_node *node, struct accel_error *err);
+/* Lets the subgraphs of an ir know what the passes found out around them: captured values that are
+ * constants are constants in there too, and what is no longer read is no longer captured. Follows
+ * a link and an inference of the ir, and asks for another link when *changes grew. */
+int accel_subgraphs_refresh(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -298,8 +331,8 @@ int accel_graph_infer_node(struct accel_node *node, struct accel_type *types,
                            struct accel_bump *mem, struct accel_error *err);
 /* One node given its types, without the node's name in front of what is wrong. */
 int accel_node_infer(const struct accel_node *node, const struct accel_type *const *in,
-                     struct accel_type *const *out, struct accel_type *types,
-                     struct accel_bump *mem, struct accel_error *err);
+                     struct accel_type *const *out, struct accel_bump *mem,
+                     struct accel_error *err);
 /* True when everything the node reads is known, it always gives the same, and its outputs take
  * at most max_bytes: it can be computed before running. */
 bool accel_node_computable(const struct accel_node *node, const struct accel_type *const *in,
@@ -317,7 +350,8 @@ struct accel_pass {
 };
 /* In running order; ends with name NULL. */
 extern const struct accel_pass accel_passes[];
-/* `off`: comma-separated names or "all"; NULL: none. Errors: INVALID (unknown name), those of the
+/* On the ir, then on its subgraphs.
+ * `off`: comma-separated names or "all"; NULL: none. Errors: INVALID (unknown name), those of the
  * passes. */
 int accel_passes_run(struct accel_ir *ir, const char *off, struct accel_error *err);
 

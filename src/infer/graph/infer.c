@@ -29,7 +29,7 @@ static int check_types(const struct accel_node *n, const struct accel_type *cons
     enum accel_dtype bound[128] = {0};
 
     *open = false;
-    for (size_t i = 0; i < n->inputs_count; i++) {
+    for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
         if (in[i] == NULL || arg == NULL)
@@ -38,7 +38,7 @@ static int check_types(const struct accel_node *n, const struct accel_type *cons
             return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu '%s' is not a tensor", i,
                               arg->name);
         if (in[i]->dtype == ACCEL_DTYPE_UNDEFINED) {
-            *open = true;
+            *open = *open || (arg->flags & ACCEL_ARG_ANY_KIND) == 0;
             continue;
         }
         if ((arg->types & type_bit(in[i]->dtype)) == 0)
@@ -67,7 +67,7 @@ static void guess_outputs(const struct accel_node *n, const struct accel_type *c
             continue;
         if (arg->types != 0 && (arg->types & (arg->types - 1)) == 0)
             out[o]->dtype = (enum accel_dtype)__builtin_ctz(arg->types);
-        for (size_t i = 0; i < n->inputs_count && arg->var != 0; i++) {
+        for (size_t i = 0; i < accel_node_formal(n) && arg->var != 0; i++) {
             const struct accel_arg *from = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
             if (in[i] != NULL && from != NULL && from->var == arg->var &&
@@ -159,16 +159,15 @@ static int compute(const struct accel_node *n, const struct accel_type *const *i
 }
 
 int accel_node_infer(const struct accel_node *n, const struct accel_type *const *in,
-                     struct accel_type *const *out, struct accel_type *types,
-                     struct accel_bump *mem, struct accel_error *err)
+                     struct accel_type *const *out, struct accel_bump *mem, struct accel_error *err)
 {
-    struct accel_infer ctx = {.node = n, .in = in, .out = out, .mem = mem, .types = types};
+    struct accel_infer ctx = {.node = n, .in = in, .out = out, .mem = mem};
     bool open, unranked = false;
     int rc = check_types(n, in, &open, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    for (size_t i = 0; i < n->inputs_count; i++)
+    for (size_t i = 0; i < accel_node_formal(n); i++)
         unranked = unranked || (in[i] != NULL && !in[i]->shape.has_rank);
     if (open || (unranked && (n->op->flags & ACCEL_OP_ANY_RANK) == 0)) {
         guess_outputs(n, in, out);
@@ -204,8 +203,8 @@ int accel_graph_infer_node(struct accel_node *n, struct accel_type *types, struc
         return ACCEL_OK;
     }
     struct accel_error why = {0};
-    const int rc = accel_node_infer(n, in, out, types, mem, &why);
-    if (rc == ACCEL_E_UNSUPPORTED && n->graph->ir->loading) {
+    const int rc = accel_node_infer(n, in, out, mem, &why);
+    if (rc == ACCEL_E_UNSUPPORTED && n->graph->ir->root->loading) {
         /* Collected: the loader reports all such nodes at once. */
         n->unsupported = accel_bump_strdup(&n->graph->ir->mem, why.msg);
         for (size_t o = 0; o < n->outputs_count; o++)

@@ -110,5 +110,5 @@ int accel_passes_run(struct accel_ir *ir, const char *off, struct accel_error *e
         if (rc != ACCEL_OK)
             return accel_fail_in(err, "pass %s", p->name);
     }
-    return rc;
+    return rc == ACCEL_OK ? accel_subgraphs_passes(ir, off, err) : rc;
 }

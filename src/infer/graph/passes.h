@@ -22,6 +22,9 @@ int accel_pass_fuse_residual(struct accel_ir *ir, size_t *changes, struct accel_
 int accel_pass_fuse_activation(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_dead_code(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 
+/* What accel_passes_run does for the subgraphs of an ir whose own passes have run. */
+int accel_subgraphs_passes(struct accel_ir *ir, const char *off, struct accel_error *err);
+
 /* True for a runnable node of the main domain with that operator. */
 bool accel_node_is(const struct accel_node *node, const char *op_type);
 /* A node that reads output 0 of `node` and nobody else does: the follower that may be fused. NULL:

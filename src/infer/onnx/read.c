@@ -16,6 +16,10 @@
 /* Names of one graph, open addressing. */
 struct scope {
     struct scope *parent;
+    struct accel_graph *graph;
+    /* What was found in `parent` so far, and the inputs of `graph` that stand for it. */
+    struct accel_value **outer, **captured;
+    size_t captures, outer_capacity, captured_capacity;
     struct accel_value **slots;
     size_t size; /* a power of two */
     size_t used;
@@ -25,7 +29,9 @@ struct reader {
     struct accel_ir *ir;
     accel_external_fn *external;
     void *context;
-    size_t nodes;          /* so far, subgraphs counted in */
+    size_t nodes;          /* so far, subgraphs and what is in them counted in */
+    size_t graphs;         /* subgraphs among them */
+    size_t captures;       /* likewise */
     size_t external_bytes; /* claimed so far */
 };
 
@@ -106,6 +112,8 @@ static size_t hash_name(const char *name)
 static void scope_free(struct scope *s)
 {
     accel_free(s->slots);
+    accel_free(s->outer);
+    accel_free(s->captured);
 }
 
 static int scope_reserve(struct scope *s, size_t count, struct accel_error *err)
@@ -128,17 +136,6 @@ static struct accel_value **scope_slot(const struct scope *s, const char *name)
     return &s->slots[i];
 }
 
-static struct accel_value *scope_find(const struct scope *s, const char *name)
-{
-    for (; s != NULL; s = s->parent) {
-        struct accel_value *v = *scope_slot(s, name);
-
-        if (v != NULL)
-            return v;
-    }
-    return NULL;
-}
-
 /* Doubles when half full: nodes have as many outputs as they like. */
 static int scope_add(struct scope *s, struct accel_value *v, struct accel_error *err)
 {
@@ -158,6 +155,38 @@ static int scope_add(struct scope *s, struct accel_value *v, struct accel_error 
     *scope_slot(s, v->name) = v;
     s->used++;
     return ACCEL_OK;
+}
+
+/* A name of the graph or of one around it, in which case every graph on the way gets an input that
+ * stands for it. *out NULL: there is none. */
+static int scope_find(struct reader *r, struct scope *s, const char *name, struct accel_value **out,
+                      struct accel_error *err)
+{
+    struct accel_value *outer = NULL;
+
+    *out = *scope_slot(s, name);
+    if (*out != NULL || s->parent == NULL)
+        return ACCEL_OK;
+    int rc = scope_find(r, s->parent, name, &outer, err);
+    if (rc != ACCEL_OK || outer == NULL)
+        return rc;
+    if (++r->captures > 4 * r->ir->limits.nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "subgraphs read outer values more than %zu times",
+                          4 * r->ir->limits.nodes);
+    if (accel_grow(&s->outer, &s->outer_capacity, s->captures + 1, sizeof(*s->outer), err) !=
+            ACCEL_OK ||
+        accel_grow(&s->captured, &s->captured_capacity, s->captures + 1, sizeof(*s->captured),
+                   err) != ACCEL_OK)
+        return ACCEL_E_NOMEM;
+    struct accel_value *v = accel_value_new(s->graph, name, err);
+    if (v == NULL)
+        return ACCEL_E_NOMEM;
+    v->is_input = true;
+    v->type = outer->type;
+    s->outer[s->captures] = outer;
+    s->captured[s->captures++] = v;
+    *out = v;
+    return scope_add(s, v, err);
 }
 
 /* ---------------------------------------------------------------- tensors */
@@ -571,7 +600,8 @@ static int shape_of_proto(struct reader *r, struct accel_slice proto, struct acc
     return more < 0 ? -more : ACCEL_OK;
 }
 
-/* TypeProto. Sequences and optionals keep their element's type; deeper nesting is OTHER. */
+/* TypeProto. Sequences, optionals and optional sequences keep their element's type; deeper nesting
+ * is OTHER. */
 static int type_of(struct reader *r, struct accel_slice proto, unsigned depth,
                    struct accel_type *type, const char ***dim_names, struct accel_error *err)
 {
@@ -606,9 +636,12 @@ static int type_of(struct reader *r, struct accel_slice proto, unsigned depth,
                     return ACCEL_OK;
                 }
                 rc = type_of(r, g.bytes, depth + 1, type, dim_names, err);
-                type->kind = depth > 0 || type->kind == ACCEL_VALUE_OTHER ? ACCEL_VALUE_OTHER
-                             : f.number == 4                              ? ACCEL_VALUE_SEQUENCE
-                                                                          : ACCEL_VALUE_OPTIONAL;
+                if (f.number == 9 && type->kind <= ACCEL_VALUE_SEQUENCE)
+                    type->kind |= ACCEL_VALUE_OPTIONAL;
+                else
+                    type->kind = f.number == 4 && type->kind == ACCEL_VALUE_TENSOR
+                                     ? ACCEL_VALUE_SEQUENCE
+                                     : ACCEL_VALUE_OTHER;
             }
         }
     }
@@ -643,9 +676,9 @@ static int value_info_of(struct reader *r, struct accel_slice proto, const char 
 
 /* ---------------------------------------------------------------- nodes */
 
-static int graph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
-                    struct scope *outer, unsigned depth, struct accel_graph **out,
-                    struct accel_error *err);
+static int subgraph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
+                       struct scope *outer, unsigned depth, struct accel_graph **out,
+                       struct accel_error *err);
 
 /* Counts the fields of one number, to size arrays; the wire is checked on the way. */
 static int count_fields(struct accel_slice proto, uint32_t number, size_t *count,
@@ -774,8 +807,8 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
             if (depth + 1 > r->ir->limits.nesting)
                 return accel_fail(err, ACCEL_E_LIMIT, "graphs nest deeper than %zu",
                                   r->ir->limits.nesting);
-            rc = graph_of(r, f.bytes, node->graph, scope, depth + 1,
-                          &((struct accel_graph **)array)[n++], err);
+            rc = subgraph_of(r, f.bytes, node->graph, scope, depth + 1,
+                             &((struct accel_graph **)array)[n++], err);
             break;
         case ACCEL_ATTR_TYPE:
         case ACCEL_ATTR_TYPES: {
@@ -961,8 +994,8 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
                 i++;
                 continue;
             }
-            node->inputs[i] = scope_find(scope, text);
-            if (node->inputs[i] == NULL)
+            rc = scope_find(r, scope, text, &node->inputs[i], err);
+            if (rc == ACCEL_OK && node->inputs[i] == NULL)
                 rc =
                     accel_fail(err, ACCEL_E_INVALID,
                                "its input '%s' is no input, initialiser or output of a node", text);
@@ -991,6 +1024,9 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
         node->inputs_count--;
     while (node->outputs_count > 0 && node->outputs[node->outputs_count - 1] == NULL)
         node->outputs_count--;
+    rc = accel_node_capture(node, err);
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node '%s' (%s)", node->name, node->op_type);
     return accel_node_bind(node, err);
 }
 
@@ -1072,9 +1108,9 @@ static int read_initializers(struct reader *r, struct accel_slice proto, struct 
         if (rc != ACCEL_OK)
             return rc;
         v->data = t;
-        r->ir->parameters += t->dtype == ACCEL_DTYPE_STRING
-                                 ? t->size_bytes / sizeof(char *)
-                                 : t->size_bytes / accel_dtype_size(t->dtype);
+        r->ir->root->parameters += t->dtype == ACCEL_DTYPE_STRING
+                                       ? t->size_bytes / sizeof(char *)
+                                       : t->size_bytes / accel_dtype_size(t->dtype);
     }
     return ACCEL_OK;
 }
@@ -1128,7 +1164,10 @@ static int read_outputs(struct reader *r, struct accel_slice proto, struct accel
         const int rc = value_info_of(r, f.bytes, "output", &name, &type, &dim_names, err);
         if (rc != ACCEL_OK)
             return rc;
-        struct accel_value *v = scope_find(scope, name);
+        struct accel_value *v;
+        const int found = scope_find(r, scope, name, &v, err);
+        if (found != ACCEL_OK)
+            return found;
         if (v == NULL)
             return accel_fail(err, ACCEL_E_INVALID, "output '%s' is produced by no node", name);
         if (v->graph == g && !v->is_input && v->data == NULL) {
@@ -1160,6 +1199,34 @@ static int read_nodes(struct reader *r, struct accel_slice proto, struct accel_g
     return ACCEL_OK;
 }
 
+/* What the graph reads of those around it becomes its last inputs. */
+static int add_captures(struct accel_graph *g, const struct scope *scope, struct accel_error *err)
+{
+    const size_t formal = g->inputs_count, total = formal + scope->captures;
+    struct accel_bump *mem = &g->ir->mem;
+    struct accel_value **inputs, **outer;
+    const char **names;
+
+    if (scope->captures == 0)
+        return ACCEL_OK;
+    inputs = accel_bump_alloc(mem, total + 1, sizeof(*inputs));
+    names = accel_bump_alloc(mem, total + 1, sizeof(*names));
+    outer = accel_bump_alloc(mem, scope->captures, sizeof(*outer));
+    if (inputs == NULL || names == NULL || outer == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < total; i++) {
+        inputs[i] = i < formal ? g->inputs[i] : scope->captured[i - formal];
+        names[i] = i < formal ? g->input_names[i] : inputs[i]->name;
+    }
+    memcpy(outer, scope->outer, scope->captures * sizeof(*outer));
+    g->inputs = inputs;
+    g->input_names = names;
+    g->outer = outer;
+    g->inputs_count = total;
+    g->captures_count = scope->captures;
+    return ACCEL_OK;
+}
+
 static int graph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
                     struct scope *outer, unsigned depth, struct accel_graph **out,
                     struct accel_error *err)
@@ -1176,6 +1243,7 @@ static int graph_of(struct reader *r, struct accel_slice proto, struct accel_gra
     if (g == NULL)
         return ACCEL_E_NOMEM;
     *out = g;
+    scope.graph = g;
     pending = accel_calloc(c.nodes, sizeof(*pending));
     g->nodes = accel_bump_alloc(mem, c.nodes + 1, sizeof(*g->nodes));
     g->inputs = accel_bump_alloc(mem, c.inputs + 1, sizeof(*g->inputs));
@@ -1196,8 +1264,31 @@ static int graph_of(struct reader *r, struct accel_slice proto, struct accel_gra
         rc = read_outputs(r, proto, g, &scope, err);
     for (size_t i = 0; i < c.nodes && rc == ACCEL_OK; i++)
         rc = node_finish(r, &pending[i], &scope, depth, err);
+    if (rc == ACCEL_OK)
+        rc = add_captures(g, &scope, err);
     if (rc == ACCEL_OK && parent == NULL && g->outputs_count == 0)
         rc = accel_fail(err, ACCEL_E_INVALID, "the graph has no outputs");
+    return rc;
+}
+
+/* A graph in an ir of its own. It counts as a node: empty ones are not for free either. */
+static int subgraph_of(struct reader *r, struct accel_slice proto, struct accel_graph *parent,
+                       struct scope *outer, unsigned depth, struct accel_graph **out,
+                       struct accel_error *err)
+{
+    struct accel_ir *around = r->ir, *ir;
+
+    r->graphs++;
+    if (++r->nodes > r->ir->limits.nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "more than %zu nodes and graphs",
+                          r->ir->limits.nodes);
+    ir = accel_ir_new_sub(around, err);
+    if (ir == NULL)
+        return ACCEL_E_NOMEM;
+    r->ir = ir;
+    const int rc = graph_of(r, proto, parent, outer, depth, out, err);
+    ir->main = *out;
+    r->ir = around;
     return rc;
 }
 
@@ -1308,7 +1399,7 @@ int accel_onnx_read(const void *bytes, size_t size, accel_external_fn *external,
     int rc = model_of(&r, (struct accel_slice){.data = bytes, .size = size}, err);
     if (rc != ACCEL_OK)
         return rc;
-    ir->nodes_in_file = r.nodes;
+    ir->nodes_in_file = r.nodes - r.graphs;
     rc = accel_ir_link(ir, err);
     if (rc == ACCEL_OK)
         *out = accel_steal(&ir);

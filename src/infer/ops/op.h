@@ -101,7 +101,7 @@ struct accel_attr_rule {
 #define ACCEL_OP_DYNAMIC  0x8u   /* output shapes depend on data: run calls accel_run_output() */
 #define ACCEL_OP_REMOVED  0x10u  /* from `since` on the standard no longer has it */
 #define ACCEL_OP_PLACED   0x20u  /* Concat: inputs may already lie inside the output (plan/) */
-#define ACCEL_OP_CONTROL  0x40u  /* runs subgraphs */
+#define ACCEL_OP_CONTROL  0x40u  /* runs subgraphs: ops/control.h */
 /* infer copes with inputs of unknown rank. Without it the framework then sets the outputs' types
  * from the table, leaves their shapes open and does not call infer. */
 #define ACCEL_OP_ANY_RANK 0x80u
@@ -177,7 +177,6 @@ struct accel_infer {
     const struct accel_type *const *in;
     struct accel_type *const *out;
     struct accel_bump *mem;
-    struct accel_type *types; /* all values, by id: for control flow */
 };
 
 /* Value of input i as integers when every element is known (from INT32, INT64, INT8..UINT8, BOOL);
@@ -252,12 +251,6 @@ int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *
  * operator makes (an output of type STRING holds pointers). Freed with the run after the next.
  * Errors: LIMIT (limits.arena_bytes over a run), NOMEM. */
 int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err);
-/* For ACCEL_OP_CONTROL: runs a subgraph of the node; `inputs` are its formal inputs, in order, and
- * outputs[i] are lent until the subgraph runs again. Captured values are found by themselves.
- * Errors: those of the nodes, TIMEOUT, CANCELLED, LIMIT. */
-int accel_run_subgraph(struct accel_run *run, struct accel_graph *graph,
-                       const struct accel_tensor *inputs, size_t inputs_count,
-                       struct accel_tensor *outputs, size_t outputs_count, struct accel_error *err);
 
 /* ---------------------------------------------------------------- cost */
 

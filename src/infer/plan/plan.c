@@ -140,6 +140,16 @@ static void place_inside(struct builder *b, const struct accel_node *n, uint32_t
     }
 }
 
+/* What comes out of subgraphs may be known all the same: what reads it is then planned. */
+static bool planned_by_subgraph(const struct accel_plan *plan, const struct accel_node *n,
+                                const struct accel_value *v)
+{
+    const struct accel_type *t = &plan->types[v->id];
+
+    return (n->op->flags & ACCEL_OP_CONTROL) != 0 && t->kind == ACCEL_VALUE_TENSOR &&
+           t->dtype != ACCEL_DTYPE_UNDEFINED && accel_shape_static(&t->shape);
+}
+
 static void place_outputs(struct builder *b, struct accel_step *step, uint32_t s)
 {
     struct accel_plan *plan = b->plan;
@@ -152,7 +162,7 @@ static void place_outputs(struct builder *b, struct accel_step *step, uint32_t s
 
         if (v == NULL || plan->places[v->id].kind != ACCEL_PLACE_NONE)
             continue;
-        if (step->dynamic) {
+        if (step->dynamic && !planned_by_subgraph(plan, n, v)) {
             plan->places[v->id].kind = ACCEL_PLACE_DYNAMIC;
             continue;
         }
@@ -193,7 +203,8 @@ static bool is_dynamic(const struct accel_plan *plan, const struct accel_node *n
     if ((n->op->flags & (ACCEL_OP_DYNAMIC | ACCEL_OP_CONTROL)) != 0)
         return true;
     for (size_t i = 0; i < n->inputs_count; i++)
-        if (n->inputs[i] != NULL && plan->places[n->inputs[i]->id].kind == ACCEL_PLACE_DYNAMIC)
+        if (n->inputs[i] != NULL && (plan->places[n->inputs[i]->id].kind == ACCEL_PLACE_DYNAMIC ||
+                                     plan->types[n->inputs[i]->id].kind != ACCEL_VALUE_TENSOR))
             return true;
     for (size_t o = 0; o < n->outputs_count; o++) {
         const struct accel_type *t = n->outputs[o] != NULL ? &plan->types[n->outputs[o]->id] : NULL;
@@ -402,8 +413,6 @@ static int lay_out_steps(struct builder *b, struct accel_error *err)
         for (size_t k = 0; k < n->inputs_count; k++)
             if (n->inputs[k] != NULL)
                 b->last_use[n->inputs[k]->id] = s;
-        for (size_t k = 0; k < n->captures_count; k++)
-            b->last_use[n->captures[k]->id] = s;
     }
     for (size_t i = 0; i < g->outputs_count; i++) {
         b->last_use[g->outputs[i]->id] = NEVER;
@@ -442,7 +451,7 @@ static int build(struct builder *b, const struct accel_kernels *kernels, struct 
     return rc;
 }
 
-int accel_plan_new(const struct accel_ir *ir, const struct accel_shape *inputs,
+int accel_plan_new(const struct accel_ir *ir, const struct accel_type *inputs,
                    const struct accel_kernels *kernels, unsigned threads, struct accel_plan **out,
                    struct accel_error *err)
 {
@@ -467,8 +476,9 @@ int accel_plan_new(const struct accel_ir *ir, const struct accel_shape *inputs,
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for a plan");
     accel_types_init(ir, plan->types);
     for (size_t i = 0; i < n_in; i++) {
-        plan->inputs[i] = inputs[i];
-        plan->types[ir->main->inputs[i]->id].shape = inputs[i];
+        plan->inputs[i] = (struct accel_type){
+            .kind = inputs[i].kind, .dtype = inputs[i].dtype, .shape = inputs[i].shape};
+        plan->types[ir->main->inputs[i]->id] = plan->inputs[i];
     }
     const int rc = build(&b, kernels, err);
     if (rc == ACCEL_OK)

@@ -35,7 +35,7 @@ struct accel_plan {
     struct accel_bump mem;
     const struct accel_ir *ir;
     unsigned threads;
-    struct accel_shape *inputs; /* of each input of the main graph */
+    struct accel_type *inputs;  /* of each input of the main graph, without values */
     struct accel_type *types;   /* by value id */
     struct accel_place *places; /* by value id */
     struct accel_step *steps;
@@ -46,9 +46,9 @@ struct accel_plan {
     bool dynamic; /* some step is */
 };
 
-/* `inputs`: static shapes, one per input of the main graph. Errors: INVALID (a node that cannot
- * take these shapes), UNSUPPORTED, LIMIT (arena, tensor), NOMEM. */
-int accel_plan_new(const struct accel_ir *ir, const struct accel_shape *inputs,
+/* `inputs`: one per input of the main graph; tensors have static shapes. Errors: INVALID (a node
+ * that cannot take these shapes), UNSUPPORTED, LIMIT (arena, tensor), NOMEM. */
+int accel_plan_new(const struct accel_ir *ir, const struct accel_type *inputs,
                    const struct accel_kernels *kernels, unsigned threads, struct accel_plan **plan,
                    struct accel_error *err);
 void accel_plan_free(struct accel_plan *plan); /* NULL is fine */

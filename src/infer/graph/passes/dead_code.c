@@ -20,8 +20,6 @@ int accel_pass_dead_code(struct accel_ir *ir, size_t *changes, struct accel_erro
         for (size_t k = 0; k < n->inputs_count; k++)
             if (n->inputs[k] != NULL)
                 n->inputs[k]->uses--;
-        for (size_t k = 0; k < n->captures_count; k++)
-            n->captures[k]->uses--;
     }
     return ACCEL_OK;
 }

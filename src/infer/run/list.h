@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_RUN_LIST_H
+#define ACCEL_INFER_RUN_LIST_H
+
+/* Sequences while a model runs: lists of tensors whose bytes are shared, so that putting one more
+ * tensor into a sequence copies pointers only. A list is not changed once a value holds it.
+ *
+ * The slot of a value is a struct accel_tensor, whatever it holds: a sequence is told by its rank,
+ * with the list for data; so is an optional that is absent. A present optional is what it holds. */
+
+#include "infer/graph/graph.h"
+
+#define ACCEL_RANK_LIST UINT32_MAX
+#define ACCEL_RANK_NONE (UINT32_MAX - 1)
+
+struct accel_session;
+
+struct accel_item {
+    uint32_t references;
+    size_t bytes; /* of it all, as noted with the session */
+    struct accel_tensor tensor;
+};
+
+struct accel_list {
+    uint32_t references;
+    enum accel_dtype dtype;
+    size_t count, capacity;
+    size_t bytes;
+    struct accel_item *items[];
+};
+
+/* Room for `capacity` tensors. Errors: LIMIT, NOMEM. */
+int accel_list_new(struct accel_session *session, enum accel_dtype dtype, size_t capacity,
+                   struct accel_list **list, struct accel_error *err);
+/* Appends a copy of a tensor. Errors: LIMIT, NOMEM. */
+int accel_list_add(struct accel_session *session, struct accel_list *list,
+                   const struct accel_tensor *tensor, struct accel_error *err);
+/* Appends the very tensors [begin, end) of another list. */
+void accel_list_share(struct accel_list *list, const struct accel_list *from, size_t begin,
+                      size_t end);
+void accel_list_unref(struct accel_session *session, struct accel_list *list); /* NULL is fine */
+
+static inline bool accel_is_list(const struct accel_tensor *slot)
+{
+    return slot->rank == ACCEL_RANK_LIST;
+}
+static inline bool accel_is_none(const struct accel_tensor *slot)
+{
+    return slot->rank == ACCEL_RANK_NONE;
+}
+static inline struct accel_list *accel_list_of(const struct accel_tensor *slot)
+{
+    return slot->data;
+}
+static inline struct accel_tensor accel_slot_of_list(struct accel_list *list)
+{
+    return (struct accel_tensor){.dtype = list->dtype, .rank = ACCEL_RANK_LIST, .data = list};
+}
+static inline struct accel_tensor accel_slot_of_none(enum accel_dtype dtype)
+{
+    return (struct accel_tensor){.dtype = dtype, .rank = ACCEL_RANK_NONE};
+}
+
+#endif
