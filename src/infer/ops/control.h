@@ -61,10 +61,4 @@ int accel_run_give_held(struct accel_run *run, size_t o, struct accel_held *held
                         struct accel_error *err);
 void accel_run_release(struct accel_run *run, struct accel_held *held);
 
-/* Bytes of one element in memory: of strings those of a pointer. */
-static inline size_t accel_element_bytes(enum accel_dtype dtype)
-{
-    return dtype == ACCEL_DTYPE_STRING ? sizeof(char *) : accel_dtype_size(dtype);
-}
-
 #endif
