@@ -22,19 +22,26 @@ static int check_kind(const char *kind, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static int read_sequence(const char *name, const char *text, int64_t *after,
+                         struct accel_error *err)
+{
+    if (text != NULL && !accel_http_parse_number(text, 0, INT64_MAX - 1, after))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "%s: expected the sequence of an event, got \"%.40s\"", name, text);
+    return ACCEL_OK;
+}
+
 /* A browser that reconnects sends the URL as it was and the header as it is: the header counts.
  * *after (out): < 0 when neither is there. */
 static int read_after(const struct accel_request *req, int64_t *after, struct accel_error *err)
 {
     const char *last = accel_request_header(req, "Last-Event-ID");
-    const char *text = last != NULL && last[0] != '\0' ? last : accel_request_query(req, "after");
 
     *after = -1;
-    if (text != NULL && !accel_http_parse_number(text, 0, INT64_MAX - 1, after))
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "%s: expected the sequence of an event, got \"%.40s\"",
-                          text == last ? "Last-Event-ID" : "after", text);
-    return ACCEL_OK;
+    if (read_sequence("after", accel_request_query(req, "after"), after, err) != ACCEL_OK)
+        return (int)err->code;
+    return read_sequence("Last-Event-ID", last != NULL && last[0] != '\0' ? last : NULL, after,
+                         err);
 }
 
 /* A page when that is what was named, a stream when nothing was. */

@@ -3,6 +3,8 @@
 
 #include "rest/handlers.h"
 
+#define BUDGET_MAX_S 600 /* of a calibration: the service takes no more */
+
 /* Long things: calibration today, programming later. */
 
 static json_t *job_json(const struct accel_job *job)
@@ -126,9 +128,9 @@ int accel_create_job(const struct accel_request *req, struct accel_response *res
         return accel_fail(err, ACCEL_E_INVALID,
                           "device: expected a uuid, an identity or a PCI address");
     seconds = json_number_value(budget);
-    if (budget != NULL && (!json_is_number(budget) || !(seconds > 0) || seconds > 3600))
+    if (budget != NULL && (!json_is_number(budget) || !(seconds > 0) || seconds > BUDGET_MAX_S))
         return accel_fail(err, ACCEL_E_INVALID,
-                          "budget_seconds: expected a number above 0, at most 3600");
+                          "budget_seconds: expected a number above 0, at most %d", BUDGET_MAX_S);
     if (accel_service_calibrate(req->service, &req->caller, json_string_value(device),
                                 (int64_t)(seconds * 1000), req->mem, &job, err) != ACCEL_OK)
         return (int)err->code;
