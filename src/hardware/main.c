@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <math.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +13,8 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "core/privileges.h"
 #include "base/mem.h"
+#include "core/privileges.h"
 #include "hardware/build.h"
 #include "hardware/host.h"
 #include "hardware/module.h"
@@ -191,49 +188,24 @@ static int read_config_fd(int fd, char **text, struct accel_error *err)
     return accel_read_file(path, CONFIG_MAX_BYTES, text, NULL, err);
 }
 
-static int find_user(const char *name, uid_t *uid, gid_t *gid, struct accel_error *err)
-{
-    char *end;
-    const unsigned long number = strtoul(name, &end, 10);
-    const bool is_number = end != name && *end == '\0';
-    const struct passwd *entry = is_number ? getpwuid((uid_t)number) : getpwnam(name);
-
-    if (entry == NULL && !is_number)
-        return accel_fail(err, ACCEL_E_NOT_FOUND,
-                          "there is no user \"%s\": make one (systemd-sysusers, adduser --system) "
-                          "or name another by --user",
-                          name);
-    *uid = entry != NULL ? entry->pw_uid : (uid_t)number;
-    *gid = entry != NULL ? entry->pw_gid : (gid_t)number;
-    return ACCEL_OK;
-}
-
 /* Gives up root unless the module needs it. *privileged: root was kept. */
 static int drop_privileges(const char *user, const struct accel_driver *driver, bool *privileged,
                            struct accel_error *err)
 {
-    uid_t uid = 0;
-    gid_t gid = 0;
+    struct accel_identity identity;
 
-    *privileged = geteuid() == 0;
+    *privileged =
+        geteuid() == 0 && (user == NULL || (driver->flags & ACCEL_DRIVER_NEEDS_ROOT) != 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return accel_fail_errno(err, errno, "no new privileges");
-    if (!*privileged || user == NULL || (driver->flags & ACCEL_DRIVER_NEEDS_ROOT) != 0)
+    if (*privileged || geteuid() != 0)
         return ACCEL_OK;
-    const int rc = find_user(user, &uid, &gid, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (uid == 0)
-        return ACCEL_OK; /* told to stay root */
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        return accel_fail_errno(err, errno, "become user %s", user);
-    if (setuid(0) == 0)
-        return accel_fail(err, ACCEL_E_INTERNAL, "root could be had again after giving it up");
+    if (accel_identity_find(user, &identity, err) != ACCEL_OK ||
+        accel_identity_become(&identity, err) != ACCEL_OK)
+        return err->code;
     /* A change of user clears it: nothing outlives the supervisor, a hung vendor library included.
      * By hand (--once) it is the shell that this follows. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    accel_forget_home();
-    *privileged = false;
+    (void)accel_die_with_parent(getppid());
     return ACCEL_OK;
 }
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import stat
@@ -93,6 +94,13 @@ def test_control_and_workers_are_sandboxed(running):
     for module in ("cpu", "fake"):  # neither needs root
         status = status_of(running.pid_of("hardware", module))
         assert int(status["CapEff"], 16) == 0, module
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("nobody")
+            assert set(status["Uid"].split()) == {str(user.pw_uid)}, module
+            assert int(status["CapPrm"], 16) == 0 and int(status["CapBnd"], 16) == 0, module
+            # Its groups open device nodes, such as those of group render.
+            assert set(map(int, status["Groups"].split())) == set(
+                os.getgrouplist("nobody", user.pw_gid)), module
 
 
 def test_unix_socket_is_for_owner_and_group(running):
