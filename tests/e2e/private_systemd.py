@@ -42,6 +42,8 @@ for folder in /tmp /var/tmp /var/lib /run; do mount -t tmpfs -o mode=1777 none $
 chmod 755 /run /var/lib
 mkdir -p /run/systemd/system
 mount -t proc none /proc
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
 while mountpoint -q /sys/fs/cgroup; do umount -R -l /sys/fs/cgroup; done
 mount -t cgroup2 none /sys/fs/cgroup
 exec env -i container=test PATH="$PATH" SYSTEMD_UNIT_PATH=/mnt/units \
