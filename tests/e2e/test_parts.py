@@ -1,6 +1,7 @@
 """Hardware as a service of its own: two supervisors with a socket between them."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ def parts(tmp_path):
         if part.process is not None and part.process.poll() is None:
             print(part.log())
             assert part.stop() == 0, part.log()
+        assert "Sanitizer" not in part.log()
+        shutil.rmtree(part.folder, ignore_errors=True)
 
 
 def module(main, name="fake"):
