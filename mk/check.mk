@@ -74,6 +74,7 @@ bench: setup-test ## measure: models beside ONNX Runtime, predictions beside run
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q).venv/bin/python tests/bench/compare_ort.py --build $(BUILD)
 	$(Q).venv/bin/python tests/bench/daemon_figures.py --build $(BUILD)
+	$(Q).venv/bin/python tests/bench/rest_throughput.py --build $(BUILD)
 	@$(MAKE) --no-print-directory bench-predict
 
 .PHONY: bench-predict

@@ -25,6 +25,8 @@ enum accel_route_flag {
     ACCEL_ROUTE_HIDE_405 = 4,   /* its path with another method is 404 */
     ACCEL_ROUTE_NO_VERSION = 8, /* ignores OpenStack-API-Version */
     ACCEL_ROUTE_ANY_ACCEPT = 16,
+    ACCEL_ROUTE_CACHED = 32, /* depends on request line, store and configuration, on nothing else:
+                                not on who asks */
 };
 
 struct accel_route {

@@ -15,13 +15,13 @@ static const struct accel_route routes[] = {
     {"GET", "/", "getRoot", accel_get_root, CYBORG, ACCEL_INLINE, NONE, RULE(PUBLIC), NULL, ACCEL_ROUTE_NO_VERSION},
     {"GET", "/v2", "getV2", accel_get_v2, CYBORG, ACCEL_INLINE, NONE, RULE(PUBLIC), NULL, 0},
 
-    {"GET", "/v2/devices", "listDevices", accel_list_devices, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_GET_ALL), "type vendor hostname filters.field filters.value limit marker", 0},
-    {"GET", "/v2/devices/{uuid}", "getDevice", accel_get_device, CYBORG, ACCEL_INLINE, NONE, RULE(DEVICE_GET_ONE), NULL, 0},
+    {"GET", "/v2/devices", "listDevices", accel_list_devices, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_GET_ALL), "type vendor hostname filters.field filters.value limit marker",ACCEL_ROUTE_CACHED},
+    {"GET", "/v2/devices/{uuid}", "getDevice", accel_get_device, CYBORG, ACCEL_INLINE, NONE, RULE(DEVICE_GET_ONE), NULL,ACCEL_ROUTE_CACHED},
     {"POST", "/v2/devices/{uuid}/enable", "enableDevice", accel_enable_device, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_ENABLE), NULL, ACCEL_ROUTE_HIDE_405},
     {"POST", "/v2/devices/{uuid}/disable", "disableDevice", accel_disable_device, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_DISABLE), NULL, ACCEL_ROUTE_HIDE_405},
 
-    {"GET", "/v2/deployables", "listDeployables", accel_list_deployables, CYBORG, ACCEL_QUICK, NONE, RULE(DEPLOYABLE_GET_ALL), "name filters.field filters.value limit marker", 0},
-    {"GET", "/v2/deployables/{uuid}", "getDeployable", accel_get_deployable, CYBORG, ACCEL_INLINE, NONE, RULE(DEPLOYABLE_GET_ONE), NULL, 0},
+    {"GET", "/v2/deployables", "listDeployables", accel_list_deployables, CYBORG, ACCEL_QUICK, NONE, RULE(DEPLOYABLE_GET_ALL), "name filters.field filters.value limit marker",ACCEL_ROUTE_CACHED},
+    {"GET", "/v2/deployables/{uuid}", "getDeployable", accel_get_deployable, CYBORG, ACCEL_INLINE, NONE, RULE(DEPLOYABLE_GET_ONE), NULL,ACCEL_ROUTE_CACHED},
 
     {"GET", "/v2/attributes", "listAttributes", accel_list_attributes, CYBORG, ACCEL_QUICK, NONE, RULE(ATTRIBUTE_GET_ALL), "deployable_id key limit marker", 0},
     {"POST", "/v2/attributes", "createAttribute", accel_create_attribute, CYBORG, ACCEL_QUICK, JSON, RULE(ATTRIBUTE_CREATE), NULL, 0},
@@ -29,10 +29,10 @@ static const struct accel_route routes[] = {
     {"GET", "/v2/attributes/{uuid}", "getAttribute", accel_get_attribute, CYBORG, ACCEL_INLINE, NONE, RULE(ATTRIBUTE_GET_ONE), NULL, 0},
     {"DELETE", "/v2/attributes/{uuid}", "deleteAttribute", accel_delete_attribute, CYBORG, ACCEL_QUICK, NONE, RULE(ATTRIBUTE_DELETE), NULL, 0},
 
-    {"GET", "/v2/device_profiles", "listDeviceProfiles", accel_list_device_profiles, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_PROFILE_GET_ALL), "name limit marker", 0},
+    {"GET", "/v2/device_profiles", "listDeviceProfiles", accel_list_device_profiles, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_PROFILE_GET_ALL), "name limit marker",ACCEL_ROUTE_CACHED},
     {"POST", "/v2/device_profiles", "createDeviceProfile", accel_create_device_profile, CYBORG, ACCEL_QUICK, JSON, RULE(DEVICE_PROFILE_CREATE), NULL, 0},
     {"DELETE", "/v2/device_profiles", "deleteDeviceProfiles", accel_delete_device_profiles, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_PROFILE_DELETE), "value", 0},
-    {"GET", "/v2/device_profiles/{profile}", "getDeviceProfile", accel_get_device_profile, CYBORG, ACCEL_INLINE, NONE, RULE(DEVICE_PROFILE_GET_ONE), NULL, 0},
+    {"GET", "/v2/device_profiles/{profile}", "getDeviceProfile", accel_get_device_profile, CYBORG, ACCEL_INLINE, NONE, RULE(DEVICE_PROFILE_GET_ONE), NULL,ACCEL_ROUTE_CACHED},
     {"DELETE", "/v2/device_profiles/{profile}", "deleteDeviceProfile", accel_delete_device_profile, CYBORG, ACCEL_QUICK, NONE, RULE(DEVICE_PROFILE_DELETE), NULL, 0},
 
     {"GET", "/v2/accelerator_requests", "listArqs", accel_list_arqs, CYBORG, ACCEL_QUICK, NONE, RULE(ARQ_GET_ALL), "instance bind_state limit marker", 0},

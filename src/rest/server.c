@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "rest/cache.h"
 #include "rest/identity.h"
 #include "rest/pool.h"
 #include "rest/rest.h"
@@ -34,6 +35,7 @@
 #define SWALLOW_BYTES    (16u << 20) /* of a refused body: read on, so that the answer is seen */
 #define SLOWEST_BYTES_S  (64u << 10) /* an upload slower than this is given up */
 #define STREAM_BYTES     4096        /* of events, sent at once */
+#define CACHE_BYTES      (4u << 20)  /* of answers that are kept until the store changes */
 #define CONNECTION_BYTES (64u << 10) /* libmicrohttpd's memory for headers and read buffer */
 
 struct accel_rest {
@@ -45,6 +47,8 @@ struct accel_rest {
     struct accel_task_pool *quick, *slow;
     struct accel_watch *watch;
     struct accel_streams *streams;
+    struct accel_cache *cache;
+    _Atomic unsigned reloads; /* of the configuration: part of the cache's keys */
     gid_t admin_gid;
     bool has_admin_gid;
     _Atomic bool stopping;
@@ -110,6 +114,10 @@ struct exchange {
     const char *out_type;
     char etag[32];
     int status;
+    unsigned reloads;
+    const char *cache_key; /* NULL: the answer is not to be kept */
+    uint64_t generation;   /* of the store, before anything was read */
+    const struct accel_cached *cached;
 };
 
 /* ---------------------------------------------------------------- life of an exchange */
@@ -210,6 +218,7 @@ static void exchange_free(struct exchange *ex)
         accel_service_upload_discard(ex->rest->service, &ex->upload);
     if (ex->res.release != NULL)
         ex->res.release(ex->res.context);
+    accel_cache_release(ex->rest->cache, ex->cached);
     json_decref(ex->res.body);
     json_decref(ex->req.json);
     accel_closep(&ex->body_fd);
@@ -470,11 +479,14 @@ static int begin_body(struct exchange *ex, const struct accel_config *config)
 
 static int begin(struct exchange *ex)
 {
+    /* In this order: what an older configuration said is kept under an older number. */
+    const unsigned reloads = atomic_load(&ex->rest->reloads);
     const struct accel_config *config = atomic_load(&ex->rest->config);
     struct accel_request *req = &ex->req;
     struct connection *connection = ex->connection;
     const char *host;
 
+    ex->reloads = reloads;
     req->config = config;
     req->store = ex->rest->store;
     req->service = ex->rest->service;
@@ -699,6 +711,20 @@ static int open_stream(struct exchange *ex)
     return accel_stream_open(ex->rest->streams, &options, &ex->stream, &ex->err);
 }
 
+/* An answer that carries its tag may be one that the client has. */
+static void tag(struct exchange *ex)
+{
+    struct accel_response *res = &ex->res;
+
+    accel_response_header(res, "ETag", ex->etag);
+    if (accel_http_etag_matches(accel_request_header(&ex->req, "If-None-Match"), ex->etag)) {
+        accel_buf_free(&ex->out);
+        res->text = NULL;
+        res->text_size = 0;
+        ex->status = 304;
+    }
+}
+
 static int encode_body(struct exchange *ex)
 {
     struct accel_response *res = &ex->res;
@@ -720,12 +746,10 @@ static int encode_body(struct exchange *ex)
         const bool text = res->text != NULL;
 
         make_etag(ex, text ? res->text : ex->out.data, text ? res->text_size : ex->out.size);
-        accel_response_header(res, "ETag", ex->etag);
-        if (accel_http_etag_matches(accel_request_header(&ex->req, "If-None-Match"), ex->etag)) {
-            accel_buf_free(&ex->out);
-            res->text = NULL;
-            ex->status = 304;
-        }
+        if (ex->cache_key != NULL)
+            accel_cache_put(ex->rest->cache, ex->cache_key, ex->generation, ex->out.data,
+                            ex->out.size, ex->etag);
+        tag(ex);
     }
     return ACCEL_OK;
 }
@@ -841,12 +865,36 @@ static enum MHD_Result respond(struct exchange *ex)
     return queued;
 }
 
+/* True: the answer is there. Else what its key and generation are, for when it is. */
+static bool answer_from_cache(struct exchange *ex)
+{
+    struct accel_rest *rest = ex->rest;
+
+    if ((ex->routed.route->flags & ACCEL_ROUTE_CACHED) == 0)
+        return false;
+    ex->generation = accel_store_generation(rest->store);
+    ex->cache_key = accel_bump_printf(&ex->mem, "%u 2.%d %s %s", ex->reloads, ex->req.minor,
+                                      ex->req.base, ex->target);
+    if (ex->cache_key == NULL)
+        return false;
+    ex->cached = accel_cache_get(rest->cache, ex->cache_key, ex->generation);
+    if (ex->cached == NULL)
+        return false;
+    ex->status = 200;
+    ex->res.text = ex->cached->data;
+    ex->res.text_size = ex->cached->size;
+    ex->out_type = "application/json";
+    memcpy(ex->etag, ex->cached->etag, sizeof(ex->etag));
+    tag(ex);
+    return true;
+}
+
 static enum MHD_Result dispatch(struct exchange *ex)
 {
     const struct accel_route *route = ex->routed.route;
     struct accel_error err;
 
-    if (ex->rc != ACCEL_OK)
+    if (ex->rc != ACCEL_OK || answer_from_cache(ex))
         return respond(ex);
     if (route->where == ACCEL_INLINE && ex->text.size <= INLINE_BYTES) {
         run_handler(ex);
@@ -1026,6 +1074,7 @@ static void rest_free(struct accel_rest *rest, int *sockets)
     accel_task_pool_free(rest->slow);
     accel_watch_free(rest->watch); /* it pokes the streams */
     accel_streams_free(rest->streams);
+    accel_cache_free(rest->cache);
     pthread_cond_destroy(&rest->fewer);
     pthread_mutex_destroy(&rest->lock);
     accel_free(rest);
@@ -1067,6 +1116,11 @@ int accel_rest_start(const struct accel_config *config, struct accel_store *stor
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&made->fewer, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    made->cache = accel_cache_new(CACHE_BYTES);
+    if (made->cache == NULL) {
+        (void)accel_fail(err, ACCEL_E_NOMEM, "no memory for the server");
+        goto undo;
+    }
     if (accel_task_pool_new(QUICK_THREADS, &made->quick, err) != ACCEL_OK ||
         accel_task_pool_new(LONG_THREADS, &made->slow, err) != ACCEL_OK ||
         accel_streams_new(store, ACCEL_HEARTBEAT_MS, &made->streams, err) != ACCEL_OK ||
@@ -1091,6 +1145,7 @@ undo:
 void accel_rest_reload(struct accel_rest *rest, const struct accel_config *config)
 {
     atomic_store(&rest->config, config);
+    atomic_fetch_add(&rest->reloads, 1);
 }
 
 /* Waits until no exchange is left or until the deadline; false: some are left. */

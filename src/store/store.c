@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,11 @@ int accel_store_backup(struct accel_store *store, const char *path, struct accel
     return accel_db_copy(reader.db, path, err);
 }
 
+uint64_t accel_store_generation(const struct accel_store *store)
+{
+    return atomic_load(&store->generation);
+}
+
 /* ---------------------------------------------------------------- transactions */
 
 int accel_tx_begin(struct accel_store *store, struct accel_tx *tx, struct accel_error *err)
@@ -236,7 +242,8 @@ int accel_tx_commit(struct accel_tx *tx, struct accel_error *err)
 
     accel_db_reset(tx->db);
     rc = accel_db_exec(tx->db, err, "COMMIT", "");
-
+    /* Also when it failed: nobody may take that for proof that nothing changed. */
+    atomic_fetch_add(&store->generation, 1);
     if (rc != ACCEL_OK) /* accel_tx_end rolls back */
         return rc;
     const int64_t sequence = store->sequence;

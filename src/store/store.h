@@ -36,6 +36,10 @@ void accel_store_close(struct accel_store *store);
  * before is not called any more; NULL: nobody is. */
 void accel_store_on_commit(struct accel_store *store, void (*fn)(void *context, int64_t sequence),
                            void *context);
+/* Grows with every change of state, before the call that made it returns and before anybody is told
+ * of its events: what was read after this said N is what is there while it says N. (Rates and
+ * measurements are no state.) */
+uint64_t accel_store_generation(const struct accel_store *store);
 /* One no-op write transaction: proves that the writer is alive (watchdog, /readyz). */
 int accel_store_ping(struct accel_store *store, struct accel_error *err);
 /* A consistent copy of the live database, whole or not at all. EXISTS: it replaces nothing. */

@@ -23,6 +23,7 @@ struct accel_store {
     pthread_mutex_t writer_mutex; /* held for the whole of a write transaction */
     struct accel_db writer;
     int64_t sequence; /* of the newest event; guarded by writer_mutex */
+    _Atomic uint64_t generation;
 
     pthread_mutex_t readers_mutex;
     pthread_cond_t reader_free;
