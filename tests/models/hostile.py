@@ -150,6 +150,7 @@ def cases():
     yield Case('output-without-producer', model([node('Relu', ['x'], ['z'])]), (r'\by\b',))
     yield Case('two-producers', model([node('Relu', ['x'], name='first'), node('Neg', ['x'], name='second')]), ('second', 'y'))
     yield Case('no-outputs', model([node('Relu', ['x'])], outputs=()), ('output',))
+    yield Case('first-output-unnamed', model([node('LayerNormalization', ['x', 'x'], ['', 'y'])], opset=17), ('culprit', 'output 0'))
     yield Case('too-many-nodes', model(chain(60_000)), ('50,?000', 'node'))
     yield Case('nested-3000', nested(3000), ('nest|deep', '32'))
     yield Case('nested-100', nested(100), ('nest|deep', '32'))
