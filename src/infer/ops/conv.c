@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conv, ConvTranspose: 1 to 3 spatial dimensions. */
+/* Conv, ConvTranspose, com.microsoft FusedConv: 1 to 3 spatial dimensions. */
+#include "infer/ops/activation.h"
 #include "infer/ops/op.h"
 #include "infer/ops/spatial.h"
 
@@ -11,6 +12,7 @@ struct conv_params {
     int64_t group;
     size_t output_padding_count, output_shape_count;
     int64_t output_padding[ACCEL_SPATIAL_MAX], output_shape[ACCEL_SPATIAL_MAX];
+    struct accel_activation act; /* FusedConv's own */
 };
 
 int accel_conv_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
@@ -30,6 +32,8 @@ int accel_conv_parse(const struct accel_node *n, struct accel_bump *mem, const v
                                 err);
     if (rc == ACCEL_OK)
         rc = accel_spatial_list(n, "output_shape", 1, p->output_shape, &p->output_shape_count, err);
+    if (rc == ACCEL_OK)
+        rc = accel_fused_activation(n, &p->act, err);
     return rc;
 }
 
@@ -98,6 +102,14 @@ int accel_conv_sizes(const struct accel_node *n, const struct accel_shape *x,
     return ACCEL_OK;
 }
 
+/* Which input is added to the result: a pass's residual, or FusedConv's Z; -1: none. */
+static int32_t residual_of(const struct accel_node *n)
+{
+    const bool has_z = n->epilogue.add < 0 && n->inputs_count > 3 && n->inputs[3] != NULL;
+
+    return has_z ? 3 : n->epilogue.add;
+}
+
 static int infer_either(struct accel_infer *in, bool transposed, struct accel_error *err)
 {
     const struct accel_shape *x = &in->in[0]->shape, *w = &in->in[1]->shape;
@@ -118,8 +130,8 @@ static int infer_either(struct accel_infer *in, bool transposed, struct accel_er
         (in->in[2]->shape.rank != 1 ||
          (in->in[2]->shape.dims[0] >= 0 && (size_t)in->in[2]->shape.dims[0] != c.cout)))
         return accel_fail(err, ACCEL_E_INVALID, "the bias must have %zu elements", c.cout);
-    if (in->node->epilogue.add >= 0 && accel_shape_static(&y->shape) &&
-        !accel_shape_equal(&in->in[in->node->epilogue.add]->shape, &y->shape))
+    if (residual_of(in->node) >= 0 && accel_shape_static(&y->shape) &&
+        !accel_shape_equal(&in->in[residual_of(in->node)]->shape, &y->shape))
         return accel_fail(err, ACCEL_E_INVALID, "the residual has another shape");
     if (accel_shape_static(&y->shape) && accel_shape_static(x) && x->dims[0] > 0) {
         c.batch = (size_t)x->dims[0];
@@ -260,13 +272,15 @@ static int convt_prepare(struct accel_prepare *prep, struct accel_error *err)
 
 static struct accel_conv_epilogue epilogue_of(const struct accel_run *run)
 {
-    const struct accel_node_epilogue *e = &run->node->epilogue;
-    struct accel_conv_epilogue epilogue = {.act = e->act};
+    const struct conv_params *p = run->node->params;
+    const int32_t add = residual_of(run->node);
+    struct accel_conv_epilogue epilogue = {
+        .act = p->act.op != ACCEL_UNARY_IDENTITY ? p->act : run->node->epilogue.act};
 
     if (run->node->inputs_count > 2 && run->in[2] != NULL)
         epilogue.bias = run->in[2]->data;
-    if (e->add >= 0)
-        epilogue.residual = run->in[e->add]->data;
+    if (add >= 0)
+        epilogue.residual = run->in[add]->data;
     return epilogue;
 }
 
@@ -311,7 +325,7 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
     const struct accel_shape *x = &prep->in[0]->shape, *w = &prep->in[1]->shape;
     const struct accel_shape *y = &prep->out[0]->shape;
     const struct conv_params *p = prep->node->params;
-    const bool transposed = prep->node->op_type[4] == 'T';
+    const bool transposed = strcmp(prep->node->op_type, "ConvTranspose") == 0;
     double weights = 1, places = 1;
     bool one = true;
 
@@ -342,6 +356,11 @@ static const struct accel_attr_rule conv_attrs[] = {CONV_ATTRS, {0}};
 static const struct accel_attr_rule convt_attrs[] = {
     CONV_ATTRS, {"output_padding", ACCEL_ATTR_INTS, 0}, {"output_shape", ACCEL_ATTR_INTS, 0}, {0}};
 
+static const struct accel_attr_rule fused_attrs[] = {CONV_ATTRS,
+                                                     {"activation", ACCEL_ATTR_STRING, 0},
+                                                     {"activation_params", ACCEL_ATTR_FLOATS, 0},
+                                                     {0}};
+
 #define F32 ACCEL_T(FLOAT)
 
 const struct accel_op accel_ops_conv[] = {
@@ -356,6 +375,22 @@ const struct accel_op accel_ops_conv[] = {
             {"residual", F32, 'T', ACCEL_ARG_OPTIONAL | ACCEL_ARG_INTERNAL}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = conv_attrs,
+     .parse = accel_conv_parse,
+     .infer = conv_infer,
+     .prepack = conv_prepack,
+     .prepare = conv_prepare,
+     .run = conv_run,
+     .cost = conv_cost},
+    {.name = "FusedConv",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_CONV,
+     .in = {{"X", F32, 'T', 0},
+            {"W", F32, 'T', 0},
+            {"B", F32, 'T', ACCEL_ARG_OPTIONAL},
+            {"Z", F32, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"Y", F32, 'T', 0}},
+     .attrs = fused_attrs,
      .parse = accel_conv_parse,
      .infer = conv_infer,
      .prepack = conv_prepack,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gemm and MatMul. */
+/* Gemm, com.microsoft FusedGemm, and MatMul. */
 #include "infer/kernels/kernels.h"
+#include "infer/ops/activation.h"
 #include "infer/ops/op.h"
 
 #include <string.h>
@@ -15,6 +16,7 @@ struct gemm_state {
 struct gemm_params {
     float alpha, beta;
     bool trans_a, trans_b;
+    struct accel_activation act; /* FusedGemm's own */
 };
 
 static int gemm_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
@@ -29,7 +31,7 @@ static int gemm_parse(const struct accel_node *n, struct accel_bump *mem, const 
                               .trans_a = accel_attr_int(n, "transA", 0) != 0,
                               .trans_b = accel_attr_int(n, "transB", 0) != 0};
     *params = p;
-    return ACCEL_OK;
+    return accel_fused_activation(n, &p->act, err);
 }
 
 static int gemm_infer(struct accel_infer *in, struct accel_error *err)
@@ -125,7 +127,7 @@ static int gemm_prepare(struct accel_prepare *prep, struct accel_error *err)
     g->trans_b = p->trans_b;
     g->alpha = p->alpha;
     g->beta = p->beta;
-    g->act = prep->node->epilogue.act;
+    g->act = p->act.op != ACCEL_UNARY_IDENTITY ? p->act : prep->node->epilogue.act;
     if (prep->node->inputs_count > 2 && prep->in[2] != NULL) {
         const struct accel_shape *c = &prep->in[2]->shape;
         const int64_t rows = c->rank == 2 ? c->dims[0] : 1;
@@ -283,7 +285,7 @@ static int matmul_run(struct accel_run *run, struct accel_error *err)
 static void product_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct accel_shape *a = &prep->in[0]->shape, *y = &prep->out[0]->shape;
-    const bool gemm = prep->node->op_type[0] == 'G';
+    const bool gemm = prep->node->op_type[0] != 'M';
     const struct gemm_params *p = prep->node->params;
     size_t elements = 0, rows = 1;
 
@@ -304,6 +306,15 @@ static const struct accel_attr_rule gemm_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 
                                                     {"transB", ACCEL_ATTR_INT, 0},
                                                     {0}};
 
+static const struct accel_attr_rule fused_attrs[] = {{"activation", ACCEL_ATTR_STRING, 0},
+                                                     {"activation_alpha", ACCEL_ATTR_FLOAT, 0},
+                                                     {"activation_beta", ACCEL_ATTR_FLOAT, 0},
+                                                     {"alpha", ACCEL_ATTR_FLOAT, 0},
+                                                     {"beta", ACCEL_ATTR_FLOAT, 0},
+                                                     {"transA", ACCEL_ATTR_INT, 0},
+                                                     {"transB", ACCEL_ATTR_INT, 0},
+                                                     {0}};
+
 const struct accel_op accel_ops_gemm[] = {
     {.name = "Gemm",
      .domain = "",
@@ -313,6 +324,19 @@ const struct accel_op accel_ops_gemm[] = {
      .in = {{"A", F32, 'T', 0}, {"B", F32, 'T', 0}, {"C", F32, 'T', ACCEL_ARG_OPTIONAL}},
      .out = {{"Y", F32, 'T', 0}},
      .attrs = gemm_attrs,
+     .parse = gemm_parse,
+     .infer = gemm_infer,
+     .prepack = gemm_prepack,
+     .prepare = gemm_prepare,
+     .run = gemm_run,
+     .cost = product_cost},
+    {.name = "FusedGemm",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_GEMM,
+     .in = {{"A", F32, 'T', 0}, {"B", F32, 'T', 0}, {"C", F32, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"Y", F32, 'T', 0}},
+     .attrs = fused_attrs,
      .parse = gemm_parse,
      .infer = gemm_infer,
      .prepack = gemm_prepack,
