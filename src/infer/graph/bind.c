@@ -53,10 +53,11 @@ static int check_arity(const struct accel_node *n, struct accel_error *err)
     if (n->outputs_count > most || n->outputs_count == 0)
         return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu outputs", n->name, n->op_type,
                           n->outputs_count);
-    if (n->outputs[0] == NULL &&
-        (n->op->out[0].flags & (ACCEL_ARG_OPTIONAL | ACCEL_ARG_VARIADIC)) == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): output 0 '%s' has no name",
-                          n->name, n->op_type, n->op->out[0].name);
+    for (size_t o = 1; o < n->outputs_count; o++)
+        if (n->outputs[0] == NULL && n->outputs[o] != NULL &&
+            (n->op->out[0].flags & (ACCEL_ARG_OPTIONAL | ACCEL_ARG_VARIADIC)) == 0)
+            return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): output 0 '%s' has no name",
+                              n->name, n->op_type, n->op->out[0].name);
     return ACCEL_OK;
 }
 

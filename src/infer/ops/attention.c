@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of the standard (23, 24, 25). */
 #include "infer/kernels/attention.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -118,8 +118,7 @@ static int check_mask(const struct accel_infer *in, const struct sizes *s, struc
 
     if (m->rank == 0 || m->rank > 4)
         return accel_fail(err, ACCEL_E_INVALID, "a mask of rank %u", m->rank);
-    if (in->in[MASK]->dtype != ACCEL_DTYPE_BOOL &&
-        accel_wide_dtype(in->in[MASK]->dtype) != accel_wide_dtype(in->in[Q]->dtype))
+    if (in->in[MASK]->dtype != ACCEL_DTYPE_BOOL && in->in[MASK]->dtype != in->in[Q]->dtype)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "a mask of %s",
                           accel_dtype_name(in->in[MASK]->dtype));
     for (uint32_t i = 0; i < m->rank; i++) {
@@ -370,8 +369,6 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(attention, attention_prepare, attention_run)
-
 static void attention_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     struct sizes s;
@@ -381,7 +378,7 @@ static void attention_cost(const struct accel_prepare *prep, struct accel_cost *
                       (double)(s.past + s.kv_rows) * (double)(s.head_size + s.v_head_size);
 }
 
-#define T1  (ACCEL_T(FLOAT) | ACCEL_T_HALVES)
+#define T1  ACCEL_T(FLOAT)
 #define OPT ACCEL_ARG_OPTIONAL
 
 #define ATTRS_23                                                                          \
@@ -401,8 +398,8 @@ static const struct accel_attr_rule attrs_25[] = {ATTRS_23,
 
 #define ATTENTION(version, rules)                                                                 \
     .name = "Attention", .domain = "", .since = version, .kind = ACCEL_KIND_GEMM, .attrs = rules, \
-    .parse = attention_parse, .infer = attention_infer, .prepare = attention_wide_prepare,        \
-    .run = attention_wide_run, .cost = attention_cost,                                            \
+    .parse = attention_parse, .infer = attention_infer, .prepare = attention_prepare,             \
+    .run = attention_run, .cost = attention_cost,                                                 \
     .out = {{"Y", T1, 'T', 0},                                                                    \
             {"present_key", T1, 'T', OPT},                                                        \
             {"present_value", T1, 'V', OPT},                                                      \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BatchNormalization: inference, and since 14 training. */
 #include "infer/kernels/norm.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -33,7 +33,7 @@ static int check_statistic(const struct accel_infer *in, size_t i, struct accel_
     const bool spatial = is_spatial(in->node);
     const uint32_t rank = spatial || x->rank < 2 ? 1 : x->rank - 1;
 
-    if (accel_wide_dtype(in->in[i]->dtype) != accel_wide_dtype(in->in[0]->dtype))
+    if (in->in[i]->dtype != in->in[0]->dtype)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu of %s beside one of %s", i,
                           accel_dtype_name(in->in[i]->dtype), accel_dtype_name(in->in[0]->dtype));
     if (s->rank != rank)
@@ -219,9 +219,7 @@ static int run_float(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(bn, prepare, run_float)
-
-#define R   ACCEL_T_REALS
+#define R   ACCEL_T_FLOATS
 #define OPT ACCEL_ARG_OPTIONAL
 
 static const struct accel_attr_rule attrs_7[] = {{"epsilon", ACCEL_ATTR_FLOAT, 0},
@@ -238,7 +236,7 @@ static const struct accel_attr_rule attrs_14[] = {{"epsilon", ACCEL_ATTR_FLOAT, 
 #define BN(version, rules)                                                                        \
     .name = "BatchNormalization", .domain = "", .since = version, .flags = ACCEL_OP_EPILOGUE,     \
     .kind = ACCEL_KIND_NORM, .flops_per_value = 2, .in_place = 1, .attrs = rules, .parse = parse, \
-    .infer = infer, .prepack = prepack, .prepare = bn_wide_prepare, .run = bn_wide_run,           \
+    .infer = infer, .prepack = prepack, .prepare = prepare, .run = run_float,                     \
     .in = {{"X", R, 'T', 0},                                                                      \
            {"scale", R, 'S', 0},                                                                  \
            {"B", R, 'S', 0},                                                                      \

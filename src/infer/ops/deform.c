@@ -3,7 +3,7 @@
  * matrices for each image and group. */
 #include "infer/kernels/geometry.h"
 #include "infer/ops/spatial.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -166,8 +166,6 @@ static int deform_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(deform, deform_prepare, deform_run)
-
 static void deform_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct accel_shape *w = &prep->in[1]->shape;
@@ -177,7 +175,7 @@ static void deform_cost(const struct accel_prepare *prep, struct accel_cost *cos
     cost->flops = 2.0 * (double)elements * (double)accel_dims_product(w->dims, 1, w->rank);
 }
 
-#define R ACCEL_T_REALS
+#define R ACCEL_T_FLOATS
 
 static const struct accel_attr_rule deform_attrs[] = {{"dilations", ACCEL_ATTR_INTS, 0},
                                                       {"group", ACCEL_ATTR_INT, 0},
@@ -201,8 +199,8 @@ const struct accel_op accel_ops_deform[] = {
      .attrs = deform_attrs,
      .parse = accel_conv_parse,
      .infer = deform_infer,
-     .prepare = deform_wide_prepare,
-     .run = deform_wide_run,
+     .prepare = deform_prepare,
+     .run = deform_run,
      .cost = deform_cost},
     {0},
 };

@@ -2,7 +2,7 @@
 /* com.microsoft FusedMatMul and TransposeMatMul: alpha times a matrix product whose operands may be
  * transposed, in their matrices or with their batch. */
 #include "infer/kernels/kernels.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 
@@ -70,6 +70,9 @@ static int operands_of(const struct accel_node *n, const struct accel_shape *a,
         l.dims[i] = left->batch[i];
     for (uint32_t i = 0; i < r.rank; i++)
         r.dims[i] = right->batch[i];
+    /* ONNX Runtime gives numbers here, but not those of a transposed matrix. */
+    if ((b->rank == 1 && left->transposed) || (a->rank == 1 && right->transposed))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "a vector beside a transposed matrix");
     return accel_shape_broadcast(&l, &r, batch, err);
 }
 
@@ -185,8 +188,6 @@ static int fused_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(fused, fused_prepare, fused_run)
-
 static void fused_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     struct operand left;
@@ -197,7 +198,7 @@ static void fused_cost(const struct accel_prepare *prep, struct accel_cost *cost
         cost->flops = 2.0 * (double)elements * (double)left.columns;
 }
 
-#define R ACCEL_T_REALS
+#define R ACCEL_T_FLOATS
 
 static const struct accel_attr_rule fused_attrs[] = {
     {"alpha", ACCEL_ATTR_FLOAT, 0},     {"transA", ACCEL_ATTR_INT, 0},
@@ -208,14 +209,13 @@ static const struct accel_attr_rule transpose_attrs[] = {{"alpha", ACCEL_ATTR_FL
                                                          {"transB", ACCEL_ATTR_INT, 0},
                                                          {0}};
 
-#define FUSED(op, rules)                                                                       \
-    {                                                                                          \
-        .name = op, .domain = "com.microsoft", .since = 1, .kind = ACCEL_KIND_GEMM,            \
-        .attrs = rules, .infer = fused_infer, .prepare = fused_wide_prepare,                   \
-        .run = fused_wide_run, .cost = fused_cost, .in = {{"A", R, 'T', 0}, {"B", R, 'T', 0}}, \
-        .out = {                                                                               \
-            {"Y", R, 'T', 0}                                                                   \
-        }                                                                                      \
+#define FUSED(op, rules)                                                                  \
+    {                                                                                     \
+        .name = op, .domain = "com.microsoft", .since = 1, .kind = ACCEL_KIND_GEMM,       \
+        .attrs = rules, .infer = fused_infer, .prepare = fused_prepare, .run = fused_run, \
+        .cost = fused_cost, .in = {{"A", R, 'T', 0}, {"B", R, 'T', 0}}, .out = {          \
+            {"Y", R, 'T', 0}                                                              \
+        }                                                                                 \
     }
 
 const struct accel_op accel_ops_fused_matmul[] = {

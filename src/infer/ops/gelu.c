@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* com.microsoft Gelu, BiasGelu, FastGelu, QuickGelu: an activation, perhaps of x + bias. */
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <string.h>
 
@@ -54,9 +54,7 @@ static int gelu_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(gelu, NULL, gelu_run)
-
-#define T1 (ACCEL_T(FLOAT) | ACCEL_T_HALVES)
+#define T1 ACCEL_T(FLOAT)
 
 static const struct accel_attr_rule quick_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 0}, {0}};
 
@@ -64,8 +62,7 @@ static const struct accel_attr_rule quick_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT,
     {                                                                                         \
         .name = op, .domain = "com.microsoft", .since = 1, .kind = ACCEL_KIND_TRANSCENDENTAL, \
         .flops_per_value = 10, .in_place = 1, .in = {{"X", T1, 'T', 0}, __VA_ARGS__},         \
-        .out = {{"Y", T1, 'T', 0}}, .infer = gelu_infer, .prepare = gelu_wide_prepare,        \
-        .run = gelu_wide_run                                                                  \
+        .out = {{"Y", T1, 'T', 0}}, .infer = gelu_infer, .run = gelu_run                      \
     }
 
 const struct accel_op accel_ops_gelu[] = {
@@ -82,7 +79,6 @@ const struct accel_op accel_ops_gelu[] = {
      .out = {{"Y", T1, 'T', 0}},
      .attrs = quick_attrs,
      .infer = gelu_infer,
-     .prepare = gelu_wide_prepare,
-     .run = gelu_wide_run},
+     .run = gelu_run},
     {0},
 };

@@ -2,7 +2,7 @@
 /* Normalisation within channels, groups of them, or axes of choice: InstanceNormalization,
  * GroupNormalization, MeanVarianceNormalization, LpNormalization. */
 #include "infer/kernels/norm.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 
@@ -88,8 +88,6 @@ static int group_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(group, group_prepare, group_run)
-
 /* ---------------------------------------------------------------- MeanVariance, Lp */
 
 /* Bits of the axes: those of MeanVarianceNormalization, or LpNormalization's one. */
@@ -172,9 +170,7 @@ static int axes_run(struct accel_run *run, struct accel_error *err)
     return done ? ACCEL_OK : accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
 }
 
-ACCEL_WIDE(axes, axes_prepare, axes_run)
-
-#define R ACCEL_T_REALS
+#define R ACCEL_T_FLOATS
 
 static const struct accel_attr_rule instance_attrs[] = {{"epsilon", ACCEL_ATTR_FLOAT, 0}, {0}};
 static const struct accel_attr_rule group18_attrs[] = {
@@ -192,14 +188,14 @@ static const struct accel_attr_rule lp_attrs[] = {
     {                                                                                              \
         .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_NORM, .flops_per_value = 8, \
         .in = {{"X", R, 'T', 0}, {"scale", R, 'T', 0}, {"B", R, 'T', 0}},                          \
-        .out = {{"Y", R, 'T', 0}}, .attrs = rules, .infer = group_infer,                           \
-        .prepare = group_wide_prepare, .run = group_wide_run                                       \
+        .out = {{"Y", R, 'T', 0}}, .attrs = rules, .infer = group_infer, .prepare = group_prepare, \
+        .run = group_run                                                                           \
     }
 #define OVER_AXES(op, version, rules)                                                              \
     {                                                                                              \
         .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_NORM, .flops_per_value = 6, \
         .in = {{"X", R, 'T', 0}}, .out = {{"Y", R, 'T', 0}}, .attrs = rules, .infer = axes_infer,  \
-        .prepare = axes_wide_prepare, .run = axes_wide_run                                         \
+        .prepare = axes_prepare, .run = axes_run                                                   \
     }
 
 const struct accel_op accel_ops_group_norm[] = {

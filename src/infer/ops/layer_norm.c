@@ -2,7 +2,7 @@
 /* Normalisation over the last axes: LayerNormalization, RMSNormalization and ONNX Runtime's
  * SimplifiedLayerNormalization, SkipLayerNormalization, SkipSimplifiedLayerNormalization. */
 #include "infer/kernels/norm.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static int check_operand(const struct accel_infer *in, size_t i, struct accel_er
 {
     const struct accel_shape *x = &in->in[0]->shape, *s = &in->in[i]->shape;
 
-    if (accel_wide_dtype(in->in[i]->dtype) != accel_wide_dtype(in->in[0]->dtype))
+    if (in->in[i]->dtype != in->in[0]->dtype)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu of %s beside one of %s", i,
                           accel_dtype_name(in->in[i]->dtype), accel_dtype_name(in->in[0]->dtype));
     if (s->rank > x->rank)
@@ -147,8 +147,6 @@ static int layer_run(struct accel_run *run, struct accel_error *err)
     return rc;
 }
 
-ACCEL_WIDE(layer, NULL, layer_run)
-
 /* ---------------------------------------------------------------- Skip(Simplified)Layer... */
 
 /* Inputs: X, skip, gamma, then beta (not when simplified) and bias. */
@@ -218,9 +216,7 @@ static int skip_run(struct accel_run *run, struct accel_error *err)
                      err);
 }
 
-ACCEL_WIDE(skip, NULL, skip_run)
-
-#define R   ACCEL_T_REALS
+#define R   ACCEL_T_FLOATS
 #define F32 ACCEL_T(FLOAT)
 #define OPT ACCEL_ARG_OPTIONAL
 
@@ -232,11 +228,10 @@ static const struct accel_attr_rule epsilon_attrs[] = {{"epsilon", ACCEL_ATTR_FL
 
 #define LAYER                                                                          \
     .domain = "", .kind = ACCEL_KIND_NORM, .flops_per_value = 8, .attrs = layer_attrs, \
-    .infer = layer_infer, .prepare = layer_wide_prepare, .run = layer_wide_run
+    .infer = layer_infer, .run = layer_run
 #define SKIP                                                                              \
     .domain = "com.microsoft", .since = 1, .kind = ACCEL_KIND_NORM, .flops_per_value = 9, \
-    .attrs = epsilon_attrs, .infer = skip_infer, .prepare = skip_wide_prepare,            \
-    .run = skip_wide_run,                                                                 \
+    .attrs = epsilon_attrs, .infer = skip_infer, .run = skip_run,                         \
     .out = {{"output", R, 'T', 0},                                                        \
             {"mean", F32, 0, OPT},                                                        \
             {"inv_std_var", F32, 0, OPT},                                                 \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LpPool and GlobalLpPool: (sum of |x|^p)^(1/p) over a window, padding counts as 0. */
 #include "infer/ops/spatial.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 
@@ -95,10 +95,7 @@ static int lp_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(lp, lp_prepare, lp_run)
-ACCEL_WIDE(global, global_prepare, lp_run)
-
-#define R (ACCEL_T(FLOAT) | ACCEL_T_HALVES)
+#define R ACCEL_T(FLOAT)
 
 #define LP2                                                                                     \
     {"auto_pad", ACCEL_ATTR_STRING, 0}, {"kernel_shape", ACCEL_ATTR_INTS, ACCEL_ATTR_REQUIRED}, \
@@ -116,7 +113,7 @@ static const struct accel_attr_rule global_attrs[] = {{"p", ACCEL_ATTR_INT, 0}, 
     {                                                                                              \
         .name = "LpPool", .domain = "", .since = version, .kind = ACCEL_KIND_POOL,                 \
         .flops_per_value = 9, .in = {{"X", R, 'T', 0}}, .out = {{"Y", R, 'T', 0}}, .attrs = rules, \
-        .parse = lp_parse, .infer = lp_infer, .prepare = lp_wide_prepare, .run = lp_wide_run       \
+        .parse = lp_parse, .infer = lp_infer, .prepare = lp_prepare, .run = lp_run                 \
     }
 
 const struct accel_op accel_ops_lp_pool[] = {
@@ -131,7 +128,7 @@ const struct accel_op accel_ops_lp_pool[] = {
      .attrs = global_attrs,
      .parse = global_parse,
      .infer = global_infer,
-     .prepare = global_wide_prepare,
-     .run = global_wide_run},
+     .prepare = global_prepare,
+     .run = lp_run},
     {0},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RoiAlign and MaxRoiPool. */
 #include "infer/kernels/geometry.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -125,8 +125,6 @@ static int align_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(align, NULL, align_run)
-
 static int max_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_roi roi = roi_of(run);
@@ -142,9 +140,7 @@ static int max_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(max, NULL, max_run)
-
-#define R ACCEL_T_REALS
+#define R ACCEL_T_FLOATS
 
 #define ALIGN_ATTRS                                                                 \
     {"mode", ACCEL_ATTR_STRING, 0}, {"output_height", ACCEL_ATTR_INT, 0},           \
@@ -167,7 +163,7 @@ static const struct accel_attr_rule max_attrs[] = {{"pooled_shape", ACCEL_ATTR_I
         .flops_per_value = 32,                                                                  \
         .in = {{"X", R, 'T', 0}, {"rois", R, 'T', 0}, {"batch_indices", ACCEL_T(INT64), 0, 0}}, \
         .out = {{"Y", R, 'T', 0}}, .attrs = rules, .parse = align_parse, .infer = roi_infer,    \
-        .prepare = align_wide_prepare, .run = align_wide_run                                    \
+        .run = align_run                                                                        \
     }
 
 const struct accel_op accel_ops_roi[] = {
@@ -183,7 +179,6 @@ const struct accel_op accel_ops_roi[] = {
      .attrs = max_attrs,
      .parse = max_parse,
      .infer = roi_infer,
-     .prepare = max_wide_prepare,
-     .run = max_wide_run},
+     .run = max_run},
     {0},
 };

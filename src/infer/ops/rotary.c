@@ -2,7 +2,7 @@
 /* RotaryEmbedding, of the standard and of com.microsoft, which differ in the order of the inputs
  * and in what a lone position means. */
 #include "infer/kernels/sequence.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 
@@ -152,9 +152,7 @@ static int rotary_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(rotary, NULL, rotary_run)
-
-#define T1 (ACCEL_T(FLOAT) | ACCEL_T_HALVES)
+#define T1 ACCEL_T(FLOAT)
 
 static const struct accel_attr_rule attrs[] = {{"interleaved", ACCEL_ATTR_INT, 0},
                                                {"num_heads", ACCEL_ATTR_INT, 0},
@@ -170,8 +168,7 @@ static const struct accel_attr_rule ms_attrs[] = {{"interleaved", ACCEL_ATTR_INT
 
 #define ROTARY                                                                       \
     .name = "RotaryEmbedding", .kind = ACCEL_KIND_ELEMENTWISE, .flops_per_value = 3, \
-    .parse = rotary_parse, .infer = rotary_infer, .prepare = rotary_wide_prepare,    \
-    .run = rotary_wide_run, .out = {{"Y", T1, 'T', 0}}
+    .parse = rotary_parse, .infer = rotary_infer, .run = rotary_run, .out = {{"Y", T1, 'T', 0}}
 
 const struct accel_op accel_ops_rotary[] = {
     {ROTARY, .domain = "", .since = 23, .attrs = attrs,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GridSample and AffineGrid. */
 #include "infer/kernels/geometry.h"
-#include "infer/ops/wide.h"
+#include "infer/ops/op.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static int grid_infer(struct accel_infer *in, struct accel_error *err)
     struct accel_shape *y = &in->out[0]->shape;
     const uint32_t spatial = x->rank - 2;
 
-    if (accel_wide_dtype(in->in[0]->dtype) != accel_wide_dtype(in->in[1]->dtype))
+    if (in->in[0]->dtype != in->in[1]->dtype)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "an image of %s with a grid of %s",
                           accel_dtype_name(in->in[0]->dtype), accel_dtype_name(in->in[1]->dtype));
     if (x->rank < 3 || spatial > ACCEL_SPATIAL_MAX || grid->rank != x->rank)
@@ -101,8 +101,6 @@ static int grid_run(struct accel_run *run, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
     return ACCEL_OK;
 }
-
-ACCEL_WIDE(grid, NULL, grid_run)
 
 /* ---------------------------------------------------------------- AffineGrid */
 
@@ -162,9 +160,7 @@ static int affine_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-ACCEL_WIDE(affine, NULL, affine_run)
-
-#define R ACCEL_T_REALS
+#define R ACCEL_T_FLOATS
 
 static const struct accel_attr_rule grid_attrs[] = {{"align_corners", ACCEL_ATTR_INT, 0},
                                                     {"mode", ACCEL_ATTR_STRING, 0},
@@ -177,7 +173,7 @@ static const struct accel_attr_rule affine_attrs[] = {{"align_corners", ACCEL_AT
         .name = "GridSample", .domain = dom, .since = version, .kind = ACCEL_KIND_MOVE,           \
         .flops_per_value = 10, .in = {{"X", R, 'T', 0}, {"grid", R, 0, 0}},                       \
         .out = {{"Y", R, 'T', 0}}, .attrs = grid_attrs, .parse = grid_parse, .infer = grid_infer, \
-        .prepare = grid_wide_prepare, .run = grid_wide_run                                        \
+        .run = grid_run                                                                           \
     }
 
 const struct accel_op accel_ops_sample[] = {
@@ -193,7 +189,6 @@ const struct accel_op accel_ops_sample[] = {
      .out = {{"grid", R, 'T', 0}},
      .attrs = affine_attrs,
      .infer = affine_infer,
-     .prepare = affine_wide_prepare,
-     .run = affine_wide_run},
+     .run = affine_run},
     {0},
 };

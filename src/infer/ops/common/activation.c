@@ -7,19 +7,22 @@ static const struct {
     const char *name;
     enum accel_unary_op op;
     size_t params;
-    float alpha, beta; /* where FusedGemm leaves them out */
+    float alpha, beta;  /* where FusedGemm leaves them out */
+    const char *second; /* its name for beta */
 } activations[] = {
-    {"Relu", ACCEL_UNARY_RELU, 0, 0, 0},
-    {"Sigmoid", ACCEL_UNARY_SIGMOID, 0, 0, 0},
-    {"Tanh", ACCEL_UNARY_TANH, 0, 0, 0},
-    {"HardSwish", ACCEL_UNARY_HARDSWISH, 0, 0, 0},
-    {"Softplus", ACCEL_UNARY_SOFTPLUS, 0, 0, 0},
-    {"Softsign", ACCEL_UNARY_SOFTSIGN, 0, 0, 0},
-    {"LeakyRelu", ACCEL_UNARY_LEAKYRELU, 1, 0.01f, 0},
-    {"Elu", ACCEL_UNARY_ELU, 1, 1, 0},
-    {"ThresholdedRelu", ACCEL_UNARY_THRESHOLDEDRELU, 1, 1, 0},
-    {"Clip", ACCEL_UNARY_CLIP, 2, 0, 0},
-    {"HardSigmoid", ACCEL_UNARY_HARDSIGMOID, 2, 0.2f, 0.5f},
+    {"Relu", ACCEL_UNARY_RELU, 0, 0, 0, "activation_beta"},
+    {"Sigmoid", ACCEL_UNARY_SIGMOID, 0, 0, 0, "activation_beta"},
+    {"Tanh", ACCEL_UNARY_TANH, 0, 0, 0, "activation_beta"},
+    {"HardSwish", ACCEL_UNARY_HARDSWISH, 0, 0, 0, "activation_beta"},
+    {"Softplus", ACCEL_UNARY_SOFTPLUS, 0, 0, 0, "activation_beta"},
+    {"Softsign", ACCEL_UNARY_SOFTSIGN, 0, 0, 0, "activation_beta"},
+    {"LeakyRelu", ACCEL_UNARY_LEAKYRELU, 1, 0.01f, 0, "activation_beta"},
+    {"Elu", ACCEL_UNARY_ELU, 1, 1, 0, "activation_beta"},
+    {"ThresholdedRelu", ACCEL_UNARY_THRESHOLDEDRELU, 1, 1, 0, "activation_beta"},
+    {"Clip", ACCEL_UNARY_CLIP, 2, 0, 0, "activation_beta"},
+    {"Selu", ACCEL_UNARY_SELU, 2, 1.67326319217681884765625f, 1.05070102214813232421875f,
+     "activation_gamma"},
+    {"HardSigmoid", ACCEL_UNARY_HARDSIGMOID, 2, 0.2f, 0.5f, "activation_beta"},
 };
 
 int accel_fused_activation(const struct accel_node *node, struct accel_activation *act,
@@ -45,7 +48,7 @@ int accel_fused_activation(const struct accel_node *node, struct accel_activatio
         act->beta = count > 1 ? params[1] : 0;
     } else if (activations[i].params > 0) {
         act->alpha = accel_attr_float(node, "activation_alpha", activations[i].alpha);
-        act->beta = accel_attr_float(node, "activation_beta", activations[i].beta);
+        act->beta = accel_attr_float(node, activations[i].second, activations[i].beta);
     }
     return ACCEL_OK;
 }
