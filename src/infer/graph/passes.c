@@ -8,7 +8,14 @@ const struct accel_pass accel_passes[] = {
     {"drop-identity", "nodes that change nothing: Identity, Dropout, a Cast to the same type",
      accel_pass_drop_identity},
     {"fold-constants", "what depends on constants and known shapes alone is computed at load",
-     accel_pass_fold_constants},
+     accel_pass_fold_all_but_weights},
+    {"sink-dequantize",
+     "Reshape, Transpose, Slice, ... move integers; Relu before them is left out",
+     accel_pass_sink_dequantize},
+    {"fold-constants", NULL, accel_pass_fold_all_but_weights}, /* weights that were transposed */
+    {"fuse-qdq", "operators between DequantizeLinear and QuantizeLinear compute with integers",
+     accel_pass_fuse_qdq},
+    {"fold-constants", NULL, accel_pass_fold_constants},
     {"widen-f16", "operators on half precision compute in float; \"all\" leaves it on",
      accel_pass_widen_f16},
     /* Casts that widening made pointless, and what they stood in the way of. */

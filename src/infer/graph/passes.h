@@ -12,6 +12,9 @@ int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel
 int accel_pass_common_subexpressions(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_merge_reshapes(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_merge_transposes(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_fold_all_but_weights(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_sink_dequantize(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_fuse_qdq(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_widen_f16(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_pad(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_batchnorm(struct accel_ir *ir, size_t *changes, struct accel_error *err);
@@ -40,12 +43,21 @@ bool accel_shape_same_elements(const struct accel_shape *a, const struct accel_s
  * Errors: those of accel_node_bind. */
 int accel_node_set_ints(struct accel_node *node, const char *name, const int64_t *values,
                         size_t count, struct accel_error *err);
-/* The node becomes another one with the inputs given and without attributes, and keeps its outputs
- * and its name. A domain that the model does not import is imported as version 1.
+/* The node becomes another one with the inputs and attributes given, and keeps its outputs and its
+ * name. A domain that the model does not import is imported as version 1.
  * Errors: those of accel_node_bind. */
 int accel_node_turn_into(struct accel_node *node, const char *domain, const char *op_type,
                          struct accel_value *const *inputs, size_t inputs_count,
+                         const struct accel_attr *attrs, size_t attrs_count,
                          struct accel_error *err);
+/* Room for `extra` more nodes in the graph: a pass that appends asks once, before it begins. */
+int accel_graph_reserve(struct accel_graph *graph, size_t extra, struct accel_error *err);
+/* Appends a node with one output, `out`, where room was reserved (the next link sorts it in).
+ * NULL: *err says why. */
+struct accel_node *accel_graph_append(struct accel_graph *graph, const char *op_type,
+                                      const char *name, struct accel_value *const *inputs,
+                                      size_t inputs_count, struct accel_value *out,
+                                      struct accel_error *err);
 /* A vector of INT64 numbers. NULL: *err says why. */
 struct accel_value *accel_ints_constant(struct accel_graph *graph, const char *name,
                                         const int64_t *values, size_t count,
@@ -57,6 +69,22 @@ struct accel_value *accel_ints_constant(struct accel_graph *graph, const char *n
 int64_t accel_affine_channels(const struct accel_node *node);
 int accel_affine_fold(struct accel_ir *ir, struct accel_node *node, const double *scale,
                       const double *shift, const char *name, bool *done, struct accel_error *err);
+
+/* A constant DequantizeLinear or QuantizeLinear: scale and zero point are constants. */
+struct accel_quantizer {
+    struct accel_value *x;            /* what it reads */
+    struct accel_value *scale, *zero; /* zero NULL: left out */
+    enum accel_dtype dtype;           /* of the integers */
+    bool per_tensor;                  /* one normal scale above 0, one zero point */
+    float s;                          /* when per_tensor */
+    int32_t z;
+    int64_t axis; /* otherwise, as the attribute says */
+};
+/* false: `node` is none, or a blocked or other form that no pass knows. */
+bool accel_quantizer_of(const struct accel_node *node, const char *op_type,
+                        struct accel_quantizer *out);
+/* The same integers stand for the same numbers? */
+bool accel_quantizer_same(const struct accel_quantizer *a, const struct accel_quantizer *b);
 
 /* A constant of one element of a floating or 8- to 64-bit integer type? */
 bool accel_value_scalar(const struct accel_value *value, double *number);

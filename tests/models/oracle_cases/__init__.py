@@ -35,10 +35,11 @@ def small_array(value, dtype):
     return codes.reshape(value.shape())
 
 
-def answers(model, inputs):
-    """What ONNX Runtime gives for every output."""
+def answers(model, inputs, optimised=False):
+    """What ONNX Runtime gives for every output; optimised: at its default level, which fuses quantised operators."""
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
@@ -74,7 +75,8 @@ class Writer:
         self.model(name, [node], given, constants, results, opset)
 
     def model(self, name, nodes, given, constants, results, opset=15, oracle='runtime'):
-        """Several nodes. given: (name, array); oracle: 'runtime', or 'reference' for what ONNX Runtime has not."""
+        """Several nodes. given: (name, array); oracle: 'runtime', 'optimised' for its default level, or 'reference' for
+        what ONNX Runtime has not."""
         graph = helper.make_graph(
             nodes, name,
             [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
@@ -87,15 +89,23 @@ class Writer:
         if oracle == 'reference':
             wanted = [np.asarray(a) for a in ReferenceEvaluator(model).run(None, dict(inputs))]
         else:
-            wanted = answers(model, dict(inputs))
+            wanted = answers(model, dict(inputs), oracle == 'optimised')
         for result, value in zip(graph.output, wanted, strict=True):
             result.CopyFrom(helper.make_tensor_value_info(
                 result.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape))
         model.graph.CopyFrom(graph)
+        self.store(name, model, inputs, list(zip(results, wanted, strict=True)))
+
+    def whole(self, name, model, inputs):
+        """A model made elsewhere, with what ONNX Runtime gives at its default level."""
+        wanted = answers(model, inputs, optimised=True)
+        self.store(name, model, list(inputs.items()), [(o.name, a) for o, a in zip(model.graph.output, wanted, strict=True)])
+
+    def store(self, name, model, inputs, outputs):
         data = self.out / name / 'test_data_set_0'
         data.mkdir(parents=True, exist_ok=True)
         (self.out / name / 'model.onnx').write_bytes(model.SerializeToString())
-        for kind, pairs in (('input', inputs), ('output', list(zip(results, wanted, strict=True)))):
+        for kind, pairs in (('input', inputs), ('output', outputs)):
             for i, (n, a) in enumerate(pairs):
                 (data / f'{kind}_{i}.pb').write_bytes(numpy_helper.from_array(a, n).SerializeToString())
         self.written += 1

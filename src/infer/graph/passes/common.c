@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/graph/passes.h"
 
+#include "infer/kernels/quant.h"
+
+#include <math.h>
 #include <string.h>
 
 bool accel_node_is(const struct accel_node *node, const char *op_type)
@@ -99,6 +102,7 @@ static int import_domain(struct accel_ir *ir, const char *domain, struct accel_e
 
 int accel_node_turn_into(struct accel_node *node, const char *domain, const char *op_type,
                          struct accel_value *const *inputs, size_t inputs_count,
+                         const struct accel_attr *attrs, size_t attrs_count,
                          struct accel_error *err)
 {
     struct accel_ir *ir = node->graph->ir;
@@ -114,8 +118,8 @@ int accel_node_turn_into(struct accel_node *node, const char *domain, const char
     node->op_type = op_type;
     node->inputs = list;
     node->inputs_count = inputs_count;
-    node->attrs = NULL;
-    node->attrs_count = 0;
+    node->attrs = attrs;
+    node->attrs_count = attrs_count;
     node->params = NULL;
     return accel_node_bind(node, err);
 }
@@ -141,4 +145,72 @@ bool accel_value_scalar(const struct accel_value *value, double *number)
     return t != NULL && t->data != NULL && t->dtype != ACCEL_DTYPE_STRING &&
            accel_dims_product(t->dims, 0, t->rank) == 1 &&
            accel_convert(kernels, NULL, 1, t->dtype, t->data, ACCEL_DTYPE_DOUBLE, number);
+}
+
+int accel_graph_reserve(struct accel_graph *graph, size_t extra, struct accel_error *err)
+{
+    struct accel_node **nodes = accel_bump_alloc(&graph->ir->mem, graph->nodes_count + extra + 1,
+                                                 sizeof(struct accel_node *));
+
+    if (nodes == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for a graph");
+    if (graph->nodes_count > 0)
+        memcpy(nodes, graph->nodes, graph->nodes_count * sizeof(struct accel_node *));
+    graph->nodes = nodes;
+    return ACCEL_OK;
+}
+
+struct accel_node *accel_graph_append(struct accel_graph *graph, const char *op_type,
+                                      const char *name, struct accel_value *const *inputs,
+                                      size_t inputs_count, struct accel_value *out,
+                                      struct accel_error *err)
+{
+    struct accel_node *n = accel_node_new(graph, op_type, "", inputs_count, 1, err);
+
+    if (n == NULL)
+        return NULL;
+    memcpy(n->inputs, inputs, inputs_count * sizeof(struct accel_value *));
+    n->name = name;
+    n->outputs[0] = out;
+    out->producer = n;
+    out->output = 0;
+    graph->nodes[graph->nodes_count++] = n;
+    return accel_node_bind(n, err) == ACCEL_OK ? n : NULL;
+}
+
+/* ---------------------------------------------------------------- quantisation */
+
+static bool one_element(const struct accel_value *v)
+{
+    return v == NULL || accel_dims_product(v->data->dims, 0, v->data->rank) == 1;
+}
+
+bool accel_quantizer_of(const struct accel_node *node, const char *op_type,
+                        struct accel_quantizer *out)
+{
+    if (node == NULL || node->dead || !accel_node_is(node, op_type) ||
+        accel_attr_int(node, "block_size", 0) != 0)
+        return false;
+    const struct accel_value *scale = node->inputs[1];
+    const struct accel_value *zero = node->inputs_count > 2 ? node->inputs[2] : NULL;
+    *out = (struct accel_quantizer){.x = node->inputs[0],
+                                    .scale = node->inputs[1],
+                                    .zero = node->inputs_count > 2 ? node->inputs[2] : NULL,
+                                    .axis = accel_attr_int(node, "axis", 1)};
+    if (scale->data == NULL || scale->data->data == NULL ||
+        scale->data->dtype != ACCEL_DTYPE_FLOAT ||
+        (zero != NULL && (zero->data == NULL || zero->data->data == NULL)))
+        return false;
+    out->dtype = node->op_type[0] == 'D' ? out->x->type.dtype : node->outputs[0]->type.dtype;
+    if (!one_element(scale) || !one_element(zero))
+        return true;
+    memcpy(&out->s, scale->data->data, sizeof(out->s));
+    out->z = zero != NULL ? accel_quant_at(zero->data->dtype, zero->data->data, 0) : 0;
+    out->per_tensor = isnormal(out->s) && out->s > 0;
+    return true;
+}
+
+bool accel_quantizer_same(const struct accel_quantizer *a, const struct accel_quantizer *b)
+{
+    return a->per_tensor && b->per_tensor && a->dtype == b->dtype && a->s == b->s && a->z == b->z;
 }

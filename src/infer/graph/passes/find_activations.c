@@ -191,14 +191,10 @@ static int replace(struct accel_node *n, struct accel_value *x, const struct fou
 
     if (attr == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for an attribute");
-    if (rc == ACCEL_OK)
-        rc = accel_node_turn_into(n, "acceld", found->op, &x, 1, err);
-    if (rc != ACCEL_OK || found->attr.name == NULL)
-        return rc;
     *attr = found->attr;
-    n->attrs = attr;
-    n->attrs_count = 1;
-    return accel_node_bind(n, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    return accel_node_turn_into(n, "acceld", found->op, &x, 1, attr, attr->name != NULL, err);
 }
 
 static int find_product(struct accel_node *n, bool *done, struct accel_error *err)
@@ -247,7 +243,7 @@ static int find_clip(struct accel_node *n, bool *done, struct accel_error *err)
     in[2] = min_last ? outer_number : inner_number;
     const int rc = accel_node_fused(n, "Max+Min", err);
     *done = true;
-    return rc == ACCEL_OK ? accel_node_turn_into(n, "", "Clip", in, 3, err) : rc;
+    return rc == ACCEL_OK ? accel_node_turn_into(n, "", "Clip", in, 3, NULL, 0, err) : rc;
 }
 
 int accel_pass_find_activations(struct accel_ir *ir, size_t *changes, struct accel_error *err)

@@ -46,8 +46,9 @@ static int compute(struct accel_node *n, struct accel_type *types, struct accel_
         if (in[i] != NULL && in[i]->data != NULL)
             most = ACCEL_MAX(most, in[i]->data->size_bytes);
     }
-    /* A constant of its own is as large as it is. */
-    if (n->inputs_count == 0)
+    /* A constant of its own is as large as it is, and weights that no integer operator took are
+     * wanted as floats by every run. */
+    if (n->inputs_count == 0 || accel_node_is(n, "DequantizeLinear"))
         most = n->graph->ir->limits.tensor_bytes;
     for (size_t o = 0; o < n->outputs_count; o++)
         out[o] = n->outputs[o] != NULL ? &types[n->outputs[o]->id] : NULL;
@@ -85,7 +86,8 @@ static bool outputs_known(const struct accel_node *n, const struct accel_type *t
     return true;
 }
 
-int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel_error *err)
+/* weights: those that are quantised become floats, too. */
+static int fold(struct accel_ir *ir, bool weights, size_t *changes, struct accel_error *err)
 {
     struct accel_graph *g = ir->main;
     ACCEL_CLEANUP(accel_freep)
@@ -105,6 +107,8 @@ int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel
             return rc;
         if (n->op == NULL || n->unsupported != NULL)
             continue;
+        if (!weights && accel_node_is(n, "DequantizeLinear"))
+            continue;
         known = outputs_known(n, types);
         if (!known)
             rc = compute(n, types, &big, &known, err);
@@ -115,4 +119,14 @@ int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel
         *changes += known;
     }
     return ACCEL_OK;
+}
+
+int accel_pass_fold_constants(struct accel_ir *ir, size_t *changes, struct accel_error *err)
+{
+    return fold(ir, true, changes, err);
+}
+
+int accel_pass_fold_all_but_weights(struct accel_ir *ir, size_t *changes, struct accel_error *err)
+{
+    return fold(ir, false, changes, err);
 }

@@ -47,7 +47,7 @@ int accel_pass_merge_reshapes(struct accel_ir *ir, size_t *changes, struct accel
 
             if (in[1] == NULL)
                 return ACCEL_E_NOMEM;
-            const int rc = accel_node_turn_into(n, "", "Reshape", in, 2, err);
+            const int rc = accel_node_turn_into(n, "", "Reshape", in, 2, NULL, 0, err);
             if (rc != ACCEL_OK)
                 return rc;
         } else {

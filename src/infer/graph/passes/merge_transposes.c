@@ -183,7 +183,7 @@ static int into_reshape(struct accel_node *n, const struct perm *p, bool *done,
     if (in[1] == NULL)
         return ACCEL_E_NOMEM;
     *done = true;
-    return accel_node_turn_into(n, "", "Reshape", in, 2, err);
+    return accel_node_turn_into(n, "", "Reshape", in, 2, NULL, 0, err);
 }
 
 /* One Transpose. */
