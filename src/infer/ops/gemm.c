@@ -56,7 +56,11 @@ static int gemm_infer(struct accel_infer *in, struct accel_error *err)
 
         if (rc != ACCEL_OK)
             return rc;
-        if (c->rank > 2 || (m >= 0 && n >= 0 && !accel_shape_equal(&both, &y->shape)))
+        /* A dimension of C that is not known yet may still turn out to be 1. */
+        bool fits = c->rank <= 2;
+        for (uint32_t i = 0; fits && i < 2; i++)
+            fits = both.dims[i] < 0 || y->shape.dims[i] < 0 || both.dims[i] == y->shape.dims[i];
+        if (!fits)
             return accel_fail(err, ACCEL_E_INVALID, "input 2 'C' does not broadcast to the output");
     }
     return ACCEL_OK;

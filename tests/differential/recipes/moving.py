@@ -113,10 +113,12 @@ def cut(d, op):
     a = d.of(x)
     axes = [i for i in range(a.ndim) if d.chance(0.6)] or [0]
     starts = [d.integer(-a.shape[i] - 2, a.shape[i] + 2) for i in axes]
-    ends = [d.choice([d.integer(-a.shape[i] - 2, a.shape[i] + 2), 2**31 - 1, -2**31]) for i in axes]
+    steps = [d.choice([1, 1, 2, 3, -1, -2]) if d.opset >= 10 else 1 for _ in axes]
+    # The largest integer with a negative step: ONNX Runtime takes it for "to the end", numpy for none.
+    ends = [d.choice([d.integer(-a.shape[i] - 2, a.shape[i] + 2), 2**31 - 1 if s > 0 else -2**31])
+            for i, s in zip(axes, steps, strict=True)]
     if d.opset < 10:
         return d.emit(op, [x], axes=axes, starts=starts, ends=ends)
-    steps = [d.choice([1, 1, 2, 3, -1, -2]) for _ in axes]
     kind = d.choice([np.int32, np.int64])
     return d.emit(op, [x, numbers(d, starts, kind), numbers(d, ends, kind),
                        numbers(d, [axis_of(d, a, i) for i in axes], kind), numbers(d, steps, kind)])
@@ -156,7 +158,8 @@ def repeat(d, op):
 
 @recipe('Gather')
 def gather(d, op):
-    x = d.pick(ANY, low=1, high=4, fits=lambda a: a.size > 0)
+    # No strings: ONNX Runtime 1.31 copies the first of each row alone.
+    x = d.pick(FIXED, low=1, high=4, fits=lambda a: a.size > 0)
     if x is None:
         return None
     a = d.of(x)
@@ -227,7 +230,7 @@ def scatter_nd(d, op):
 @recipe('OneHot')
 def one_hot(d, op):
     depth = d.integer(1, 6)
-    i = d.pick([np.int64, np.int32, np.float32], high=3)
+    i = d.pick([np.int64, np.int32, np.float32], high=3, fits=lambda a: np.array_equal(a, np.round(a)))
     if i is None or d.opset < 9:
         return None
     kind = d.choice([np.float32, np.int64, np.int32])
