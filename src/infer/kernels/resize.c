@@ -134,6 +134,20 @@ static uint32_t clamp_index(double x, size_t in)
     return x > 0 ? (uint32_t)fmin(x, (double)(in - 1)) : 0;
 }
 
+/* Linear between two neighbours, the edge repeated. In floats and by distances, as ONNX Runtime
+ * does it: results that are cut off to integers hang on the last bit. */
+static void fill_linear(const struct accel_resize *r, unsigned d, float x, struct tap taps[2])
+{
+    const float last = (float)(r->in[d] - 1), at = x > 0 ? fminf(x, last) : 0;
+    const uint32_t low = clamp_index((double)at, r->in[d]);
+    const uint32_t high = (size_t)low + 1 < r->in[d] ? low + 1 : low;
+
+    taps[0] = (struct tap){.index = low, .weight = fabsf(at - (float)high)};
+    taps[1] = (struct tap){.index = high, .weight = fabsf(at - (float)low)};
+    if (low == high)
+        taps[0].weight = taps[1].weight = 0.5f;
+}
+
 static void fill_taps(const struct accel_resize *r, unsigned d, size_t n, double x,
                       struct tap *taps)
 {
@@ -144,6 +158,10 @@ static void fill_taps(const struct accel_resize *r, unsigned d, size_t n, double
         wide ? floor(x - reach) + 1 : floor(x) - (r->mode == ACCEL_RESIZE_CUBIC ? 1 : 0);
     double sum = 0;
 
+    if (r->mode == ACCEL_RESIZE_LINEAR && !wide && !r->exclude_outside && n == 2) {
+        fill_linear(r, d, (float)x, taps);
+        return;
+    }
     for (size_t t = 0; t < n; t++) {
         const double at = first + (double)t, distance = (at - x) * stretch;
         double weight = r->mode == ACCEL_RESIZE_CUBIC
@@ -202,35 +220,40 @@ static float load(const struct resize_job *job, size_t at)
     }
 }
 
+/* Integers as ONNX Runtime makes them: cut off towards zero, but rounded with antialias. */
 static void store(const struct resize_job *job, size_t at, float v)
 {
+    if (job->dtype != ACCEL_DTYPE_FLOAT)
+        v = job->r->antialias ? nearbyintf(v) : truncf(v);
     switch (job->dtype) {
     case ACCEL_DTYPE_UINT8:
-        ((uint8_t *)job->y)[at] = (uint8_t)fminf(fmaxf(nearbyintf(v), 0), 255);
+        ((uint8_t *)job->y)[at] = (uint8_t)fminf(fmaxf(v, 0), 255);
         break;
     case ACCEL_DTYPE_INT8:
-        ((int8_t *)job->y)[at] = (int8_t)fminf(fmaxf(nearbyintf(v), -128), 127);
+        ((int8_t *)job->y)[at] = (int8_t)fminf(fmaxf(v, -128), 127);
         break;
     default:
         ((float *)job->y)[at] = v;
     }
 }
 
-/* The sum over the taps of axes d.. of the output `index`, `at` the flat input index so far. */
-static float sum_taps(const struct resize_job *job, const size_t *index, unsigned d, size_t at)
+/* Adds the taps of axes d.. of the output `index`, `at` the flat input index so far. Weights are
+ * multiplied before the elements, as ONNX Runtime does: where a sum is cut off to an integer, the
+ * last bit decides. */
+static void sum_taps(const struct resize_job *job, const size_t *index, unsigned d, size_t at,
+                     float weight, float *sum)
 {
-    if (d == job->r->rank)
-        return load(job, at);
+    if (d == job->r->rank) {
+        *sum += weight * load(job, at);
+        return;
+    }
     const struct axis *axis = &job->axes[d];
     const struct tap *taps = axis->table + index[d] * axis->taps;
-    float sum = 0;
 
-    if (axis->taps == 1)
-        return sum_taps(job, index, d + 1, at * axis->in + taps->index);
     for (size_t t = 0; t < axis->taps; t++)
-        if (taps[t].weight != 0)
-            sum += taps[t].weight * sum_taps(job, index, d + 1, at * axis->in + taps[t].index);
-    return sum;
+        if (axis->taps == 1 || taps[t].weight != 0)
+            sum_taps(job, index, d + 1, at * axis->in + taps[t].index,
+                     axis->taps == 1 ? weight : weight * taps[t].weight, sum);
 }
 
 /* One row of floats whose outer axes have a single tap each: no recursion. `plane` is where the
@@ -294,8 +317,11 @@ static void resize_range(void *context, size_t begin, size_t end, unsigned threa
                        (const char *)job->x + (source + inner->table[i].index) * job->element_size,
                        job->element_size);
             } else {
+                float sum = 0;
+
                 index[last] = i;
-                store(job, at, sum_taps(job, index, 0, 0));
+                sum_taps(job, index, 0, 0, 1, &sum);
+                store(job, at, sum);
             }
         }
     }
