@@ -27,65 +27,12 @@
 #include "supervisor/notify.h"
 #include "supervisor/restart.h"
 #include "supervisor/spawn.h"
+#include "supervisor/supervisor_internal.h"
 
-#define CHILDREN_MAX       160
 #define WORKER_STOP_MS     3000
 #define HARDWARE_STOP_MS   10000
-#define WATCHDOG_PERIOD_MS 5000 /* without systemd's */
-#define LINK_RETRY_MS      100
-#define LINK_RETRY_MAX_MS  5000
+#define WATCHDOG_PERIOD_MS 5000  /* without systemd's */
 #define CONTROL_HUNG_MS    60000 /* no sign of life from its store's writer */
-
-enum state {
-    WAITING, /* to be started at due_ms */
-    RUNNING,
-    STOPPING,    /* asked to end; killed at due_ms */
-    QUARANTINED, /* failed too often: not before a reload */
-    ELSEWHERE,   /* the hardware part's; only name and instance are known here */
-};
-
-struct child {
-    Accel__Ipc__Role role;
-    char name[33];
-    const char *program;
-    char *section; /* hardware: what it was started with; accel_free */
-    unsigned instance;
-    pid_t pid; /* 0: none */
-    int link;  /* our end of its supervisor channel, -1 */
-    enum state state;
-    bool unwanted; /* to be forgotten once it has ended */
-    int64_t due_ms;
-    struct accel_restart restart;
-    char reason[160]; /* why we killed it, "" */
-};
-
-struct supervisor {
-    const struct accel_options *options;
-    struct accel_config *config;
-    char *text;
-    struct accel_places places;
-    struct accel_identity identity;
-    bool drop; /* started as root */
-    struct accel_listeners listeners;
-    struct accel_notify notify;
-    int signals, lock, config_fd;
-    struct child *children; /* [0] is control; in the hardware part, the main part's link */
-    int listener;           /* hardware part: where the main part connects, -1 */
-    char listener_path[108];
-    int hardware; /* main part: connection to the hardware part, -1 */
-    int64_t hardware_due_ms;
-    int64_t hardware_wait_ms; /* before the last attempt, grows; 0: it answers */
-    bool hardware_answers;    /* a message came on this connection */
-    bool hardware_reloads;    /* main part: it is still to be told to read its configuration */
-    bool passed_over;         /* main part: a module's channel was refused, not enabled here */
-    size_t count;
-    int64_t started_ms, watchdog_ms; /* of control's last sign of life; 0: none yet */
-    int64_t fed_ms;                  /* hardware part: when systemd's watchdog was fed */
-    bool was_ready;                  /* control has been ready once: its failures are restarted */
-    bool reloading;                  /* control has not said Ready to the new configuration yet */
-    enum { GOING, DRAINING, ENDING } stage;
-    int exit_status;
-};
 
 static const char *role_name(Accel__Ipc__Role role)
 {
@@ -99,12 +46,12 @@ static const char *role_name(Accel__Ipc__Role role)
     }
 }
 
-static struct child *control_of(struct supervisor *s)
+struct child *supervisor_control(struct supervisor *s)
 {
     return &s->children[0];
 }
 
-static bool control_runs(const struct supervisor *s)
+bool supervisor_control_runs(const struct supervisor *s)
 {
     return s->children[0].state == RUNNING;
 }
@@ -117,7 +64,7 @@ static void kill_child(struct child *c, const char *reason)
 }
 
 /* A message on a child's supervisor channel. A child that does not read is hung, and killed. */
-static void tell(struct child *c, Accel__Ipc__Message *message, int fd)
+void supervisor_tell(struct child *c, Accel__Ipc__Message *message, int fd)
 {
     struct accel_error err;
 
@@ -158,11 +105,11 @@ static void tell_control_peer_up(struct supervisor *s, const struct child *c, in
     up.name = (char *)c->name;
     up.instance = c->instance;
     up.pid = c->pid;
-    tell(control_of(s), &message, channel);
+    supervisor_tell(supervisor_control(s), &message, channel);
 }
 
 /* A hardware child that outlived the control process gets a channel to the new one. */
-static void reconnect(struct supervisor *s, struct child *c)
+void supervisor_reconnect(struct supervisor *s, struct child *c)
 {
     Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__PeerUp up = ACCEL__IPC__PEER_UP__INIT;
@@ -177,9 +124,9 @@ static void reconnect(struct supervisor *s, struct child *c)
     message.peer_up = &up;
     up.role = ACCEL__IPC__ROLE__CONTROL;
     up.name = (char *)"control";
-    up.instance = control_of(s)->instance;
-    up.pid = control_of(s)->pid;
-    tell(c, &message, pair[0]);
+    up.instance = supervisor_control(s)->instance;
+    up.pid = supervisor_control(s)->pid;
+    supervisor_tell(c, &message, pair[0]);
     tell_control_peer_up(s, c, pair[1]);
     close(pair[0]);
     close(pair[1]);
@@ -316,8 +263,6 @@ static int start_peer(struct supervisor *s, struct child *c, struct accel_error 
 }
 
 static void failed(struct supervisor *s, struct child *c, const char *reason);
-static void leave_hardware(struct supervisor *s);
-static void reload_hardware(struct supervisor *s);
 static void begin_stop(struct supervisor *s, const char *why);
 
 static void start_child(struct supervisor *s, struct child *c)
@@ -343,12 +288,12 @@ static void start_child(struct supervisor *s, struct child *c)
     accel_log_debug("started", "child=\"%s %s\" pid=%d instance=%u", role_name(c->role), c->name,
                     (int)c->pid, c->instance);
     if (c->role == ACCEL__IPC__ROLE__CONTROL && s->options->part == ACCEL_PART_MAIN)
-        leave_hardware(s); /* a new connection brings new channels */
+        supervisor_hardware_leave(s); /* a new connection brings new channels */
     if (c->role == ACCEL__IPC__ROLE__CONTROL)
         for (size_t i = 1; i < s->count; i++)
             if (s->children[i].state == RUNNING &&
                 s->children[i].role == ACCEL__IPC__ROLE__HARDWARE)
-                reconnect(s, &s->children[i]);
+                supervisor_reconnect(s, &s->children[i]);
 }
 
 /* Control comes first: the others talk to it. */
@@ -358,7 +303,7 @@ static void start_due(struct supervisor *s, int64_t now)
         return;
     for (size_t i = 0; i < s->count && s->stage == GOING; i++) {
         struct child *c = &s->children[i];
-        if (c->state == WAITING && c->due_ms <= now && (i == 0 || control_runs(s)))
+        if (c->state == WAITING && c->due_ms <= now && (i == 0 || supervisor_control_runs(s)))
             start_child(s, c);
     }
 }
@@ -372,7 +317,7 @@ static void send_stop(struct child *c)
 
     message.body_case = ACCEL__IPC__MESSAGE__BODY_STOP;
     message.stop = &stop;
-    tell(c, &message, -1);
+    supervisor_tell(c, &message, -1);
 }
 
 /* Asks one process to end, and sets when it is killed if it does not. */
@@ -400,16 +345,6 @@ static void end_others(struct supervisor *s, int64_t now)
         stop_child(&s->children[i], now);
 }
 
-/* The hardware part goes on without the main part: a programming may be in flight. */
-static void main_left(struct supervisor *s)
-{
-    struct child *main = control_of(s);
-
-    accel_closep(&main->link);
-    main->state = WAITING;
-    main->due_ms = INT64_MAX; /* it comes by itself */
-}
-
 static void begin_stop(struct supervisor *s, const char *why)
 {
     const int64_t now = accel_now_ms();
@@ -424,15 +359,15 @@ static void begin_stop(struct supervisor *s, const char *why)
     accel_notify_send(&s->notify, "STOPPING=1\nSTATUS=Stopping: %s", why);
     s->stage = DRAINING;
     if (s->options->part == ACCEL_PART_HARDWARE)
-        main_left(s); /* its own business when it ends */
-    if (!control_runs(s)) {
-        control_of(s)->due_ms = INT64_MAX;
+        supervisor_main_left(s); /* its own business when it ends */
+    if (!supervisor_control_runs(s)) {
+        supervisor_control(s)->due_ms = INT64_MAX;
         end_others(s, now);
         return;
     }
-    stop_child(control_of(s), now);
+    stop_child(supervisor_control(s), now);
     /* It drains: requests under way may take their time. */
-    control_of(s)->due_ms = now + s->config->limits.request_ms + 5000;
+    supervisor_control(s)->due_ms = now + s->config->limits.request_ms + 5000;
 }
 
 static bool all_ended(const struct supervisor *s)
@@ -453,7 +388,7 @@ static void kill_overdue(struct supervisor *s, int64_t now)
             kill_child(c, "it did not end in time");
         }
     }
-    struct child *control = control_of(s);
+    struct child *control = supervisor_control(s);
     if (control->state == RUNNING && s->watchdog_ms > 0 && control->reason[0] == '\0' &&
         now - s->watchdog_ms > CONTROL_HUNG_MS) {
         accel_log_error("the control process shows no sign of life", "pid=%d", (int)control->pid);
@@ -463,8 +398,8 @@ static void kill_overdue(struct supervisor *s, int64_t now)
 
 /* ---------------------------------------------------------------- what ended */
 
-static void tell_control_peer_down(struct supervisor *s, const struct child *c, const char *reason,
-                                   int64_t restart_in_ms)
+void supervisor_tell_down(struct supervisor *s, const struct child *c, const char *reason,
+                          int64_t restart_in_ms)
 {
     Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__PeerDown down = ACCEL__IPC__PEER_DOWN__INIT;
@@ -477,7 +412,7 @@ static void tell_control_peer_down(struct supervisor *s, const struct child *c, 
     down.reason = (char *)reason;
     down.quarantined = c->state == QUARANTINED;
     down.restart_in_ms = restart_in_ms;
-    tell(control_of(s), &message, -1);
+    supervisor_tell(supervisor_control(s), &message, -1);
 }
 
 /* The child is not running and was not meant to end. */
@@ -504,8 +439,8 @@ static void failed(struct supervisor *s, struct child *c, const char *reason)
                           "child=\"%s %s\" reason=\"%s\" restart_in_ms=%" PRId64,
                           role_name(c->role), c->name, reason, wait);
     }
-    if (control_runs(s))
-        tell_control_peer_down(s, c, reason, c->state == QUARANTINED ? 0 : wait);
+    if (supervisor_control_runs(s))
+        supervisor_tell_down(s, c, reason, c->state == QUARANTINED ? 0 : wait);
 }
 
 static void forget(struct supervisor *s, size_t i)
@@ -557,8 +492,8 @@ static void child_ended(struct supervisor *s, size_t i, int status)
     if (is_control)
         control_ended(s);
     if (was == STOPPING) { /* as asked */
-        if (control_runs(s))
-            tell_control_peer_down(s, c, c->unwanted ? "disabled" : "restarted as asked", 0);
+        if (supervisor_control_runs(s))
+            supervisor_tell_down(s, c, c->unwanted ? "disabled" : "restarted as asked", 0);
         c->state = WAITING;
         c->due_ms = 0;
         if (c->unwanted)
@@ -604,7 +539,7 @@ static struct child *add_child(struct supervisor *s, Accel__Ipc__Role role, cons
     return c;
 }
 
-static struct child *find_child(struct supervisor *s, Accel__Ipc__Role role, const char *name)
+struct child *supervisor_find_child(struct supervisor *s, Accel__Ipc__Role role, const char *name)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->children[i].role == role && strcmp(s->children[i].name, name) == 0 &&
@@ -664,7 +599,7 @@ static int arrange(struct supervisor *s, bool all_hardware, bool all_workers,
     }
     for (size_t i = 0; i < config->drivers.count; i++) {
         const struct accel_config_driver *driver = &config->drivers.list[i];
-        if (find_child(s, ACCEL__IPC__ROLE__HARDWARE, driver->name) != NULL)
+        if (supervisor_find_child(s, ACCEL__IPC__ROLE__HARDWARE, driver->name) != NULL)
             continue;
         struct child *c = add_child(s, ACCEL__IPC__ROLE__HARDWARE, driver->name, "acceld-hardware");
         if (c != NULL && s->options->part == ACCEL_PART_MAIN)
@@ -679,7 +614,7 @@ static int arrange(struct supervisor *s, bool all_hardware, bool all_workers,
     for (unsigned n = 1; n <= config->workers.count; n++) {
         char name[12];
         snprintf(name, sizeof(name), "%u", n);
-        if (find_child(s, ACCEL__IPC__ROLE__WORKER_CPU, name) == NULL &&
+        if (supervisor_find_child(s, ACCEL__IPC__ROLE__WORKER_CPU, name) == NULL &&
             add_child(s, ACCEL__IPC__ROLE__WORKER_CPU, name, "acceld-worker") == NULL)
             return accel_fail(err, ACCEL_E_LIMIT, "no room for worker %u", n);
     }
@@ -722,7 +657,7 @@ static void tell_log_level(struct supervisor *s)
     level.level = (char *)accel_log_level_name(s->config->log_level);
     for (size_t i = 1; i < s->count; i++)
         if (s->children[i].state == RUNNING)
-            tell(&s->children[i], &message, -1);
+            supervisor_tell(&s->children[i], &message, -1);
 }
 
 static void tell_control_reload(struct supervisor *s)
@@ -733,7 +668,7 @@ static void tell_control_reload(struct supervisor *s)
     message.body_case = ACCEL__IPC__MESSAGE__BODY_RELOAD;
     message.reload = &reload;
     reload.path = (char *)s->config->path;
-    tell(control_of(s), &message, s->config_fd);
+    supervisor_tell(supervisor_control(s), &message, s->config_fd);
 }
 
 static void reload_failed(struct supervisor *s, const struct accel_error *err)
@@ -743,7 +678,7 @@ static void reload_failed(struct supervisor *s, const struct accel_error *err)
     accel_notify_send(&s->notify, "READY=1\nSTATUS=Not reloaded: %s", err->msg);
 }
 
-static void reload(struct supervisor *s)
+void supervisor_reload(struct supervisor *s)
 {
     struct accel_config *config = NULL;
     ACCEL_CLEANUP(accel_freep) char *text = NULL;
@@ -784,10 +719,10 @@ static void reload(struct supervisor *s)
     if (s->options->part == ACCEL_PART_MAIN) {
         s->hardware_reloads = true;
         if (s->passed_over)
-            leave_hardware(s); /* a new connection brings the channel that was refused */
-        reload_hardware(s);
+            supervisor_hardware_leave(s); /* a new connection brings the channel that was refused */
+        supervisor_hardware_reload(s);
     }
-    if (control_runs(s) && s->options->part != ACCEL_PART_HARDWARE) {
+    if (supervisor_control_runs(s) && s->options->part != ACCEL_PART_HARDWARE) {
         s->reloading = true; /* READY=1 follows when control has taken it */
         tell_control_reload(s);
     } else {
@@ -806,7 +741,7 @@ static void control_is_ready(struct supervisor *s)
                        s->listeners.tcp >= 0 ? s->listeners.tcp_address : "none",
                        s->listeners.unix_path[0] != '\0' ? s->listeners.unix_path : "none");
     else if (!s->reloading)
-        accel_log_info("ready again", "instance=%u", control_of(s)->instance);
+        accel_log_info("ready again", "instance=%u", supervisor_control(s)->instance);
     s->was_ready = true;
     s->reloading = false;
     s->watchdog_ms = now;
@@ -814,165 +749,12 @@ static void control_is_ready(struct supervisor *s)
                       s->listeners.tcp >= 0 ? s->listeners.tcp_address : s->listeners.unix_path);
 }
 
-/* ---------------------------------------------------------------- the other part */
-
-/* Main part: what the control process is to know of the modules while they are out of reach. */
-static void hardware_away(struct supervisor *s, const char *reason)
+void supervisor_restart_peer(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
 {
-    for (size_t i = 1; i < s->count; i++)
-        if (s->children[i].state == ELSEWHERE && control_runs(s))
-            tell_control_peer_down(s, &s->children[i], reason, s->hardware_wait_ms);
-}
-
-static void leave_hardware(struct supervisor *s)
-{
-    accel_closep(&s->hardware);
-    s->hardware_due_ms = 0;
-    s->hardware_answers = false;
-}
-
-/* The log says the first failure of a row only. */
-static void hardware_failed(struct supervisor *s, const char *reason)
-{
-    if (s->hardware_wait_ms == 0)
-        accel_log_warning("no hardware part", "reason=\"%s\"", reason);
-    leave_hardware(s);
-    s->hardware_wait_ms =
-        ACCEL_MIN(ACCEL_MAX(2 * s->hardware_wait_ms, LINK_RETRY_MS), LINK_RETRY_MAX_MS);
-    s->hardware_due_ms = accel_now_ms() + s->hardware_wait_ms;
-    hardware_away(s, reason);
-}
-
-static bool send_hardware(struct supervisor *s, Accel__Ipc__Message *message)
-{
-    struct accel_error err;
-
-    if (s->hardware >= 0 && accel_ipc_send(s->hardware, message, NULL, 0, &err) == ACCEL_OK)
-        return true;
-    if (s->hardware >= 0)
-        accel_log_warning("message to the hardware part failed", "error=\"%s\"", err.msg);
-    return false;
-}
-
-/* Both parts read one file: a start or a reload of this part brings the other in line. */
-static void reload_hardware(struct supervisor *s)
-{
-    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
-    Accel__Ipc__Reload reload = ACCEL__IPC__RELOAD__INIT;
-
-    message.body_case = ACCEL__IPC__MESSAGE__BODY_RELOAD;
-    message.reload = &reload;
-    if (s->hardware_reloads && send_hardware(s, &message))
-        s->hardware_reloads = false;
-}
-
-/* Main part: tries until the hardware part is there. */
-static void connect_hardware(struct supervisor *s, int64_t now)
-{
-    struct accel_error err;
-
-    if (s->options->part != ACCEL_PART_MAIN || s->hardware >= 0 || !control_runs(s) ||
-        s->stage != GOING || now < s->hardware_due_ms)
-        return;
-    if (accel_link_connect(s->config, &s->hardware, &err) == ACCEL_OK) {
-        /* systemd listens for a hardware part that may never start: back-off ends at its word. */
-        accel_log_debug("connected to the hardware part's socket", "runtime_dir=\"%s\"",
-                        s->config->runtime_dir);
-        s->passed_over = false;
-        reload_hardware(s);
-        return;
-    }
-    hardware_failed(s, err.msg);
-}
-
-static void ask_hardware(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
-{
-    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
-
-    message.body_case = ACCEL__IPC__MESSAGE__BODY_RESTART_PEER;
-    message.restart_peer = (Accel__Ipc__RestartPeer *)asked;
-    (void)send_hardware(s, &message);
-}
-
-/* Main part: hands on what the hardware part says of modules that this configuration has. */
-static void from_hardware(struct supervisor *s, struct accel_ipc_packet *packet)
-{
-    Accel__Ipc__Message *m = packet->message;
-    const bool up = m->body_case == ACCEL__IPC__MESSAGE__BODY_PEER_UP;
-
-    if (!up && m->body_case != ACCEL__IPC__MESSAGE__BODY_PEER_DOWN)
-        return;
-    const Accel__Ipc__Role role = up ? m->peer_up->role : m->peer_down->role;
-    const char *name = up ? m->peer_up->name : m->peer_down->name;
-    struct child *c = find_child(s, ACCEL__IPC__ROLE__HARDWARE, name);
-    if (role != ACCEL__IPC__ROLE__HARDWARE || (up && packet->fds_count != 1))
-        return;
-    if (c == NULL) { /* one of the parts has a newer configuration than the other */
-        s->passed_over |= up;
-        accel_log_info("the hardware part has news of a module that is not enabled here",
-                       "module=\"%.40s\" cure=\"reload this part\"", name);
-        return;
-    }
-    c->instance = up ? m->peer_up->instance : m->peer_down->instance;
-    if (control_runs(s))
-        tell(control_of(s), m, up ? packet->fds[0] : -1);
-}
-
-static void read_hardware(struct supervisor *s)
-{
-    struct accel_ipc_packet packet;
-    struct accel_error err;
-
-    if (accel_ipc_receive(s->hardware, &packet, &err) == ACCEL_OK) {
-        if (!s->hardware_answers)
-            accel_log_info("connected to the hardware part", "runtime_dir=\"%s\"",
-                           s->config->runtime_dir);
-        s->hardware_answers = true;
-        s->hardware_wait_ms = 0;
-        from_hardware(s, &packet);
-        accel_ipc_packet_free(&packet);
-        return;
-    }
-    accel_log_debug("the hardware part's connection ends", "error=\"%s\"", err.msg);
-    hardware_failed(s, "the hardware part (acceld-hardware.service) has ended");
-}
-
-/* Hardware part: the newest main part counts, as the one before it may be gone unnoticed. */
-static void accept_main(struct supervisor *s)
-{
-    struct child *main = control_of(s);
-    struct accel_error err;
-    int fd = -1;
-
-    if (accel_link_accept(s->listener, s->drop ? &s->identity : NULL, &fd, &err) != ACCEL_OK) {
-        accel_log_warning("a connection was refused", "error=\"%s\"", err.msg);
-        return;
-    }
-    main_left(s);
-    if (s->stage != GOING) {
-        close(fd);
-        return;
-    }
-    main->link = fd;
-    main->state = RUNNING;
-    main->instance++;
-    accel_log_info("connected to the main part", "instance=%u", main->instance);
-    accel_notify_send(&s->notify, "STATUS=Serving the main part");
-    for (size_t i = 1; i < s->count; i++) {
-        struct child *c = &s->children[i];
-        if (c->state == RUNNING)
-            reconnect(s, c);
-        else if (c->state == QUARANTINED)
-            tell_control_peer_down(s, c, "it failed too often", 0);
-    }
-}
-
-static void restart_peer(struct supervisor *s, const Accel__Ipc__RestartPeer *asked)
-{
-    struct child *c = find_child(s, asked->role, asked->name);
+    struct child *c = supervisor_find_child(s, asked->role, asked->name);
 
     if (c != NULL && c->state == ELSEWHERE) {
-        ask_hardware(s, asked);
+        supervisor_hardware_ask(s, asked);
         return;
     }
     if (c == NULL || c->state != RUNNING || c->role == ACCEL__IPC__ROLE__CONTROL)
@@ -1002,22 +784,11 @@ static void from_control(struct supervisor *s, const Accel__Ipc__Message *m)
         break;
     }
     case ACCEL__IPC__MESSAGE__BODY_RESTART_PEER:
-        restart_peer(s, m->restart_peer);
+        supervisor_restart_peer(s, m->restart_peer);
         break;
     default:
         accel_log_debug("message of the control process passed over", "kind=%d", (int)m->body_case);
     }
-}
-
-/* The hardware part does for the main part these two things only. */
-static void from_main(struct supervisor *s, const Accel__Ipc__Message *m)
-{
-    if (m->body_case == ACCEL__IPC__MESSAGE__BODY_RESTART_PEER)
-        restart_peer(s, m->restart_peer);
-    else if (m->body_case == ACCEL__IPC__MESSAGE__BODY_RELOAD)
-        reload(s);
-    else
-        accel_log_debug("message of the main part passed over", "kind=%d", (int)m->body_case);
 }
 
 static void read_link(struct supervisor *s, struct child *c)
@@ -1028,7 +799,7 @@ static void read_link(struct supervisor *s, struct child *c)
 
     if (accel_ipc_receive(c->link, &packet, &err) == ACCEL_OK) {
         if (is_main && c->role == ACCEL__IPC__ROLE__CONTROL)
-            from_main(s, packet.message);
+            supervisor_main_message(s, packet.message);
         else if (c->role == ACCEL__IPC__ROLE__CONTROL)
             from_control(s, packet.message);
         accel_ipc_packet_free(&packet);
@@ -1037,7 +808,7 @@ static void read_link(struct supervisor *s, struct child *c)
     if (is_main && c->role == ACCEL__IPC__ROLE__CONTROL) {
         accel_log_info("the main part is gone", "reason=\"%s\"", err.msg);
         accel_notify_send(&s->notify, "STATUS=Waiting for the main part");
-        main_left(s);
+        supervisor_main_left(s);
         return;
     }
     if (err.code != ACCEL_E_UNAVAILABLE) {
@@ -1059,7 +830,7 @@ static void read_signal(struct supervisor *s)
         reap(s);
         break;
     case SIGHUP:
-        reload(s);
+        supervisor_reload(s);
         break;
     default:
         begin_stop(s, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
@@ -1085,16 +856,17 @@ static int next_timeout(const struct supervisor *s, int64_t now)
 
     for (size_t i = 0; i < s->count; i++) {
         const struct child *c = &s->children[i];
-        const bool starts = c->state == WAITING && s->stage == GOING &&
-                            (i == 0 || control_runs(s)); /* else it waits for control, not time */
+        const bool starts =
+            c->state == WAITING && s->stage == GOING &&
+            (i == 0 || supervisor_control_runs(s)); /* else it waits for control, not time */
         const bool dies = c->state == STOPPING && c->reason[0] == '\0';
         if ((starts || dies) && c->due_ms < next)
             next = c->due_ms;
     }
-    if (s->options->part == ACCEL_PART_MAIN && s->hardware < 0 && control_runs(s) &&
+    if (s->options->part == ACCEL_PART_MAIN && s->hardware < 0 && supervisor_control_runs(s) &&
         s->stage == GOING)
         next = ACCEL_MIN(next, s->hardware_due_ms);
-    if (control_runs(s) && s->watchdog_ms > 0)
+    if (supervisor_control_runs(s) && s->watchdog_ms > 0)
         next = ACCEL_MIN(next, s->watchdog_ms + CONTROL_HUNG_MS + 1);
     return (int)ACCEL_MAX(next - now, 0);
 }
@@ -1109,7 +881,7 @@ static void loop(struct supervisor *s)
         nfds_t n = 1;
 
         start_due(s, now);
-        connect_hardware(s, now);
+        supervisor_hardware_connect(s, now);
         kill_overdue(s, now);
         feed_watchdog(s, now);
         if (s->stage != GOING && all_ended(s))
@@ -1135,9 +907,9 @@ static void loop(struct supervisor *s)
                 if (s->children[i].pid == owner[k] && s->children[i].link == polls[k].fd)
                     read_link(s, &s->children[i]);
         if (other >= 0 && polls[children].revents != 0 && other == s->hardware)
-            read_hardware(s);
+            supervisor_hardware_read(s);
         else if (other >= 0 && polls[children].revents != 0 && other == s->listener)
-            accept_main(s);
+            supervisor_main_accept(s);
         if (polls[0].revents != 0)
             read_signal(s);
     }
@@ -1259,7 +1031,7 @@ static int prepare(struct supervisor *s, struct accel_error *err)
         return rc;
     add_child(s, ACCEL__IPC__ROLE__CONTROL, "control", "acceld-control");
     if (hardware)
-        main_left(s); /* not there yet */
+        supervisor_main_left(s); /* not there yet */
     return arrange(s, false, false, err);
 }
 
