@@ -237,6 +237,7 @@ int accel_run_load_options(struct accel_run_options *o, struct accel_load_option
     size_t n = 0;
 
     accel_load_options_init(load);
+    load->values = true;
     if (choose_passes(o, &load->passes_off, err) != ACCEL_OK)
         return err != NULL ? (int)err->code : ACCEL_E_INVALID;
     if (o->cpu_mask != NULL && parse_cpu_mask(o->cpu_mask, &load->cpu_mask, err) != ACCEL_OK)

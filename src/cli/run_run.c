@@ -7,18 +7,19 @@
 #include <sys/stat.h>
 
 #include "cli/run.h"
+#include "cli/value_file.h"
 
 /* The tensors of one run. */
 struct run_data {
     size_t inputs_count, outputs_count;
-    struct accel_owned_tensor *owned;
-    struct accel_named_tensor *inputs, *outputs;
+    struct accel_owned_value *owned;
+    struct accel_named_value *inputs, *outputs;
 };
 
 static void free_data(struct run_data *d)
 {
     for (size_t i = 0; d->owned != NULL && i < d->inputs_count; i++)
-        accel_owned_tensor_free(&d->owned[i]);
+        accel_owned_value_free(&d->owned[i]);
     accel_free(d->owned);
     accel_free(d->inputs);
     accel_free(d->outputs);
@@ -37,6 +38,15 @@ static int allocate(const struct accel_model *model, size_t inputs, struct run_d
     for (size_t i = 0; i < d->outputs_count; i++)
         d->outputs[i].name = accel_model_output(model, i)->name;
     return ACCEL_OK;
+}
+
+/* Of an input that the model does not have, a tensor's: the run will say so. */
+static enum accel_value_kind kind_of(const struct accel_model *model, const char *name)
+{
+    for (size_t i = 0; i < accel_model_input_count(model); i++)
+        if (strcmp(accel_model_input(model, i)->name, name) == 0)
+            return accel_model_input_kind(model, i);
+    return ACCEL_VALUE_TENSOR;
 }
 
 /* "NAME=FILE" at its first '='; "FILE" alone is the only input of a model that has one. */
@@ -58,10 +68,11 @@ static int read_inputs(const struct accel_model *model, const struct accel_opt_l
                               accel_model_input_count(model), list->items[i]);
         if (d->inputs[i].name == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no memory for the name of an input");
-        const int rc = accel_tensor_read(file, &d->owned[i], err);
+        const char *name = d->inputs[i].name;
+        const int rc = accel_value_read(file, kind_of(model, name), &d->owned[i], err);
         if (rc != ACCEL_OK)
             return rc;
-        d->inputs[i].tensor = d->owned[i].tensor;
+        d->inputs[i] = accel_value_named(&d->owned[i], name);
     }
     return ACCEL_OK;
 }
@@ -85,25 +96,29 @@ static void file_name(const char *name, size_t index, char *out, size_t size)
         snprintf(out, size, "output_%zu", index);
 }
 
-static int write_outputs(const struct run_data *d, const char *folder, const char *suffix,
-                         struct accel_error *err)
+static int write_outputs(const struct accel_model *model, const struct run_data *d,
+                         const char *folder, const char *suffix, struct accel_error *err)
 {
     char name[128], shape[256];
 
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return accel_fail_errno(err, errno, "create folder %s", folder);
     for (size_t i = 0; i < d->outputs_count; i++) {
-        const struct accel_named_tensor *o = &d->outputs[i];
+        const struct accel_named_value *o = &d->outputs[i];
 
         file_name(o->name, i, name, sizeof(name));
         ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s/%s.%s", folder, name, suffix);
         if (path == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no memory for a name");
-        const int rc = accel_tensor_write(path, o->name, &o->tensor, err);
+        const int rc = accel_value_write(path, o, accel_model_output_kind(model, i), err);
         if (rc != ACCEL_OK)
             return rc;
-        printf("%s: %s %s\n", path, accel_dtype_name(o->tensor.dtype),
-               accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
+        if (o->kind == ACCEL_VALUE_TENSOR)
+            printf("%s: %s %s\n", path, accel_dtype_name(o->tensor.dtype),
+                   accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
+        else
+            printf("%s: %s of %zu\n", path,
+                   o->kind == ACCEL_VALUE_SEQUENCE ? "a sequence" : "an optional", o->count);
     }
     return ACCEL_OK;
 }
@@ -148,10 +163,10 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
     if (rc == ACCEL_OK)
         rc = accel_session_new(model, &so, &session, err);
     if (rc == ACCEL_OK)
-        rc = accel_session_run(session, data.inputs, data.inputs_count, data.outputs,
-                               data.outputs_count, err);
+        rc = accel_session_run_values(session, data.inputs, data.inputs_count, data.outputs,
+                                      data.outputs_count, sizeof(*data.inputs), err);
     if (rc == ACCEL_OK)
-        rc = write_outputs(&data, output, format, err);
+        rc = write_outputs(model, &data, output, format, err);
     *status = rc == ACCEL_OK ? 0 : 1;
     return rc;
 }

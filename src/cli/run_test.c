@@ -15,7 +15,7 @@
 #include "base/fd.h"
 #include "cli/ctl.h"
 #include "cli/run.h"
-#include "cli/tensor_compare.h"
+#include "cli/value_file.h"
 
 #define DEPTH_MAX   16
 #define TENSORS_MAX 256 /* per data set */
@@ -30,9 +30,9 @@ struct tally {
 /* The tensors of one data set: input_<i>.pb or output_<i>.pb. */
 struct tensors {
     size_t count;
-    struct accel_owned_tensor owned[TENSORS_MAX];
+    struct accel_owned_value owned[TENSORS_MAX];
     unsigned index[TENSORS_MAX]; /* the <i> */
-    struct accel_named_tensor named[TENSORS_MAX];
+    struct accel_named_value named[TENSORS_MAX];
 };
 
 static void free_tensors(struct tensors **t)
@@ -40,7 +40,7 @@ static void free_tensors(struct tensors **t)
     if (*t == NULL)
         return;
     for (size_t i = 0; i < (*t)->count; i++)
-        accel_owned_tensor_free(&(*t)->owned[i]);
+        accel_owned_value_free(&(*t)->owned[i]);
     accel_freep(t);
 }
 
@@ -92,10 +92,20 @@ static void free_names(struct dirent **names, int count)
     free(names);
 }
 
-/* All <prefix><i>.pb of a folder, in the order of i, whatever is missing between. */
-static int read_tensors(const char *folder, const char *prefix, struct tensors **out,
-                        struct accel_error *err)
+/* What the file of number i holds; one that the model does not have is compared as a tensor. */
+static enum accel_value_kind kind_of(const struct accel_model *model, bool inputs, size_t i)
 {
+    const enum accel_value_kind kind =
+        inputs ? accel_model_input_kind(model, i) : accel_model_output_kind(model, i);
+
+    return kind == ACCEL_VALUE_OTHER ? ACCEL_VALUE_TENSOR : kind;
+}
+
+/* All <prefix><i>.pb of a folder, in the order of i, whatever is missing between. */
+static int read_tensors(const struct accel_model *model, const char *folder, bool inputs,
+                        struct tensors **out, struct accel_error *err)
+{
+    const char *prefix = inputs ? "input_" : "output_";
     ACCEL_CLEANUP(free_tensors) struct tensors *t = accel_calloc(1, sizeof(*t));
     struct dirent **names = NULL;
     int rc = ACCEL_OK;
@@ -115,7 +125,8 @@ static int read_tensors(const char *folder, const char *prefix, struct tensors *
         if (path == NULL)
             rc = accel_fail(err, ACCEL_E_NOMEM, "no memory for a name");
         else
-            rc = accel_tensor_read(path, &t->owned[t->count], err);
+            rc = accel_value_read(path, kind_of(model, inputs, (size_t)index), &t->owned[t->count],
+                                  err);
         if (rc == ACCEL_OK)
             t->index[t->count++] = (unsigned)index;
     }
@@ -134,7 +145,7 @@ static int name_tensors(const struct accel_model *model, bool inputs, struct ten
     const size_t known = inputs ? accel_model_input_count(model) : accel_model_output_count(model);
 
     for (size_t i = 0; i < t->count; i++) {
-        struct accel_named_tensor *named = &t->named[i];
+        struct accel_named_value *named = &t->named[i];
         const char *name = t->owned[i].name;
         bool is_known = false;
 
@@ -152,8 +163,8 @@ static int name_tensors(const struct accel_model *model, bool inputs, struct ten
                            : accel_model_output(model, t->index[i]))
                        ->name;
         }
-        named->name = name;
-        named->tensor = inputs ? t->owned[i].tensor : (struct accel_tensor){0};
+        *named = inputs ? accel_value_named(&t->owned[i], name)
+                        : (struct accel_named_value){.name = name};
     }
     return ACCEL_OK;
 }
@@ -194,7 +205,8 @@ static bool compare_outputs(struct tally *t, enum accel_rule rule, const struct 
     for (size_t i = 0; i < out->count; i++) {
         struct accel_comparison r;
 
-        accel_tensor_compare(&out->named[i].tensor, &out->owned[i].tensor, rule, &r);
+        const struct accel_named_value want = accel_value_named(&out->owned[i], "");
+        accel_value_compare(&out->named[i], &want, rule, &r);
         if (t->verbose)
             line(t, "", out->named[i].name,
                  "%g of the bound, largest |a-b| %.3g, L2 %.3g, cosine %.7f", r.worst, r.max_abs,
@@ -216,10 +228,10 @@ static int run_data_set(struct tally *t, struct accel_model *model, struct accel
     ACCEL_CLEANUP(free_tensors) struct tensors *out = NULL;
     struct accel_comparison worst;
     const char *worst_name = NULL;
-    int rc = read_tensors(folder, "input_", &in, err);
+    int rc = read_tensors(model, folder, true, &in, err);
 
     if (rc == ACCEL_OK)
-        rc = read_tensors(folder, "output_", &out, err);
+        rc = read_tensors(model, folder, false, &out, err);
     if (rc == ACCEL_OK && out->count == 0)
         rc = accel_fail(err, ACCEL_E_NOT_FOUND, "no output_<i>.pb to compare with");
     if (rc == ACCEL_OK)
@@ -228,7 +240,8 @@ static int run_data_set(struct tally *t, struct accel_model *model, struct accel
         rc = name_tensors(model, false, out, err);
     const int64_t begin = accel_now_ns();
     if (rc == ACCEL_OK)
-        rc = accel_session_run(session, in->named, in->count, out->named, out->count, err);
+        rc = accel_session_run_values(session, in->named, in->count, out->named, out->count,
+                                      sizeof(in->named[0]), err);
     const double ms = (double)(accel_now_ns() - begin) / 1e6;
     if (rc != ACCEL_OK)
         return rc;

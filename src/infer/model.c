@@ -556,8 +556,13 @@ enum accel_value_kind accel_model_input_kind(const struct accel_model *model, si
 
 enum accel_value_kind accel_model_output_kind(const struct accel_model *model, size_t i)
 {
-    return i < model->ir->main->outputs_count ? model->ir->main->outputs[i]->type.kind
-                                              : ACCEL_VALUE_OTHER;
+    if (i >= model->ir->main->outputs_count)
+        return ACCEL_VALUE_OTHER;
+    const struct accel_value *v = model->ir->main->outputs[i];
+    /* What a loop carries may seem to be optional, for all that inference knows. */
+    const bool say =
+        (v->type.kind & ACCEL_VALUE_OPTIONAL) != 0 && v->declared != ACCEL_DTYPE_UNDEFINED;
+    return say ? v->declared_kind : v->type.kind;
 }
 
 size_t accel_model_packed_bytes(const struct accel_model *model)

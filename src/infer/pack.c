@@ -229,6 +229,7 @@ static void put_body(struct writer *w, const struct accel_graph *g)
             put_u32(w, (v->is_input && v->data == NULL ? 1u : 0u) | (v->data != NULL ? 2u : 0u) |
                            (v->dim_names != NULL ? 4u : 0u));
             put_u32(w, v->declared);
+            put_u32(w, v->declared_kind);
             if (v->data != NULL)
                 put_tensor(w, v->data);
             else
@@ -447,13 +448,18 @@ static void get_dtype(struct unpacker *u, enum accel_dtype *dtype)
     *dtype = d <= ACCEL_DTYPE_LAST ? (enum accel_dtype)d : ACCEL_DTYPE_UNDEFINED;
 }
 
+static void get_kind(struct unpacker *u, enum accel_value_kind *kind)
+{
+    const uint32_t k = get_u32(u);
+
+    u->bad = u->bad || k > ACCEL_VALUE_OTHER;
+    *kind = k <= ACCEL_VALUE_OTHER ? (enum accel_value_kind)k : ACCEL_VALUE_OTHER;
+}
+
 static void get_type(struct unpacker *u, struct accel_type *t)
 {
-    const uint32_t kind = get_u32(u);
-
     *t = (struct accel_type){0};
-    u->bad = u->bad || kind > ACCEL_VALUE_OTHER;
-    t->kind = kind <= ACCEL_VALUE_OTHER ? (enum accel_value_kind)kind : ACCEL_VALUE_OTHER;
+    get_kind(u, &t->kind);
     get_dtype(u, &t->dtype);
     get_shape(u, &t->shape);
 }
@@ -707,6 +713,7 @@ static int get_value(struct unpacker *u, struct accel_graph *g, struct accel_err
     if (v == NULL)
         return no_memory(err);
     get_dtype(u, &v->declared);
+    get_kind(u, &v->declared_kind);
     if (u->bad || flags > 7 || (flags & 3) == 3)
         return corrupt(err, "a value");
     v->is_input = (flags & 1) != 0;

@@ -17,13 +17,32 @@ import onnx
 from onnx import numpy_helper
 
 
-def proto(value, name):
-    if isinstance(value, onnx.TensorProto):
-        copy = onnx.TensorProto()
-        copy.CopyFrom(value)
-        copy.name = name
-        return copy
-    return numpy_helper.from_array(np.asarray(value), name)
+def proto(value, info):
+    """The file of a value, by what its model says it is."""
+    kind = info.type.WhichOneof('value')
+    if kind == 'sequence_type':
+        made = onnx.SequenceProto(name=info.name, elem_type=onnx.SequenceProto.TENSOR)
+        made.tensor_values.extend(numpy_helper.from_array(np.asarray(v)) for v in value)
+        return made
+    if kind == 'optional_type':
+        inner = info.type.optional_type.elem_type
+        made = onnx.OptionalProto(name=info.name, elem_type=onnx.OptionalProto.UNDEFINED)
+        if value is None or (isinstance(value, np.ndarray) and value.dtype == object and value.size == 1 and value.item() is None):
+            return made
+        if inner.WhichOneof('value') == 'sequence_type':
+            made.elem_type = onnx.OptionalProto.SEQUENCE
+            made.sequence_value.CopyFrom(proto(value, onnx.ValueInfoProto(type=inner)))
+        else:
+            made.elem_type = onnx.OptionalProto.TENSOR
+            # The ONNX project's cases give a tensor as a list of one.
+            made.tensor_value.CopyFrom(proto(value[0] if isinstance(value, list) else value, onnx.ValueInfoProto(type=inner)))
+        return made
+    if kind != 'tensor_type':
+        raise TypeError(f'{info.name} is a {kind}')
+    made = onnx.TensorProto()
+    made.CopyFrom(value if isinstance(value, onnx.TensorProto) else numpy_helper.from_array(np.asarray(value)))
+    made.name = info.name
+    return made
 
 
 def write(case, out):
@@ -34,7 +53,7 @@ def write(case, out):
     inputs, outputs = case.data_sets[0]
     for kind, values, infos in (('input', inputs, case.model.graph.input), ('output', outputs, case.model.graph.output)):
         for i, (value, info) in enumerate(zip(values, infos, strict=True)):
-            (data / f'{kind}_{i}.pb').write_bytes(proto(value, info.name).SerializeToString())
+            (data / f'{kind}_{i}.pb').write_bytes(proto(value, info).SerializeToString())
 
 
 def cases(patterns):
@@ -52,7 +71,7 @@ def write_all(out, patterns):
         try:
             write(case, out)
             written += 1
-        except (TypeError, ValueError, NotImplementedError) as why:  # sequences, optionals: no tensors
+        except (TypeError, ValueError, NotImplementedError) as why:  # maps, sparse tensors
             shutil.rmtree(out / case.name)
             left_out.append(f'{case.name}: {why}')
     return written, left_out

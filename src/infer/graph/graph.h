@@ -68,6 +68,7 @@ struct accel_value {
     struct accel_type type;
     const char **dim_names;    /* of a declared input or output; NULL: none are named */
     enum accel_dtype declared; /* of an output, as the file says; UNDEFINED: it does not */
+    enum accel_value_kind declared_kind; /* likewise, where `declared` is said */
     /* Maintained by accel_ir_link(). */
     uint32_t uses;               /* node inputs, graph outputs and subgraphs that read it */
     struct accel_node *reader;   /* the only user, when uses is 1 and that is a node's input */

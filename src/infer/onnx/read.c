@@ -1173,6 +1173,7 @@ static int read_outputs(struct reader *r, struct accel_slice proto, struct accel
         if (v->graph == g && !v->is_input && v->data == NULL) {
             v->dim_names = dim_names;
             v->declared = type.dtype;
+            v->declared_kind = type.kind;
         }
         g->output_names[g->outputs_count] = name;
         g->outputs[g->outputs_count++] = v;

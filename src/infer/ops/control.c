@@ -5,8 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Of everything that a value can be. */
-#define ANY (~0u & ~ACCEL_T(UNDEFINED))
+#define ANY ACCEL_T_EVERY
 
 struct accel_graph *accel_attr_graph(const struct accel_node *node, const char *name)
 {

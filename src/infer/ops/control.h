@@ -9,6 +9,9 @@
 #include "infer/ops/op.h"
 #include "infer/run/list.h"
 
+/* Every type there is: for operators that hand values on. */
+#define ACCEL_T_EVERY (~0u & ~ACCEL_T(UNDEFINED))
+
 /* The graph in an attribute of the node, or NULL. */
 struct accel_graph *accel_attr_graph(const struct accel_node *node, const char *name);
 

@@ -2,7 +2,7 @@
 /* Operators that look at shapes or give the same bytes another one: Shape, Size, Reshape, Flatten,
  * Squeeze, Unsqueeze, Identity, Dropout, Constant, ConstantOfShape. */
 #include "infer/kernels/kernels.h"
-#include "infer/ops/op.h"
+#include "infer/ops/control.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -281,6 +281,14 @@ static int identity_infer(struct accel_infer *in, struct accel_error *err)
     return pass_ints(in, err);
 }
 
+static int identity_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct accel_tensor *x = run->in[0];
+
+    return accel_is_list(x) || accel_is_none(x) ? accel_run_give(run, 0, x, err)
+                                                : copy_run(run, err);
+}
+
 static int dropout_infer(struct accel_infer *in, struct accel_error *err)
 {
     int64_t training[1] = {0};
@@ -530,7 +538,15 @@ const struct accel_op accel_ops_shape[] = {
      .out = {{"expanded", ANY, 'T', 0}},
      .infer = unsqueeze_infer,
      .run = copy_run},
-    VIEW("Identity", 1, identity_infer, NULL),
+    {.name = "Identity",
+     .domain = "",
+     .since = 1,
+     .flags = ACCEL_OP_VIEW | ACCEL_OP_ANY_RANK,
+     .kind = ACCEL_KIND_MOVE,
+     .in = {{"input", ANY, 'V', ACCEL_ARG_ANY_KIND}},
+     .out = {{"output", ANY, 'V', ACCEL_ARG_ANY_KIND}},
+     .infer = identity_infer,
+     .run = identity_run},
     {.name = "Dropout",
      .domain = "",
      .since = 7,

@@ -26,8 +26,8 @@ int accel_list_new(struct accel_session *s, enum accel_dtype dtype, size_t capac
     return ACCEL_OK;
 }
 
-int accel_list_add(struct accel_session *s, struct accel_list *list,
-                   const struct accel_tensor *tensor, struct accel_error *err)
+int accel_list_room(struct accel_session *s, struct accel_list *list,
+                    const struct accel_tensor *tensor, void **data, struct accel_error *err)
 {
     const size_t head = ACCEL_ROUND_UP(sizeof(struct accel_item), (size_t)64);
     size_t bytes;
@@ -46,11 +46,20 @@ int accel_list_add(struct accel_session *s, struct accel_list *list,
                           tensor->size_bytes);
     }
     *item = (struct accel_item){.references = 1, .bytes = bytes, .tensor = *tensor};
-    item->tensor.data = (char *)item + head;
-    if (tensor->size_bytes > 0)
-        memcpy(item->tensor.data, tensor->data, tensor->size_bytes);
+    item->tensor.data = *data = (char *)item + head;
     list->items[list->count++] = item;
     return ACCEL_OK;
+}
+
+int accel_list_add(struct accel_session *s, struct accel_list *list,
+                   const struct accel_tensor *tensor, struct accel_error *err)
+{
+    void *data;
+    const int rc = accel_list_room(s, list, tensor, &data, err);
+
+    if (rc == ACCEL_OK && tensor->size_bytes > 0)
+        memcpy(data, tensor->data, tensor->size_bytes);
+    return rc;
 }
 
 void accel_list_share(struct accel_list *list, const struct accel_list *from, size_t begin,

@@ -35,6 +35,9 @@ int accel_list_new(struct accel_session *session, enum accel_dtype dtype, size_t
 /* Appends a copy of a tensor. Errors: LIMIT, NOMEM. */
 int accel_list_add(struct accel_session *session, struct accel_list *list,
                    const struct accel_tensor *tensor, struct accel_error *err);
+/* The same without its bytes, which are left to fill. */
+int accel_list_room(struct accel_session *session, struct accel_list *list,
+                    const struct accel_tensor *tensor, void **data, struct accel_error *err);
 /* Appends the very tensors [begin, end) of another list. */
 void accel_list_share(struct accel_list *list, const struct accel_list *from, size_t begin,
                       size_t end);

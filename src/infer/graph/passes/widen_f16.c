@@ -8,7 +8,8 @@
  *
  * An operator that only moves elements knows halves. It computes in float too when that saves a
  * cast, in FLOAT16. A graph without halves is not touched; what the pass cannot place (a type not
- * known before others are) is left for its next round. */
+ * known before others are) is left for its next round. Subgraphs have a run of their own: halves go
+ * in and out of them. */
 #include "infer/graph/passes.h"
 
 #include <string.h>
@@ -42,21 +43,10 @@ static enum accel_dtype dtype_of(const struct widening *w, const struct accel_va
 
 /* ---------------------------------------------------------------- what to do with a node */
 
-/* Can `g` read what is defined in `from`? */
-static bool sees(const struct accel_graph *g, const struct accel_graph *from)
+/* The float twin of v that may be read instead. */
+static struct accel_value *twin(const struct widening *w, const struct accel_value *v)
 {
-    while (g != NULL && g != from)
-        g = g->parent;
-    return g != NULL;
-}
-
-/* The float twin that node n may read instead of v. */
-static struct accel_value *twin(const struct widening *w, const struct accel_node *n,
-                                const struct accel_value *v)
-{
-    struct accel_value *wide = v->id < w->count ? w->wide[v->id] : NULL;
-
-    return wide != NULL && sees(n->graph, wide->graph) ? wide : NULL;
+    return v->id < w->count ? w->wide[v->id] : NULL;
 }
 
 /* A mover of FLOAT16 whose data are at hand in float: one that hands on the type of input 0. */
@@ -67,7 +57,7 @@ static bool follows(const struct widening *w, const struct accel_node *n)
 
     if (n->op->kind != ACCEL_KIND_MOVE || first->var == 0 || n->op->out[0].var != first->var)
         return false;
-    for (size_t i = 0; i < n->inputs_count; i++) {
+    for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_value *v = n->inputs[i];
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
@@ -75,7 +65,7 @@ static bool follows(const struct widening *w, const struct accel_node *n)
             continue;
         if (dtype_of(w, v) != ACCEL_DTYPE_FLOAT16 || arg->var != first->var)
             return false;
-        if (twin(w, n, v) != NULL)
+        if (twin(w, v) != NULL)
             any = true;
         else if (v->data == NULL)
             return false;
@@ -98,7 +88,7 @@ static uint32_t to_widen(const struct widening *w, const struct accel_node *n)
     const bool follow = follows(w, n);
     uint32_t letters = 0;
 
-    for (size_t i = 0; i < n->inputs_count; i++) {
+    for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
         const enum accel_dtype dtype = dtype_of(w, n->inputs[i]);
 
@@ -181,7 +171,7 @@ static struct accel_value *wide_constant(struct widening *w, struct accel_value 
 static int widen_input(struct widening *w, struct accel_node *n, size_t i, struct additions *added,
                        struct accel_error *err)
 {
-    struct accel_value *v = n->inputs[i], *wide = twin(w, n, v);
+    struct accel_value *v = n->inputs[i], *wide = twin(w, v);
     int rc = ACCEL_OK;
 
     if (wide == NULL && v->data != NULL) {
@@ -234,7 +224,7 @@ static int widen_node(struct widening *w, struct accel_node *n, uint32_t letters
     enum accel_dtype half = ACCEL_DTYPE_UNDEFINED;
     int rc = ACCEL_OK;
 
-    for (size_t i = 0; i < n->inputs_count && rc == ACCEL_OK; i++) {
+    for (size_t i = 0; i < accel_node_formal(n) && rc == ACCEL_OK; i++) {
         const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
         const enum accel_dtype dtype = dtype_of(w, n->inputs[i]);
 
@@ -265,7 +255,7 @@ static void guess(struct widening *w, const struct accel_node *n)
         if (v == NULL || arg == NULL || v->id >= w->count || arg->var == 0 ||
             w->dtype[v->id] != ACCEL_DTYPE_UNDEFINED)
             continue;
-        for (size_t i = 0; i < n->inputs_count; i++) {
+        for (size_t i = 0; i < accel_node_formal(n); i++) {
             const struct accel_arg *from = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
 
             if (n->inputs[i] != NULL && from != NULL && from->var == arg->var &&
@@ -290,10 +280,6 @@ static int sweep(struct widening *w, struct accel_graph *g, struct accel_error *
             if (letters != 0)
                 rc = widen_node(w, n, letters, &added, err);
         }
-        for (size_t a = 0; a < n->attrs_count && rc == ACCEL_OK; a++)
-            for (size_t k = 0; k < n->attrs[a].count && rc == ACCEL_OK; k++)
-                if (n->attrs[a].type == ACCEL_ATTR_GRAPH || n->attrs[a].type == ACCEL_ATTR_GRAPHS)
-                    rc = sweep(w, n->attrs[a].graphs[k], err);
     }
     if (rc != ACCEL_OK || added.count == 0)
         return rc;
