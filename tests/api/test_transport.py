@@ -80,14 +80,16 @@ def test_too_many_headers(api, daemon):
     b"Content-Type: application/json\r\n\r\nzz\r\n"])
 def test_survives_what_is_no_http(api, daemon, bytes_):
     with socket.create_connection(("127.0.0.1", daemon.port)) as s:
-        s.sendall(bytes_)
-        s.shutdown(socket.SHUT_WR)
         s.settimeout(30)
         try:
+            s.sendall(bytes_)
+            s.shutdown(socket.SHUT_WR)
             while s.recv(4096):
                 pass
-        except ConnectionError:
-            pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it hung up before all was sent: which call sees that is a matter of luck
     assert api.get("/healthz").status == 200
 
 
