@@ -7,11 +7,11 @@
 #define IN_OUT "in x float N,8\nout y float N,8\n"
 
 static const struct pass_case cases[] = {
-    {"x * sigmoid(x)", 13, IN_OUT "Sigmoid x -> s\nMul s,x -> y\n", ON, "Silu[Mul]", CLOSE},
+    {"x * sigmoid(x)", 13, IN_OUT "Sigmoid x -> s\nMul s,x -> y\n", ON, "QuickGelu[Mul]", CLOSE},
     {"x * sigmoid(1.5 x)", 13,
      IN_OUT "const k float - = 1.5\n"
             "Mul x,k -> a\nSigmoid a -> s\nMul x,s -> y\n",
-     ON, "Silu[Mul]", CLOSE},
+     ON, "QuickGelu[Mul]", CLOSE},
     {"x * (1 + erf(x / sqrt 2)) * 0.5, as PyTorch writes it", 13,
      IN_OUT "const r float - = 1.41421354\nconst one float - = 1\nconst half float - = 0.5\n"
             "Div x,r -> a\nErf a -> e\nAdd e,one -> f\nMul x,f -> g\nMul g,half -> y\n",
@@ -25,13 +25,13 @@ static const struct pass_case cases[] = {
             "const one float - = 1\nconst half float - = 0.5\n"
             "Pow x,three -> p\nMul p,c -> q\nAdd x,q -> s\nMul s,r -> t\nTanh t -> u\n"
             "Add u,one -> v\nMul x,v -> w\nMul half,w -> y\n",
-     ON, "Gelu[Mul]", CLOSE},
+     ON, "FastGelu[Mul]", CLOSE},
     {"the tanh form with products", 13,
      IN_OUT "const c float - = 0.044715\nconst r float - = 0.797884583\n"
             "const one float - = 1\nconst half float - = 0.5\n"
             "Mul x,x -> p2\nMul x,p2 -> p\nMul c,p -> q\nAdd q,x -> s\nMul r,s -> t\nTanh t -> u\n"
             "Add u,one -> v\nMul half,x -> w\nMul w,v -> y\n",
-     ON, "Gelu[Mul]", CLOSE},
+     ON, "FastGelu[Mul]", CLOSE},
     {"x * relu6(x + 3) / 6", 13,
      IN_OUT "const three float - = 3\nconst lo float - = 0\nconst hi float - = 6\n"
             "Add x,three -> a\nClip a,lo,hi -> c\nMul x,c -> m\nDiv m,hi -> y\n",
@@ -59,11 +59,11 @@ static const struct pass_case cases[] = {
     {"not a constant that gives the result another rank", 13,
      "in x float N,8\nout y float 1,N,8\nconst k float 1,1,1 = 1\n"
      "Sigmoid x -> s\nMul s,x -> t\nMul k,t -> y\n",
-     ON, "Silu[Mul] Mul", CLOSE},
+     ON, "QuickGelu[Mul] Mul", CLOSE},
     {"found ones are fused into what feeds them", 13,
      "in x float N,3,5,5\nout y float N,4,3,3\nconst w float 4,3,3,3\nconst b float 4\n"
      "Conv x,w,b -> c\nSigmoid c -> s\nMul c,s -> y\n",
-     "find-activations,dead-code,fuse-activation", "Conv[Silu]", 1e-5},
+     "find-activations,dead-code,fuse-activation", "Conv[QuickGelu]", 1e-5},
 };
 
 int main(void)

@@ -37,7 +37,10 @@ const struct accel_pass accel_passes[] = {
      accel_pass_fold_affine},
     {"find-activations", "Silu, Gelu, HardSwish, Mish and Clip written as primitive nodes",
      accel_pass_find_activations},
+    {"find-norms", "LayerNormalization and RMS normalisation written as primitive nodes",
+     accel_pass_find_norms},
     {"dead-code", "nodes whose outputs nobody reads", accel_pass_dead_code},
+    {"find-norms", NULL, accel_pass_find_skip_norms}, /* a residual added before one */
     {"fuse-bias", "Add of a constant vector becomes the bias of Conv or MatMul",
      accel_pass_fuse_bias},
     {"fuse-residual", "Add of a tensor is done while the Conv stores its result",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* find-activations: Silu, Gelu, HardSwish and Mish that an exporter wrote as primitive nodes become
- * one node each, and Max before Min with constants a Clip.
+/* find-activations: Silu (QuickGelu), Gelu, HardSwish and Mish that an exporter wrote as primitive
+ * nodes become one node each, and Max before Min with constants a Clip.
  *
  * All but the last are products with x as one factor: the Mul and Div nodes at the end of a chain
  * are taken apart into two factors and one constant, in whatever order they were written. */
@@ -130,11 +130,12 @@ static bool shifted_clip(const struct accel_value *v, const struct accel_value *
 }
 
 struct found {
-    const char *op;
+    const char *domain, *op;
     struct accel_attr attr; /* name NULL: none */
 };
 
-static const struct accel_bytes tanh_text = {.data = "tanh", .size = 4};
+#define OWN(name) ((struct found){.domain = "acceld", .op = name})
+#define MS(name)  ((struct found){.domain = "com.microsoft", .op = name})
 
 /* constant * x * y: which activation of x is it? */
 static bool activation_of(const struct accel_value *x, const struct accel_value *y, double constant,
@@ -150,7 +151,7 @@ static bool activation_of(const struct accel_value *x, const struct accel_value 
         if (alpha == NULL)
             return false;
         *alpha = (float)number;
-        found->op = "Silu";
+        *found = MS("QuickGelu");
         found->attr = (struct accel_attr){
             .name = "alpha", .type = ACCEL_ATTR_FLOAT, .count = 1, .floats = alpha};
         return true;
@@ -159,26 +160,23 @@ static bool activation_of(const struct accel_value *x, const struct accel_value 
     if (n != NULL && about(constant, 1) && n->inputs[0] == x &&
         about((double)accel_attr_float(n, "alpha", 0.2f), 1.0 / 6) &&
         accel_attr_float(n, "beta", 0.5f) == 0.5f)
-        found->op = "HardSwish";
+        *found = OWN("HardSwish");
     if (about(constant, 1.0 / 6) && shifted_clip(y, x))
-        found->op = "HardSwish";
+        *found = OWN("HardSwish");
     n = made_by(y, "Tanh");
     inner = n != NULL ? made_by(n->inputs[0], "Softplus") : NULL;
     if (inner != NULL && about(constant, 1) && inner->inputs[0] == x)
-        found->op = "Mish";
+        *found = OWN("Mish");
     n = made_by(y, "Add");
     const struct accel_value *root = n != NULL ? with_number(n, &number) : NULL;
     if (root == NULL || number != 1 || !about(constant, 0.5))
         return found->op != NULL;
     inner = made_by(root, "Erf");
     if (inner != NULL && multiple(inner->inputs[0], x, &number) && about(number, M_SQRT1_2))
-        found->op = "Gelu";
+        *found = MS("Gelu");
     inner = made_by(root, "Tanh");
-    if (inner != NULL && tanh_argument(inner->inputs[0], x)) {
-        found->op = "Gelu";
-        found->attr = (struct accel_attr){
-            .name = "approximate", .type = ACCEL_ATTR_STRING, .count = 1, .strings = &tanh_text};
-    }
+    if (inner != NULL && tanh_argument(inner->inputs[0], x))
+        *found = MS("FastGelu");
     return found->op != NULL;
 }
 
@@ -194,7 +192,7 @@ static int replace(struct accel_node *n, struct accel_value *x, const struct fou
     *attr = found->attr;
     if (rc != ACCEL_OK)
         return rc;
-    return accel_node_turn_into(n, "acceld", found->op, &x, 1, attr, attr->name != NULL, err);
+    return accel_node_turn_into(n, found->domain, found->op, &x, 1, attr, attr->name != NULL, err);
 }
 
 static int find_product(struct accel_node *n, bool *done, struct accel_error *err)

@@ -19,25 +19,38 @@ static bool scalar(const struct accel_node *n, size_t i, float otherwise, float 
     return true;
 }
 
-/* What find-activations found. */
-static bool found_before(const struct accel_node *n)
+/* Of other domains than the standard's: what find-activations makes. */
+static bool found_before(const struct accel_node *n, struct accel_activation *act)
 {
-    static const char *const names[] = {"Silu", "Gelu", "HardSwish", "Mish"};
+    static const struct {
+        const char *domain, *name;
+        enum accel_unary_op op;
+    } known[] = {
+        {"com.microsoft", "QuickGelu", ACCEL_UNARY_SILU},
+        {"com.microsoft", "Gelu", ACCEL_UNARY_GELU},
+        {"com.microsoft", "FastGelu", ACCEL_UNARY_GELU_TANH},
+        {"acceld", "HardSwish", ACCEL_UNARY_HARDSWISH},
+        {"acceld", "Mish", ACCEL_UNARY_MISH},
+    };
 
-    if (n->op == NULL || n->unsupported != NULL || strcmp(n->domain, "acceld") != 0)
+    if (n->op == NULL || n->unsupported != NULL || n->inputs_count != 1)
         return false;
-    for (size_t i = 0; i < ACCEL_COUNT(names); i++)
-        if (strcmp(n->op_type, names[i]) == 0)
-            return true;
+    for (size_t i = 0; i < ACCEL_COUNT(known); i++) {
+        if (strcmp(n->domain, known[i].domain) != 0 || strcmp(n->op_type, known[i].name) != 0)
+            continue;
+        act->op = known[i].op;
+        act->alpha = accel_attr_float(n, "alpha", 1.702f); /* QuickGelu's */
+        return true;
+    }
     return false;
 }
 
 static bool activation_of(const struct accel_node *n, struct accel_activation *act)
 {
     *act = (struct accel_activation){0};
-    if (found_before(n))
-        *act = *(const struct accel_activation *)n->params;
-    else if (accel_node_is(n, "Relu"))
+    if (found_before(n, act))
+        return true;
+    if (accel_node_is(n, "Relu"))
         act->op = ACCEL_UNARY_RELU;
     else if (accel_node_is(n, "Sigmoid"))
         act->op = ACCEL_UNARY_SIGMOID;
