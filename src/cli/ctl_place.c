@@ -184,70 +184,101 @@ static int add_shape(json_t *shapes, const char *text, struct accel_error *err)
     return ACCEL_OK;
 }
 
+struct asked {
+    const char *objective, *precision, *instance;
+    struct accel_opt_list devices, types, required, forbidden, shapes;
+    double latency_ms, memory_mib, power_w;
+    bool runnable, include_held, explain, reserve;
+    unsigned version, batch, count;
+};
+
+static json_t *constraints_json(const struct asked *a)
+{
+    json_t *constraints =
+        json_pack("{s:o*, s:o*, s:o*, s:o*, s:s*}", "devices", string_list(&a->devices), "types",
+                  string_list(&a->types), "required_traits", string_list(&a->required),
+                  "forbidden_traits", string_list(&a->forbidden), "precision", a->precision);
+
+    if (a->latency_ms > 0)
+        json_object_set_new(constraints, "max_latency_s", json_real(a->latency_ms / 1e3));
+    if (a->memory_mib > 0)
+        json_object_set_new(constraints, "max_memory_bytes", json_real(a->memory_mib * 1048576));
+    if (a->power_w > 0)
+        json_object_set_new(constraints, "max_power_w", json_real(a->power_w));
+    if (a->runnable)
+        json_object_set_new(constraints, "runnable_only", json_true());
+    if (a->include_held)
+        json_object_set_new(constraints, "include_held", json_true());
+    return constraints;
+}
+
+/* *body (out): a new reference. Errors: INVALID, a shape. */
+static int request_json(const struct asked *a, const char *model, json_t **body,
+                        struct accel_error *err)
+{
+    json_t *made, *shapes = json_object();
+
+    for (size_t i = 0; i < a->shapes.count; i++)
+        if (add_shape(shapes, a->shapes.items[i], err) != ACCEL_OK) {
+            json_decref(shapes);
+            return (int)err->code;
+        }
+    made = json_pack("{s:s, s:s*, s:s*, s:o}", "model", model, "objective", a->objective,
+                     "instance_uuid", a->instance, "constraints", constraints_json(a));
+    if (a->version > 0)
+        json_object_set_new(made, "version", json_integer(a->version));
+    if (a->batch > 0)
+        json_object_set_new(made, "batch", json_integer(a->batch));
+    if (a->count > 0)
+        json_object_set_new(made, "count", json_integer(a->count));
+    if (a->reserve)
+        json_object_set_new(made, "reserve", json_true());
+    if (a->shapes.count > 0)
+        json_object_set(made, "input_shapes", shapes);
+    json_decref(shapes);
+    *body = made;
+    return ACCEL_OK;
+}
+
 int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_json_freep) json_t *answer = NULL;
-    const char *objective = NULL;
-    struct accel_opt_list devices = {0}, types = {0}, required = {0}, forbidden = {0}, shapes = {0};
-    double latency_ms = 0, memory_mib = 0, power_w = 0;
-    const char *instance = NULL;
-    bool explained = false, reserve = false;
-    unsigned version = 0, batch = 0, count = 0;
+    struct asked a = {0};
+    json_t *body = NULL;
     const struct accel_opt opts[] = {
-        {"objective", 'o', ACCEL_OPT_STRING, &objective, "WHAT",
+        {"objective", 'o', ACCEL_OPT_STRING, &a.objective, "WHAT",
          "latency (default), throughput, energy or cost"},
-        {"max-latency", 0, ACCEL_OPT_NUMBER, &latency_ms, "MS", "refuse what is slower"},
-        {"max-memory", 0, ACCEL_OPT_NUMBER, &memory_mib, "MIB", "refuse what needs more"},
-        {"max-power", 0, ACCEL_OPT_NUMBER, &power_w, "W", "refuse what may draw more"},
-        {"device", 'd', ACCEL_OPT_LIST, &devices, "DEVICE", "among these only"},
-        {"type", 't', ACCEL_OPT_LIST, &types, "TYPE", "GPU, FPGA, CPU, ... only"},
-        {"require", 0, ACCEL_OPT_LIST, &required, "TRAIT", "it must have"},
-        {"forbid", 0, ACCEL_OPT_LIST, &forbidden, "TRAIT", "it must not have"},
-        {"batch", 'b', ACCEL_OPT_UINT, &batch, "N", "first dimension of the inputs"},
-        {"shape", 0, ACCEL_OPT_LIST, &shapes, "NAME:DIMS", "an input's shape, x:1x3x224x224"},
-        {"count", 'n', ACCEL_OPT_UINT, &count, "N", "how many devices are wanted (1)"},
-        {"reserve", 'r', ACCEL_OPT_FLAG, &reserve, NULL,
+        {"max-latency", 0, ACCEL_OPT_NUMBER, &a.latency_ms, "MS", "refuse what is slower"},
+        {"max-memory", 0, ACCEL_OPT_NUMBER, &a.memory_mib, "MIB", "refuse what needs more"},
+        {"max-power", 0, ACCEL_OPT_NUMBER, &a.power_w, "W", "refuse what may draw more"},
+        {"precision", 'p', ACCEL_OPT_STRING, &a.precision, "fp32|fp16|bf16|int8",
+         "in which the device must compute (the model's own)"},
+        {"device", 'd', ACCEL_OPT_LIST, &a.devices, "DEVICE", "among these only"},
+        {"type", 't', ACCEL_OPT_LIST, &a.types, "TYPE", "GPU, FPGA, CPU, ... only"},
+        {"require", 0, ACCEL_OPT_LIST, &a.required, "TRAIT", "it must have"},
+        {"forbid", 0, ACCEL_OPT_LIST, &a.forbidden, "TRAIT", "it must not have"},
+        {"runnable", 0, ACCEL_OPT_FLAG, &a.runnable, NULL, "where the core itself runs only"},
+        {"include-held", 0, ACCEL_OPT_FLAG, &a.include_held, NULL,
+         "also devices of which an accelerator is held"},
+        {"batch", 'b', ACCEL_OPT_UINT, &a.batch, "N", "first dimension of the inputs"},
+        {"shape", 0, ACCEL_OPT_LIST, &a.shapes, "NAME:DIMS", "an input's shape, x:1x3x224x224"},
+        {"count", 'n', ACCEL_OPT_UINT, &a.count, "N", "how many devices are wanted (1)"},
+        {"reserve", 'r', ACCEL_OPT_FLAG, &a.reserve, NULL,
          "make bound ARQs of the best --count devices, all or none"},
-        {"instance", 'i', ACCEL_OPT_STRING, &instance, "UUID",
+        {"instance", 'i', ACCEL_OPT_STRING, &a.instance, "UUID",
          "whose the reserved devices become (a new UUID)"},
-        {"explain", 'e', ACCEL_OPT_FLAG, &explained, NULL, "where the time is predicted to go"},
-        {"version", 'V', ACCEL_OPT_UINT, &version, "N", "of the model (the newest)"},
+        {"explain", 'e', ACCEL_OPT_FLAG, &a.explain, NULL, "where the time is predicted to go"},
+        {"version", 'V', ACCEL_OPT_UINT, &a.version, "N", "of the model (the newest)"},
         {NULL, 0, ACCEL_OPT_FLAG, NULL, NULL, NULL},
     };
     int operands, rc = accel_ctl_options("place MODEL", opts, argc, argv, 1, 1, &operands, err);
 
-    ACCEL_CLEANUP(accel_json_freep) json_t *input_shapes = json_object();
-    for (size_t i = 0; rc == ACCEL_OK && i < shapes.count; i++)
-        rc = add_shape(input_shapes, shapes.items[i], err);
-    if (rc == ACCEL_OK && instance != NULL && !reserve)
+    if (rc == ACCEL_OK && a.instance != NULL && !a.reserve)
         rc = accel_fail(err, ACCEL_E_INVALID, "--instance goes with --reserve");
-    if (rc != ACCEL_OK)
-        return rc;
-    json_t *constraints =
-        json_pack("{s:o*, s:o*, s:o*, s:o*}", "devices", string_list(&devices), "types",
-                  string_list(&types), "required_traits", string_list(&required),
-                  "forbidden_traits", string_list(&forbidden));
-    if (latency_ms > 0)
-        json_object_set_new(constraints, "max_latency_s", json_real(latency_ms / 1e3));
-    if (memory_mib > 0)
-        json_object_set_new(constraints, "max_memory_bytes", json_real(memory_mib * 1048576));
-    if (power_w > 0)
-        json_object_set_new(constraints, "max_power_w", json_real(power_w));
-    json_t *body = json_pack("{s:s, s:s*, s:o}", "model", argv[0], "objective", objective,
-                             "constraints", constraints);
-    if (version > 0)
-        json_object_set_new(body, "version", json_integer(version));
-    if (batch > 0)
-        json_object_set_new(body, "batch", json_integer(batch));
-    if (count > 0)
-        json_object_set_new(body, "count", json_integer(count));
-    if (reserve)
-        json_object_set_new(body, "reserve", json_true());
-    if (instance != NULL)
-        json_object_set_new(body, "instance_uuid", json_string(instance));
-    if (shapes.count > 0)
-        json_object_set(body, "input_shapes", input_shapes);
-    rc = accel_ctl_json(ctl, "POST", body, &answer, err, "/v2/placements");
+    if (rc == ACCEL_OK)
+        rc = request_json(&a, argv[0], &body, err);
+    if (rc == ACCEL_OK)
+        rc = accel_ctl_json(ctl, "POST", body, &answer, err, "/v2/placements");
     if (rc != ACCEL_OK)
         return rc;
     if (ctl->json) {
@@ -256,9 +287,9 @@ int accel_ctl_place(struct accel_ctl *ctl, int argc, char **argv, struct accel_e
     }
     print_candidates(answer);
     const size_t chosen = json_array_size(json_object_get(answer, "chosen"));
-    if (count > chosen)
-        printf("%u devices are wanted, %zu can be had\n", count, chosen);
-    if (explained)
+    if (a.count > chosen)
+        printf("%u devices are wanted, %zu can be had\n", a.count, chosen);
+    if (a.explain)
         explain(answer);
     print_reservation(answer);
     return ACCEL_OK;

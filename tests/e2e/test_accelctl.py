@@ -73,6 +73,9 @@ def test_what_was_placed_is_reserved_and_given_back():
                                 "0000:3b:00.0"]
         assert f"for instance {instance}" in said
         assert "is held by ARQ" in ctl("place", "mnist", "--reserve", status=1)
+        assert "no free attach handle" in ctl("place", "mnist", "--reserve", "--include-held", status=1)
+        assert "predicted only" in ctl("place", "mnist", "--include-held", "--runnable")
+        assert "expected fp32" in ctl("place", "mnist", "--precision", "fp7", status=1)
         ctl("arqs", "delete", arq["uuid"])
         assert json.loads(ctl("--json", "profiles"))["device_profiles"] == []
         assert "RESERVED" in ctl("place", "mnist", "--reserve")
