@@ -238,6 +238,7 @@ struct accel_op_analysis {
     double flops;                     /* 2 per multiply-add */
     double bytes_read, bytes_written; /* activations; weights apart */
     double bytes_weights;
+    double items; /* what takes time beside these, counted: patches gathered, steps, stretches */
     const char *unsupported; /* NULL: the core runs it; else the reason it does not */
 };
 
@@ -331,24 +332,47 @@ ACCEL_EXPORT unsigned accel_session_threads(const struct accel_session *session)
 /* ---------------------------------------------------------------- calibration: measured rates */
 
 /* One point of the cost model, measured on this machine: an operator of this kind, precision and
- * size ran at these rates. Time = max(flops / flops_per_s, bytes / bytes_per_s) + overhead_s. */
+ * size ran at these rates. Time = max(flops / flops_per_s, bytes / bytes_per_s) + overhead_s. The
+ * one of kind OTHER without flops and bytes is what a run costs beside its operators. */
+#define ACCEL_RATE_OP 40
 struct accel_rate {
     enum accel_kind kind;
     enum accel_dtype precision;
     double flops; /* size of the measured operator */
-    double bytes; /* traffic of the measured operator */
+    double bytes; /* traffic of the measured operator, all of it */
     double flops_per_s;
     double bytes_per_s;
-    double overhead_s; /* launch */
-    double spread;     /* relative: (slowest - quietest) / quietest of the rounds */
+    double overhead_s;      /* launch */
+    double spread;          /* relative: (slowest - quietest) / quietest of the rounds */
+    char op[ACCEL_RATE_OP]; /* "Conv"; "": any of its kind */
+    /* As in accel_op_analysis; the first two are part of `bytes`. */
+    double bytes_written, bytes_weights, items;
+    uint32_t point; /* which measured operator it is: the same in every round */
 };
 
 /* Called between measurements: fraction done in 0..1. Return false to stop (CANCELLED). */
 typedef bool accel_progress_fn(void *context, double fraction, const char *what);
 
-/* Microbenchmarks over kinds, shapes and sizes with `threads` threads; three rounds over all of
- * them, the median of each round's batches, the quietest round taken. Takes about `budget_ms`.
- * *rates is freed by accel_rates_free. */
+/* How many points calibration has. */
+ACCEL_EXPORT uint32_t accel_calibration_count(void);
+/* Measures points from `first` on, in order, about `point_us` each, until `part_ms` have passed or
+ * none is left; *next is the first one left, accel_calibration_count() at the end. So a calibration
+ * may be cut into parts between which others have their turn. `threads` 0: as many as CPUs may be
+ * used. *rates, one per operator measured, is freed by accel_rates_free. */
+ACCEL_EXPORT int accel_calibrate_part(unsigned threads, unsigned cpu_mask, int64_t point_us,
+                                      int64_t part_ms, uint32_t first, uint32_t *next,
+                                      struct accel_rate **rates, size_t *count,
+                                      struct accel_error *err);
+/* Rounds, so that a neighbour's burst spoils one of several figures, and the time for each point
+ * that lets so many rounds over all of them fit a budget. */
+#define ACCEL_CALIBRATION_ROUNDS 3
+ACCEL_EXPORT int64_t accel_calibration_point_us(int64_t budget_ms);
+/* Takes in another round's rates of the same points, both in the order of `point`: the quietest of
+ * each is kept, `spread` grows by what lies between. */
+ACCEL_EXPORT void accel_rates_merge(struct accel_rate *rates, size_t count,
+                                    const struct accel_rate *more, size_t more_count);
+/* Three rounds over all points, the quietest of each taken. Takes about `budget_ms`; on a busy
+ * machine longer, and then with fewer rounds. */
 ACCEL_EXPORT int accel_calibrate(unsigned threads, unsigned cpu_mask, int64_t budget_ms,
                                  accel_progress_fn *progress, void *context,
                                  struct accel_rate **rates, size_t *count, struct accel_error *err);

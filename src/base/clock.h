@@ -7,6 +7,8 @@
 
 /* Monotonic time, for deadlines and durations. */
 int64_t accel_now_ns(void);
+/* CPU time of the calling thread: what others take of the machine is not in it. */
+int64_t accel_thread_ns(void);
 static inline int64_t accel_now_ms(void)
 {
     return accel_now_ns() / 1000000;

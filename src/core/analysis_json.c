@@ -81,6 +81,7 @@ static json_t *op_json(const struct accel_op_analysis *op)
         put(object, "bytes_read", json_real(op->bytes_read)) &&
         put(object, "bytes_written", json_real(op->bytes_written)) &&
         put(object, "bytes_weights", json_real(op->bytes_weights)) &&
+        put(object, "items", json_real(op->items)) &&
         put(object, "unsupported",
             op->unsupported != NULL ? text_json(op->unsupported) : json_null()))
         return object;
@@ -121,7 +122,7 @@ static int check_finite(const struct accel_analysis *a, struct accel_error *err)
         const struct accel_op_analysis *op = &a->ops[i];
 
         if (!isfinite(op->flops) || !isfinite(op->bytes_read) || !isfinite(op->bytes_written) ||
-            !isfinite(op->bytes_weights))
+            !isfinite(op->bytes_weights) || !isfinite(op->items))
             return accel_fail(err, ACCEL_E_INVALID, "analysis: a figure of %s is not finite",
                               op->name);
     }
@@ -360,6 +361,9 @@ static void read_op(struct reader *r, struct accel_op_analysis *op)
     op->bytes_read = read_figure(r, "bytes_read");
     op->bytes_written = read_figure(r, "bytes_written");
     op->bytes_weights = read_figure(r, "bytes_weights");
+    /* Not in what was stored before there was such a figure. */
+    if (json_object_get(r->object, "items") != NULL)
+        op->items = read_figure(r, "items");
     if (!json_is_null(json_object_get(r->object, "unsupported")))
         op->unsupported = read_text(r, "unsupported");
 }

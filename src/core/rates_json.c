@@ -18,6 +18,9 @@ static const struct {
     {"bytes_per_s", offsetof(struct accel_rate, bytes_per_s)},
     {"overhead_s", offsetof(struct accel_rate, overhead_s)},
     {"spread", offsetof(struct accel_rate, spread)},
+    {"bytes_written", offsetof(struct accel_rate, bytes_written)},
+    {"bytes_weights", offsetof(struct accel_rate, bytes_weights)},
+    {"items", offsetof(struct accel_rate, items)},
 };
 
 static double *figure(const struct accel_rate *rate, size_t i)
@@ -32,7 +35,9 @@ static json_t *rate_json(const struct accel_rate *rate)
     bool good =
         json_object_set_new(object, "kind", json_string(accel_kind_name(rate->kind))) == 0 &&
         json_object_set_new(object, "precision", json_string(accel_dtype_name(rate->precision))) ==
-            0;
+            0 &&
+        json_object_set_new(object, "op", json_string(rate->op)) == 0 &&
+        json_object_set_new(object, "point", json_integer(rate->point)) == 0;
 
     for (size_t i = 0; good && i < ACCEL_COUNT(figures); i++)
         good = json_object_set_new(object, figures[i].key, json_real(*figure(rate, i))) == 0;
@@ -86,6 +91,18 @@ static bool read_dtype(const json_t *value, enum accel_dtype *dtype)
     return false;
 }
 
+static bool read_op(const json_t *value, char op[ACCEL_RATE_OP])
+{
+    const char *text = json_string_value(value);
+
+    if (text == NULL || strlen(text) >= ACCEL_RATE_OP ||
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
+            strlen(text))
+        return false;
+    strcpy(op, text); /* fits: see above */
+    return true;
+}
+
 static int read_rate(const json_t *object, size_t i, struct accel_rate *rate,
                      struct accel_error *err)
 {
@@ -93,6 +110,13 @@ static int read_rate(const json_t *object, size_t i, struct accel_rate *rate,
         return accel_fail(err, ACCEL_E_INVALID, "rates[%zu].kind: no kind of operator", i);
     if (!read_dtype(json_object_get(object, "precision"), &rate->precision))
         return accel_fail(err, ACCEL_E_INVALID, "rates[%zu].precision: no type", i);
+    if (!read_op(json_object_get(object, "op"), rate->op))
+        return accel_fail(err, ACCEL_E_INVALID, "rates[%zu].op: no name of an operator", i);
+    const json_t *point = json_object_get(object, "point");
+    if (!json_is_integer(point) || json_integer_value(point) < 0 ||
+        json_integer_value(point) > UINT32_MAX)
+        return accel_fail(err, ACCEL_E_INVALID, "rates[%zu].point: no number of a point", i);
+    rate->point = (uint32_t)json_integer_value(point);
     for (size_t k = 0; k < ACCEL_COUNT(figures); k++) {
         const json_t *value = json_object_get(object, figures[k].key);
         if (!json_is_number(value) || !isfinite(json_number_value(value)) ||

@@ -4,7 +4,8 @@
 
 /* A calibration's rates as the JSON document that a worker sends beside Calibrated:
  *   {"rates": [{"kind": "conv", "precision": "float", "flops": 1e8, "bytes": 1e6,
- *               "flops_per_s": 5e10, "bytes_per_s": 1e10, "overhead_s": 2e-6, "spread": 0.03}]} */
+ *               "flops_per_s": 5e10, "bytes_per_s": 1e10, "overhead_s": 2e-6, "spread": 0.03, "op":
+ * "Conv", "point": 32, "bytes_written": 4e5, "bytes_weights": 1e5, "items": 1e6}]} */
 
 #include "acceld/infer.h"
 #include "base/bump.h"

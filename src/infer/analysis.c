@@ -76,6 +76,7 @@ static int fill_op(struct accel_op_analysis *a, const struct accel_node *n,
     a->bytes_read = cost->bytes_read;
     a->bytes_written = cost->bytes_written;
     a->bytes_weights = cost->bytes_weights;
+    a->items = cost->items;
     return ACCEL_OK;
 }
 

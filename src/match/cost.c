@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "match/match_internal.h"
+#include "match/operators.h"
 
 /* From this many real runs of the same model on they are better than any model of them. */
 #define RUNS_ENOUGH 3
@@ -39,6 +40,10 @@
 #define CALIBRATED_MARGIN 0.10
 /* Per factor of two that an operator lies outside the measured sizes. */
 #define OUTSIDE_MARGIN    0.10
+/* That many is what the measured points lie apart anyway; beyond those it says no more. */
+#define NEAR_ENOUGH       2.0
+#define OUTSIDE_MOST      4.0
+#define ERROR_MOST        1.0
 /* A kind or precision that was not measured itself, taken from its nearest relative. */
 #define RELATIVE_MARGIN   1.0
 
@@ -360,12 +365,21 @@ static double op_bytes(const struct accel_op_analysis *op, double scale)
     return (op->bytes_read + op->bytes_written + op->bytes_weights) * scale;
 }
 
-static bool calibrated_op(const struct accel_resource *r, const struct accel_op_analysis *op,
-                          int wanted, struct span *time)
+static bool calibrated_op(struct accel_operators *operators, const struct accel_resource *r,
+                          const struct accel_op_analysis *op, int wanted, struct span *time)
 {
     double scale;
     const int precision = op_precision((int)op->precision, wanted, &scale);
     const double flops = op->flops, bytes = op_bytes(op, scale);
+    struct accel_estimate e;
+
+    if ((flops > 0 || bytes > 0) && accel_operators_estimate(operators, op, precision, scale, &e)) {
+        const double margin = 1 + CALIBRATED_MARGIN + fmin(e.error, ERROR_MOST) +
+                              OUTSIDE_MARGIN * fmin(fmax(e.nearest - NEAR_ENOUGH, 0), OUTSIDE_MOST);
+        *time = (struct span){
+            .likely = e.seconds, .low = e.seconds / margin, .high = e.seconds * margin};
+        return true;
+    }
     const struct point shaped = is_shaped(op->kind) && flops > 0 && bytes > 0
                                     ? among_neighbours(r, op->kind, precision, flops, bytes)
                                     : (struct point){0};
@@ -481,17 +495,42 @@ static void count_op(struct accel_prediction *p, const struct accel_op_analysis 
     share->ops++;
 }
 
+const char accel_match_no_memory[] = "no memory to predict";
+
+/* False with *why NULL when a rate is missing. */
 static bool predict_calibrated(const struct accel_analysis *analysis,
                                const struct accel_resource *r, int precision,
-                               struct accel_prediction *p, struct span *sum)
+                               struct accel_prediction *p, struct span *sum, const char **why)
 {
-    for (size_t i = 0; i < analysis->ops_count; i++) {
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    bool known = r->rates_count > 0;
+    double scale;
+
+    *why = NULL;
+    if (!known && analysis->ops_count > 0)
+        return false;
+
+    (void)op_precision((int)analysis->precision, precision, &scale);
+    struct accel_operators *operators = accel_operators_new(
+        r, ((double)analysis->weights_bytes + (double)analysis->arena_bytes) * scale, &mem);
+    for (size_t i = 0; operators != NULL && i < analysis->ops_count; i++) {
         struct span op;
-        if (!calibrated_op(r, &analysis->ops[i], precision, &op))
-            return false;
+        known = calibrated_op(operators, r, &analysis->ops[i], precision, &op);
+        if (!known)
+            break;
         add(sum, op);
         count_op(p, &analysis->ops[i], op.likely);
     }
+    if (operators == NULL || accel_operators_failed(operators)) {
+        *why = accel_match_no_memory;
+        return false;
+    }
+    if (!known && analysis->ops_count > 0)
+        return false;
+    const double run_s = accel_operators_run_seconds(operators);
+    add(sum,
+        (struct span){run_s, run_s / (1 + CALIBRATED_MARGIN), run_s * (1 + CALIBRATED_MARGIN)});
+    p->kinds[ACCEL_KIND_OTHER].latency_s += run_s;
     return true;
 }
 
@@ -585,7 +624,9 @@ bool accel_match_predict(const struct accel_analysis *analysis,
     for (size_t k = 0; k < ACCEL_KIND_COUNT; k++)
         p.kinds[k].kind = (enum accel_kind)k;
     p.basis = ACCEL_PREDICTED_FROM_CALIBRATION;
-    if (!predict_calibrated(analysis, resource, precision, &p, &sum)) {
+    if (!predict_calibrated(analysis, resource, precision, &p, &sum, reason)) {
+        if (*reason == accel_match_no_memory)
+            return false;
         sum = (struct span){0};
         for (size_t k = 0; k < ACCEL_KIND_COUNT; k++)
             p.kinds[k] = (struct accel_kind_share){.kind = (enum accel_kind)k};

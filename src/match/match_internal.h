@@ -6,6 +6,9 @@
 
 #include "match/match.h"
 
+/* The sentence of accel_match_predict that is no fact about the device. */
+extern const char accel_match_no_memory[];
+
 /* The fact of that name with the best basis (measured beats reported beats catalogue), NULL when
  * nobody knows it as a positive number. */
 const struct accel_fact *accel_match_fact(const struct accel_resource *resource, const char *name);

@@ -15,6 +15,8 @@ static int consider(const struct accel_analysis *analysis,
         return err->code;
     if (!accel_match_predict(analysis, candidate->resource, constraints->precision,
                              &candidate->prediction, &reason)) {
+        if (reason == accel_match_no_memory)
+            return accel_fail(err, ACCEL_E_NOMEM, "%s", reason);
         if (candidate->accepted) {
             candidate->accepted = false;
             candidate->code = "unknown-rate";

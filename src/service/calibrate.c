@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,6 +20,9 @@
 #define BUDGET_MAX_MS 600000
 #define JSON_MAX      (4u << 20)
 #define RATES_MAX     4096
+
+#define PART_MS          100
+#define PART_DEADLINE_MS 60000
 
 /* What to measure, in the job's hands. */
 struct plan {
@@ -58,58 +62,134 @@ static int read_rates(struct accel_ipc_packet *answer, struct accel_bump *mem,
         return accel_fail(err, ACCEL_E_CORRUPT, "rates are shorter than they say");
     if (accel_rates_from_json(text, size, mem, rates, count, err) != ACCEL_OK)
         return accel_fail_in(err, "rates");
-    if (*count == 0 || *count > RATES_MAX)
-        return accel_fail(err, ACCEL_E_CORRUPT, "%zu rates", *count);
+    return ACCEL_OK;
+}
+
+/* The rates of one round, of so many points in parts. */
+struct round {
+    struct accel_rate *rates;
+    size_t count, capacity;
+    uint32_t next, points; /* points: 0 until the first part came */
+    unsigned threads;
+};
+
+static void round_free(struct round *r)
+{
+    accel_free(r->rates);
+}
+
+/* Also of a worker that says other things than it should. */
+static int take_part(struct round *r, struct accel_ipc_packet *answer, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    struct accel_rate *rates = NULL;
+    size_t count = 0;
+
+    if (read_rates(answer, &mem, &rates, &count, err) != ACCEL_OK)
+        return err->code;
+    const Accel__Ipc__Calibrated *c = answer->message->calibrated;
+    if (c->count == 0 || c->count > RATES_MAX || c->next <= r->next || c->next > c->count ||
+        (r->points != 0 && c->count != r->points) || r->count + count > RATES_MAX)
+        return accel_fail(err, ACCEL_E_CORRUPT, "a part of %zu rates up to point %u of %u", count,
+                          c->next, c->count);
+    if (accel_grow(&r->rates, &r->capacity, r->count + count + 1, sizeof(*r->rates), err) !=
+        ACCEL_OK)
+        return err->code;
+    if (count > 0)
+        memcpy(&r->rates[r->count], rates, count * sizeof(*rates));
+    r->count += count;
+    r->next = c->next;
+    r->points = c->count;
+    r->threads = c->threads;
     return ACCEL_OK;
 }
 
 /* ---------------------------------------------------------------- the job */
 
-static void on_progress(void *context, double percent, const char *text)
+static void tell(const struct part *part, double percent, const char *text)
 {
-    const struct part *part = context;
     char line[128];
 
     snprintf(line, sizeof(line), "%.40s: %.80s", part->identity, text);
     service_job_progress(part->service, part->job, part->from + part->share * percent / 100, line);
 }
 
-static int calibrate_device(struct accel_service *service, struct job *job,
-                            const struct target *target, int64_t budget_ms, struct part *part,
-                            size_t *rates_count, struct accel_error *err)
+/* Asks a worker for the next part: a fraction of a second, between which those who wait for a
+ * worker have their turn, for one that is all there is would else stand still for seconds. */
+static int measure_part(struct accel_service *service, struct job *job, const struct target *target,
+                        int64_t point_us, struct round *round, struct accel_error *err)
 {
-    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     Accel__Ipc__Message request = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__Calibrate body = ACCEL__IPC__CALIBRATE__INIT;
     const struct worker_call call = {.request = &request,
-                                     /* The budget is a wish: slow machines take longer. */
-                                     .deadline_ms = 10 * budget_ms + 60000,
+                                     .after_others = true,
+                                     /* What a part should take is a wish: slow machines exist. */
+                                     .deadline_ms = PART_DEADLINE_MS + point_us / 10,
                                      .cancelled = &job->cancelled,
-                                     .progress = on_progress,
-                                     .progress_context = part,
                                      .job = job};
     struct accel_ipc_packet answer;
-    struct accel_rate *rates = NULL;
 
     request.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATE;
     request.calibrate = &body;
-    body.budget_ms = budget_ms;
+    body.point_us = point_us;
+    body.part_ms = PART_MS;
     body.threads = service->threads;
+    body.first = round->next;
     if (service_gate_enter(service, target->device_id, target->identity, err) != ACCEL_OK)
         return err->code;
     int rc = service_worker_call(service, &call, &answer, err);
     service_gate_leave(service, target->device_id);
     if (rc != ACCEL_OK)
         return rc;
-    const unsigned threads = answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_CALIBRATED
-                                 ? answer.message->calibrated->threads
-                                 : 0;
-    rc = read_rates(&answer, &mem, &rates, rates_count, err);
+    rc = take_part(round, &answer, err);
     accel_ipc_packet_free(&answer);
+    return rc;
+}
+
+static int measure_round(struct accel_service *service, struct job *job,
+                         const struct target *target, int64_t point_us, int number,
+                         const struct part *part, struct round *round, struct accel_error *err)
+{
+    do {
+        char text[64];
+
+        if (atomic_load(&job->cancelled))
+            return accel_fail(err, ACCEL_E_CANCELLED, "the calibration was cancelled");
+        if (measure_part(service, job, target, point_us, round, err) != ACCEL_OK)
+            return err->code;
+        const double done = ((double)number + (double)round->next / (double)round->points) /
+                            ACCEL_CALIBRATION_ROUNDS;
+        snprintf(text, sizeof(text), "round %d of %d, point %u of %u", number + 1,
+                 ACCEL_CALIBRATION_ROUNDS, round->next, round->points);
+        tell(part, 100 * done, text);
+    } while (round->next < round->points);
+    return ACCEL_OK;
+}
+
+static int calibrate_device(struct accel_service *service, struct job *job,
+                            const struct target *target, int64_t budget_ms, const struct part *part,
+                            size_t *rates_count, struct accel_error *err)
+{
+    ACCEL_CLEANUP(round_free) struct round best = {0};
+    const int64_t point_us = accel_calibration_point_us(budget_ms), begin_ms = accel_now_ms();
+    int rc = measure_round(service, job, target, point_us, 0, part, &best, err);
+
+    /* A busy machine stretches a round: then fewer are better than late ones. */
+    for (int number = 1; rc == ACCEL_OK && number < ACCEL_CALIBRATION_ROUNDS &&
+                         accel_now_ms() - begin_ms < budget_ms;
+         number++) {
+        ACCEL_CLEANUP(round_free) struct round more = {0};
+        rc = measure_round(service, job, target, point_us, number, part, &more, err);
+        if (rc == ACCEL_OK)
+            accel_rates_merge(best.rates, best.count, more.rates, more.count);
+    }
+    if (rc == ACCEL_OK && best.count == 0)
+        rc = accel_fail(err, ACCEL_E_CORRUPT, "a calibration without a rate");
     if (rc == ACCEL_OK)
         rc = accel_store_put_rates(service->store, target->device_id, service->core_version,
-                                   threads > 0 ? threads : service->threads, rates, *rates_count,
-                                   err);
+                                   best.threads > 0 ? best.threads : service->threads, best.rates,
+                                   best.count, err);
+    *rates_count = best.count;
     return rc;
 }
 

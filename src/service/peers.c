@@ -236,15 +236,18 @@ static bool is_set(const _Atomic bool *flag)
 }
 
 int service_worker_acquire(struct accel_service *service, const char *key, int64_t at_ms,
-                           unsigned *waiting, const _Atomic bool *cancelled, struct worker **worker,
-                           struct accel_peer **peer, struct accel_error *err)
+                           unsigned *waiting, bool after_others, const _Atomic bool *cancelled,
+                           struct worker **worker, struct accel_peer **peer,
+                           struct accel_error *err)
 {
     struct worker *w;
-    bool up, counted = false, late = false;
+    bool up, waits = false, counted = false, late = false;
     int rc = ACCEL_OK;
 
     pthread_mutex_lock(&service->lock);
-    while ((w = pick(service, key, &up)) == NULL || service->stopping) {
+    const uint64_t others = service->waits_begun;
+    while ((w = pick(service, key, &up)) == NULL || service->stopping ||
+           (after_others && service->waits_ended < others)) {
         if (service->stopping)
             rc = service_refuse(err);
         else if (is_set(cancelled))
@@ -260,12 +263,20 @@ int service_worker_acquire(struct accel_service *service, const char *key, int64
                             *waiting);
         if (rc != ACCEL_OK)
             break;
+        if (!waits && !after_others) {
+            waits = true;
+            service->waits_begun++;
+        }
         if (waiting != NULL && !counted) {
             counted = true;
             (*waiting)++;
             service->metrics.infers_queued++;
         }
         late = !service_wait(service, &service->changed, at_ms);
+    }
+    if (waits) {
+        service->waits_ended++;
+        pthread_cond_broadcast(&service->changed); /* for who lets others go first */
     }
     if (counted) {
         (*waiting)--;
@@ -318,8 +329,8 @@ static int call_once(struct accel_service *service, const struct worker_call *c,
                               .sent = sent};
 
     *sent = true; /* no worker to be had is no reason to look for another */
-    if (service_worker_acquire(service, c->key, c->wait_until_ms, c->waiting, c->cancelled, &worker,
-                               &peer, err) != ACCEL_OK)
+    if (service_worker_acquire(service, c->key, c->wait_until_ms, c->waiting, c->after_others,
+                               c->cancelled, &worker, &peer, err) != ACCEL_OK)
         return err->code;
     if (c->began_ns != NULL)
         *c->began_ns = accel_now_ns();

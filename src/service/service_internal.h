@@ -140,6 +140,7 @@ struct accel_service {
     } limits;
     struct module *modules;
     struct worker *workers;
+    uint64_t waits_begun, waits_ended; /* for a worker, by those who do not let others go first */
     struct packed *packed;
     struct shaped {
         char *key;  /* uuid of the model, then the dimensions; NULL: unused */
@@ -176,11 +177,13 @@ bool service_may_see(const struct accel_caller *caller, const char *project_id);
 
 /* Waits for a worker that is idle, best one that holds the model `key` (NULL: any), until at_ms
  * (0: for ever). *waiting (NULL: none) counts this wait; when it is at `queue` already: BUSY.
+ * after_others: whoever waits already goes first, however quick this one is to ask again.
  * The worker is busy until service_worker_release. Errors: BUSY, TIMEOUT, CANCELLED, UNAVAILABLE
  * (no worker is up, or the daemon stops). */
 int service_worker_acquire(struct accel_service *service, const char *key, int64_t at_ms,
-                           unsigned *waiting, const _Atomic bool *cancelled, struct worker **worker,
-                           struct accel_peer **peer, struct accel_error *err);
+                           unsigned *waiting, bool after_others, const _Atomic bool *cancelled,
+                           struct worker **worker, struct accel_peer **peer,
+                           struct accel_error *err);
 void service_worker_release(struct accel_service *service, struct worker *worker,
                             struct accel_peer *peer);
 struct worker_call {
@@ -189,6 +192,7 @@ struct worker_call {
     size_t fds_count;
     const char *key;       /* model it concerns, or NULL */
     unsigned *waiting;     /* as above */
+    bool after_others;     /* as above */
     int64_t wait_until_ms; /* for a worker; 0: for ever */
     int64_t deadline_ms;   /* of the call, from when it begins; a worker past it is killed */
     const _Atomic bool *cancelled;

@@ -2,6 +2,7 @@
 /* Calibration and what real inferences took. Inferences are many and small: they are folded in
  * memory and written by a connection of their own, which need not be durable to the last second. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -217,11 +218,13 @@ static int insert_rate(struct accel_tx *tx, int64_t device_id, const char *drive
 {
     return accel_db_exec(tx->db, err,
                          "INSERT INTO rates (device_uuid, driver_version, threads, kind, precision,"
-                         " flops, bytes, flops_per_s, bytes_per_s, overhead_s, spread, measured_at)"
+                         " op, flops, bytes, bytes_written, bytes_weights, items, flops_per_s,"
+                         " bytes_per_s, overhead_s, spread, measured_at)"
                          " VALUES ((SELECT uuid FROM devices WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?,"
-                         " ?, ?, ?)",
-                         "isisidddddds", device_id, driver_version, (int64_t)threads,
-                         kind_names[rate->kind], (int64_t)rate->precision, rate->flops, rate->bytes,
+                         " ?, ?, ?, ?, ?, ?, ?)",
+                         "isisisddddddddds", device_id, driver_version, (int64_t)threads,
+                         kind_names[rate->kind], (int64_t)rate->precision, rate->op, rate->flops,
+                         rate->bytes, rate->bytes_written, rate->bytes_weights, rate->items,
                          rate->flops_per_s, rate->bytes_per_s, rate->overhead_s, rate->spread,
                          tx->now);
 }
@@ -280,7 +283,8 @@ int accel_store_get_rates(struct accel_store *store, int64_t device_id, const ch
         /* Of several thread counts the one measured last. */
         rc = accel_db_query(reader.db, &stmt, err,
                             "SELECT kind, precision, flops, bytes, flops_per_s, bytes_per_s,"
-                            " overhead_s, spread, threads, measured_at FROM rates"
+                            " overhead_s, spread, threads, measured_at, op, bytes_written,"
+                            " bytes_weights, items FROM rates"
                             " WHERE device_uuid = (SELECT uuid FROM devices WHERE id = ?1)"
                             " AND driver_version = ?2 AND threads ="
                             " (SELECT threads FROM rates WHERE device_uuid ="
@@ -307,7 +311,11 @@ int accel_store_get_rates(struct accel_store *store, int64_t device_id, const ch
             .bytes_per_s = sqlite3_column_double(stmt, 5),
             .overhead_s = sqlite3_column_double(stmt, 6),
             .spread = sqlite3_column_double(stmt, 7),
+            .bytes_written = sqlite3_column_double(stmt, 11),
+            .bytes_weights = sqlite3_column_double(stmt, 12),
+            .items = sqlite3_column_double(stmt, 13),
         };
+        snprintf(rate->op, sizeof(rate->op), "%s", (const char *)sqlite3_column_text(stmt, 10));
         *threads = (unsigned)sqlite3_column_int(stmt, 8);
         *measured_at = accel_db_text(stmt, 9, mem, &rc);
     }

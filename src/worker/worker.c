@@ -330,33 +330,11 @@ static int do_infer(struct worker *w, struct job *job, struct accel_error *err)
 
 /* ---------------------------------------------------------------- Calibrate */
 
-struct calibration {
-    struct worker *worker;
-    struct job *job;
-};
-
-/* Between two measurements; false ends the calibration. */
-static bool tell_progress(void *context, double fraction, const char *what)
-{
-    struct calibration *c = context;
-    Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
-    Accel__Ipc__Progress progress = ACCEL__IPC__PROGRESS__INIT;
-
-    message.id = c->job->packet.message->id;
-    message.body_case = ACCEL__IPC__MESSAGE__BODY_PROGRESS;
-    message.progress = &progress;
-    progress.percent = 100 * fraction;
-    progress.text = (char *)(what != NULL ? what : "");
-    (void)accel_ipc_send(c->worker->channel, &message, NULL, 0, NULL);
-    return !atomic_load(&c->job->cancelled);
-}
-
 static int do_calibrate(struct worker *w, struct job *job, struct accel_error *err)
 {
     const Accel__Ipc__Calibrate *asked = job->packet.message->calibrate;
     const unsigned threads =
         asked->threads > 0 ? ACCEL_MIN(asked->threads, w->threads) : w->threads;
-    struct calibration context = {w, job};
     Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__Calibrated calibrated = ACCEL__IPC__CALIBRATED__INIT;
     ACCEL_CLEANUP(accel_freep) char *text = NULL;
@@ -365,8 +343,8 @@ static int do_calibrate(struct worker *w, struct job *job, struct accel_error *e
     size_t count = 0;
     char isa[64];
 
-    int rc = accel_calibrate(threads, w->options.cpu_mask, asked->budget_ms, tell_progress,
-                             &context, &rates, &count, err);
+    int rc = accel_calibrate_part(threads, w->options.cpu_mask, asked->point_us, asked->part_ms,
+                                  asked->first, &calibrated.next, &rates, &count, err);
     if (rc == ACCEL_OK)
         rc = accel_rates_to_json(rates, count, &text, err);
     accel_rates_free(rates);
@@ -376,6 +354,7 @@ static int do_calibrate(struct worker *w, struct job *job, struct accel_error *e
     }
     if (rc != ACCEL_OK)
         return rc;
+    calibrated.count = accel_calibration_count();
     calibrated.threads = threads;
     calibrated.isa =
         (char *)accel_cpu_mask_text(accel_cpu_features() & w->options.cpu_mask, isa, sizeof(isa));

@@ -129,7 +129,8 @@ struct fake {
     bool die_on_infer; /* end without a word */
     bool ended;
     uint64_t held[8]; /* ids of what is held */
-    unsigned held_count, loads, infers, drops, cancels, discovers;
+    unsigned held_count, loads, infers, drops, cancels, discovers, calibrates;
+    char order[64]; /* I(nfer) and C(alibrate) as they came */
     /* A module's devices, and whether one is broken. */
     unsigned devices;
     bool not_mine, problem, die_on_discover, can_read, ignore_cancel;
@@ -260,6 +261,8 @@ static inline void fake_inferred(struct fake *f, uint64_t id)
 
 static inline void fake_calibrated(struct fake *f, uint64_t id)
 {
+    /* Two parts: the first point, then the second. */
+    const uint32_t part = f->calibrates++ % 2;
     static const struct accel_rate rates[] = {{.kind = ACCEL_KIND_CONV,
                                                .precision = ACCEL_DTYPE_FLOAT,
                                                .flops = 1e6,
@@ -267,28 +270,25 @@ static inline void fake_calibrated(struct fake *f, uint64_t id)
                                                .flops_per_s = 1e9,
                                                .bytes_per_s = 1e9},
                                               {.kind = ACCEL_KIND_MOVE,
+                                               .point = 1,
                                                .precision = ACCEL_DTYPE_FLOAT,
                                                .bytes = 1e4,
                                                .bytes_per_s = 1e9}};
     Accel__Ipc__Message m = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__Calibrated calibrated = ACCEL__IPC__CALIBRATED__INIT;
-    Accel__Ipc__Progress progress = ACCEL__IPC__PROGRESS__INIT;
     struct accel_error err;
     char *text = NULL;
     int fd = -1;
 
     m.id = id;
-    m.body_case = ACCEL__IPC__MESSAGE__BODY_PROGRESS;
-    m.progress = &progress;
-    progress.percent = 50;
-    progress.text = (char *)"conv";
-    (void)accel_ipc_send(f->socket, &m, NULL, 0, &err);
-    (void)accel_rates_to_json(rates, 2, &text, &err);
+    (void)accel_rates_to_json(&rates[part], 1, &text, &err);
     (void)accel_memfd_of("rates", text, strlen(text), &fd, &err);
     m.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATED;
     m.calibrated = &calibrated;
     calibrated.json_bytes = strlen(text);
     calibrated.threads = 2;
+    calibrated.next = part + 1;
+    calibrated.count = 2;
     (void)accel_ipc_send(f->socket, &m, &fd, 1, &err);
     accel_free(text);
     close(fd);
@@ -423,6 +423,15 @@ static inline bool fake_holds(struct fake *f, uint64_t id)
     return true;
 }
 
+/* Lock held: what came, in order. */
+static inline void fake_log(struct fake *f, char what)
+{
+    const size_t n = strlen(f->order);
+
+    if (n + 1 < sizeof(f->order))
+        f->order[n] = what;
+}
+
 /* Lock held, given up while it answers; false: it dies. */
 static inline bool fake_take(struct fake *f, struct accel_ipc_packet *p)
 {
@@ -438,6 +447,7 @@ static inline bool fake_take(struct fake *f, struct accel_ipc_packet *p)
         return lives;
     case ACCEL__IPC__MESSAGE__BODY_INFER:
         f->infers++;
+        fake_log(f, 'I');
         if (f->die_on_infer)
             return false;
         if (!fake_holds(f, id))
@@ -445,6 +455,7 @@ static inline bool fake_take(struct fake *f, struct accel_ipc_packet *p)
         return true;
     case ACCEL__IPC__MESSAGE__BODY_CALIBRATE:
         f->infers++;
+        fake_log(f, 'C');
         if (!fake_holds(f, id))
             fake_calibrated(f, id);
         return true;

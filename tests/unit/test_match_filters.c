@@ -143,9 +143,9 @@ static void by_what_the_core_can_do(void)
     ok(place_one(&two, &on_host, &c).accepted, "the core computes in fp32 wherever it runs");
 }
 
-static void survives_every_failed_allocation(void)
+static void survives_every_failed_allocation(const struct accel_resource *resource)
 {
-    const struct accel_constraints c = {.max_power_w = 150};
+    const struct accel_constraints c = {.max_power_w = 150, .max_latency_s = 1e-9};
 
     for (long nth = 0;; nth++) {
         ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
@@ -153,7 +153,7 @@ static void survives_every_failed_allocation(void)
         struct accel_error err = {0};
 
         accel_fault_arm(nth);
-        const int rc = accel_match_place(&two, &on_card, 1, &c, &mem, &found, &err);
+        const int rc = accel_match_place(&two, resource, 1, &c, &mem, &found, &err);
         if (!accel_fault_disarm()) {
             ok(rc == ACCEL_OK && !found[0].accepted, "places once memory suffices");
             return;
@@ -169,6 +169,7 @@ int main(void)
     by_traits();
     by_figures();
     by_what_the_core_can_do();
-    survives_every_failed_allocation();
+    survives_every_failed_allocation(&on_card);
+    survives_every_failed_allocation(&on_host);
     return tap_done();
 }

@@ -120,6 +120,40 @@ static void the_queue_is_bounded(struct node *n)
        "those before it are served");
 }
 
+/* One worker is all there is. A calibration asks for its parts one after the other, quicker than
+ * one who waits wakes up: who waits goes first all the same. */
+static void an_inference_goes_between_parts_of_a_calibration(struct node *n)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    struct asker a = {0};
+    struct accel_job job = {0};
+    struct accel_error err = {0};
+    struct accel_service_metrics metrics;
+
+    fake_set(&n->worker, &n->worker.hold, true);
+    pthread_mutex_lock(&n->worker.lock);
+    memset(n->worker.order, 0, sizeof(n->worker.order));
+    pthread_mutex_unlock(&n->worker.lock);
+    ok(accel_service_calibrate(n->world.service, &alice, "cpu:0", 600000, &mem, &job, &err) ==
+           ACCEL_OK,
+       "a calibration begins %s", err.msg);
+    fake_wait(&n->worker, &n->worker.held_count, 1);
+    ask_start(&a, &n->world, "net", NULL);
+    until((accel_service_get_metrics(n->world.service, &metrics), metrics.infers_queued == 1));
+    pthread_mutex_lock(&n->worker.lock);
+    n->worker.hold = false;
+    fake_calibrated(&n->worker, n->worker.held[0]);
+    n->worker.held_count = 0;
+    pthread_mutex_unlock(&n->worker.lock);
+    ok(ask_end(&a) == ACCEL_OK, "an inference that came meanwhile runs %s", a.err.msg);
+    until(accel_store_get_job(n->world.store, &job.uuid, &mem, &job, &err) != ACCEL_OK ||
+          strcmp(job.state, "succeeded") == 0);
+    pthread_mutex_lock(&n->worker.lock);
+    ok(strcmp(n->worker.order, "CICCCCC") == 0,
+       "right after the part under way, before the five others: %s", n->worker.order);
+    pthread_mutex_unlock(&n->worker.lock);
+}
+
 static void cancel_ends_waiting_and_running(struct node *n)
 {
     struct asker running = {0}, waiting = {0};
@@ -288,6 +322,7 @@ int main(void)
     add_model(&n, "net");
     runs_and_learns(&n);
     the_queue_is_bounded(&n);
+    an_inference_goes_between_parts_of_a_calibration(&n);
     cancel_ends_waiting_and_running(&n);
     death_costs_the_request_it_served(&n);
     a_hung_worker_is_reported(&n);

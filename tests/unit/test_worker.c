@@ -429,53 +429,46 @@ static void answers_during_a_run(void)
     end(&w); /* with a run under way */
 }
 
-/* The answer's rates are measured, so only their form is known. */
+/* One part of a calibration; the answer's rates are measured, so only their form is known. */
 static void calibrates(void)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct worker w;
     Accel__Ipc__Message m = ACCEL__IPC__MESSAGE__INIT;
     Accel__Ipc__Calibrate body = ACCEL__IPC__CALIBRATE__INIT;
-    Accel__Ipc__Cancel cancel = ACCEL__IPC__CANCEL__INIT;
     struct accel_ipc_packet answer;
     struct accel_mapping mapping = {0};
     struct accel_rate *rates;
     struct accel_error err;
-    unsigned progress = 0;
     size_t count = 0;
 
     start(&w, "workers: {threads: 1}\n");
     m.id = 1;
     m.body_case = ACCEL__IPC__MESSAGE__BODY_CALIBRATE;
     m.calibrate = &body;
-    body.budget_ms = 200;
-    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK,
-       "a short calibration is asked for");
-    while (accel_ipc_receive(w.channel, &answer, &err) == ACCEL_OK &&
-           answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_PROGRESS) {
-        progress++;
-        accel_ipc_packet_free(&answer);
-    }
-    ok(progress > 2, "progress is told on the way");
-    if (ok(answer.message != NULL &&
-               answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_CALIBRATED &&
-               accel_mapping_new(answer.fds[0], answer.message->calibrated->json_bytes, "rates",
-                                 &mapping, &err) == ACCEL_OK,
-           "rates come in a sealed file"))
-        ok(accel_rates_from_json((const char *)mapping.bytes, mapping.size, &mem, &rates, &count,
-                                 &err) == ACCEL_OK &&
-               count > 10 && rates[0].flops_per_s + rates[0].bytes_per_s > 0,
-           "%zu rates are read", count);
+    body.point_us = 10;
+    body.part_ms = 1;
+    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK, "a short part is asked for");
+    ok(accel_ipc_receive(w.channel, &answer, &err) == ACCEL_OK &&
+           answer.message->body_case == ACCEL__IPC__MESSAGE__BODY_CALIBRATED &&
+           accel_mapping_new(answer.fds[0], answer.message->calibrated->json_bytes, "rates",
+                             &mapping, &err) == ACCEL_OK,
+       "rates come in a sealed file");
+    ok(accel_rates_from_json((const char *)mapping.bytes, mapping.size, &mem, &rates, &count,
+                             &err) == ACCEL_OK &&
+           count >= 2 && rates[0].overhead_s > 0 && rates[1].flops_per_s > 0,
+       "%zu rates are read: what a run costs, and operators", count);
+    const uint32_t next = answer.message->calibrated->next;
+    ok(next > 0 && next < answer.message->calibrated->count, "and which point comes next: %u of %u",
+       next, answer.message->calibrated->count);
     accel_mapping_free(&mapping);
     accel_ipc_packet_free(&answer);
 
     m.id = 2;
-    body.budget_ms = 600000;
-    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK, "a long one");
-    m.body_case = ACCEL__IPC__MESSAGE__BODY_CANCEL;
-    m.cancel = &cancel;
-    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK, "is cancelled");
-    ok(wait_for(&w, 2, &err) == ACCEL_E_CANCELLED, "and ends as CANCELLED");
+    body.first = 1000000;
+    ok(accel_ipc_send(w.channel, &m, NULL, 0, &err) == ACCEL_OK &&
+           wait_for(&w, 2, &err) == ACCEL_E_INVALID,
+       "a part that begins after the last point is refused: %s", err.msg);
     end(&w);
 }
 

@@ -320,6 +320,9 @@ static int convt_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* In elements; of the order of a vector. */
+#define ROW_BEGIN 16
+
 static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct accel_shape *x = &prep->in[0]->shape, *w = &prep->in[1]->shape;
@@ -342,6 +345,13 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
                      ? ACCEL_KIND_DEPTHWISE
                  : one ? ACCEL_KIND_POINTWISE
                        : ACCEL_KIND_CONV;
+    /* Each output position has a patch of its own, for all channels of its group, which is gathered
+     * row by row of the output: a row's begin takes as long as some of its elements. */
+    const double out_channels = (double)w->dims[transposed ? 1 : 0];
+    const double row = (double)y->dims[y->rank - 1];
+    if (cost->kind == ACCEL_KIND_CONV && out_channels > 0 && row > 0)
+        cost->items = weights * places / out_channels * (transposed ? 1 : (double)p->group) *
+                      (1 + ROW_BEGIN / row);
 }
 
 #define CONV_ATTRS                                                          \

@@ -581,6 +581,10 @@ static void svm_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 
     cost->flops = rows * (3.0 * (double)p->vectors.count + 2.0 * (double)p->coefficients.count);
     cost->bytes_weights = (double)(p->vectors.count + p->coefficients.count) * sizeof(float);
+    /* A product alone is what the flops say; every other kernel ends in an exponential or a power.
+     */
+    if (p->kernel != ACCEL_SVM_LINEAR)
+        cost->items = rows * (double)p->vectors_count;
 }
 
 /* ---------------------------------------------------------------- the entries */

@@ -260,6 +260,10 @@ struct accel_cost {
     enum accel_dtype precision;
     double flops; /* 2 per multiply-add */
     double bytes_read, bytes_written, bytes_weights;
+    /* What takes time beside arithmetic and traffic, counted: elements of the patches that a
+     * convolution gathers, taps of windows over the border, steps of a recurrence, exponentials of
+     * a kernel machine; else the stretches of memory that are gone through (plan/items.h). */
+    double items;
 };
 
 #endif

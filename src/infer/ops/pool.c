@@ -130,9 +130,25 @@ static int avgpool_run(struct accel_run *run, struct accel_error *err)
 static void pool_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct pool_params *p = prep->node->params;
+    struct accel_window w;
 
     for (size_t i = 0; i < p->spatial.kernel_count; i++)
         cost->flops *= (double)p->spatial.kernel[i];
+    if (accel_pool_window(prep->node, &prep->in[0]->shape, &w, NULL) != ACCEL_OK)
+        return;
+    /* Along a row the windows that hang over an end are gone through tap by tap. */
+    const size_t last = w.spatial - 1, extent = w.dilation[last] * (w.kernel[last] - 1) + 1;
+    const size_t before = w.pad_begin[last], room = w.in[last] + before;
+    double taps = 1;
+    for (unsigned i = 0; i < w.spatial; i++)
+        taps *= (double)w.kernel[i];
+    const size_t first = (before + w.stride[last] - 1) / w.stride[last];
+    const size_t end = room < extent ? 0 : (room - extent) / w.stride[last] + 1;
+    /* So are those of all windows when they are large. */
+    const size_t whole = taps > 64 ? 0 : ACCEL_MIN(end, w.out[last]);
+    if (w.out[last] > 0)
+        cost->items = cost->flops * (double)(w.out[last] - (whole > first ? whole - first : 0)) /
+                      (double)w.out[last];
 }
 
 static int global_infer(struct accel_infer *in, struct accel_error *err)

@@ -442,6 +442,7 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
     cost->kind = c.groups > 1 && c.cin == c.groups ? ACCEL_KIND_DEPTHWISE
                  : one                             ? ACCEL_KIND_POINTWISE
                                                    : ACCEL_KIND_CONV;
+    cost->items = (double)elements; /* each is rounded and saturated */
 }
 
 /* ---------------------------------------------------------------- QLinearAdd, QLinearMul */

@@ -648,6 +648,8 @@ static void recurrent_cost(const struct accel_prepare *prep, struct accel_cost *
         return;
     cost->flops = 2.0 * (double)x->dims[0] * (double)x->dims[1] * (double)w->dims[0] *
                   (double)w->dims[1] * (double)(w->dims[2] + r->dims[2]);
+    const struct params *p = prep->node->params;
+    cost->items = (double)x->dims[p->batch_first ? 1 : 0] * (double)w->dims[0];
 }
 
 #define F32 ACCEL_T(FLOAT)

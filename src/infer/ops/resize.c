@@ -233,6 +233,9 @@ static void resize_cost(const struct accel_prepare *prep, struct accel_cost *cos
             cost->flops +=
                 (double)elements *
                 per_axis[((const struct resize_params *)prep->node->params)->kernel.mode];
+    /* Copies, or arithmetic on each element. */
+    if (((const struct resize_params *)prep->node->params)->kernel.mode != ACCEL_RESIZE_NEAREST)
+        cost->items = cost->flops;
 }
 
 static int resize_run(struct accel_run *run, struct accel_error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/plan/plan.h"
 #include "infer/plan/arena.h"
+#include "infer/plan/items.h"
 
 #include <math.h>
 #include <string.h>
@@ -255,6 +256,8 @@ void accel_node_cost(const struct accel_prepare *prep, struct accel_cost *cost)
     /* Costs are of shapes: a node whose shapes only a run will know has none before. */
     if (n->op->cost != NULL && shapes_known(prep))
         n->op->cost(prep, cost);
+    if (cost->items <= 0 && shapes_known(prep))
+        cost->items = accel_node_items(prep, cost);
     if (n->epilogue.act.op != ACCEL_UNARY_IDENTITY)
         cost->flops += (double)elements;
     if (n->epilogue.add >= 0)
