@@ -202,3 +202,41 @@ uint32_t accel_unicode_upper(uint32_t code)
         return code >= 'a' && code <= 'z' ? code - ('a' - 'A') : code;
     return move(upper, ACCEL_COUNT(upper), code);
 }
+
+/* ---------------------------------------------------------------- folding */
+
+#define DOTTED_I  0x130
+#define DOTLESS_I 0x131
+
+/* Letters that are neither the lower nor the upper case of what they fold to, by that. */
+/* clang-format off */
+static const struct {
+    uint32_t folded, letter;
+} others[] = {
+    {0x6b, 0x212a}, {0x73, 0x17f}, {0xdf, 0x1e9e}, {0xe5, 0x212b}, {0x1c6, 0x1c5}, {0x1c9, 0x1c8},
+    {0x1cc, 0x1cb}, {0x1f3, 0x1f2}, {0x3b2, 0x3d0}, {0x3b5, 0x3f5}, {0x3b8, 0x3d1}, {0x3b8, 0x3f4},
+    {0x3b9, 0x345}, {0x3b9, 0x1fbe}, {0x3ba, 0x3f0}, {0x3bc, 0xb5}, {0x3c0, 0x3d6}, {0x3c1, 0x3f1},
+    {0x3c3, 0x3c2}, {0x3c6, 0x3d5}, {0x3c9, 0x2126}, {0x432, 0x1c80}, {0x434, 0x1c81},
+    {0x43e, 0x1c82}, {0x441, 0x1c83}, {0x442, 0x1c84}, {0x442, 0x1c85}, {0x44a, 0x1c86},
+    {0x463, 0x1c87}, {0x1e61, 0x1e9b}, {0xa64b, 0x1c88},
+};
+/* clang-format on */
+
+unsigned accel_unicode_folds(uint32_t code, uint32_t out[ACCEL_FOLDS_MAX])
+{
+    unsigned count = 0;
+
+    out[count++] = code;
+    if (code == DOTTED_I || code == DOTLESS_I)
+        return count;
+    const uint32_t folded = accel_unicode_lower(accel_unicode_upper(accel_unicode_lower(code)));
+    const uint32_t capital = accel_unicode_upper(folded);
+    if (folded != code)
+        out[count++] = folded;
+    if (capital != code && capital != folded)
+        out[count++] = capital;
+    for (size_t i = 0; i < ACCEL_COUNT(others) && count < ACCEL_FOLDS_MAX; i++)
+        if (others[i].folded == folded && others[i].letter != code)
+            out[count++] = others[i].letter;
+    return count;
+}

@@ -21,4 +21,10 @@ size_t accel_utf8_write(uint32_t code, char *text);
 uint32_t accel_unicode_lower(uint32_t code);
 uint32_t accel_unicode_upper(uint32_t code);
 
+/* The code points that differ from this one in case only, itself included; returns how many.
+ * Unicode's simple case folding (CaseFolding.txt, C and S): dotted and dotless i fold with nothing.
+ */
+#define ACCEL_FOLDS_MAX 4
+unsigned accel_unicode_folds(uint32_t code, uint32_t out[ACCEL_FOLDS_MAX]);
+
 #endif
