@@ -245,3 +245,16 @@ void accel_attention_f32(const struct accel_kernels *kernels, struct accel_pool 
         accel_pool_run(pool, attention->batch * attention->heads * job.cut.blocks, 1,
                        attention_range, &job);
 }
+
+void accel_attention_place(struct accel_pool *pool, size_t batch, size_t heads, size_t size,
+                           const struct accel_attention_operand *x, size_t rows, float *y,
+                           size_t all, size_t at)
+{
+    const size_t dims[4] = {batch, heads, rows, size};
+    const ptrdiff_t src[4] = {(ptrdiff_t)x->batch, (ptrdiff_t)x->head, (ptrdiff_t)x->row, 1};
+    const ptrdiff_t dst[4] = {(ptrdiff_t)(heads * all * size), (ptrdiff_t)(all * size),
+                              (ptrdiff_t)size, 1};
+
+    if (batch * heads * rows * size > 0)
+        accel_copy_nd(pool, sizeof(float), 4, dims, x->data, src, y + at * size, dst);
+}

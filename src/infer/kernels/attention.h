@@ -60,4 +60,10 @@ int accel_attention_scratch_bytes(const struct accel_kernels *kernels,
 void accel_attention_f32(const struct accel_kernels *kernels, struct accel_pool *pool,
                          const struct accel_attention *attention, void *scratch);
 
+/* `rows` rows of x [batch][heads][row][size] into y [batch][heads][all][size] from row `at` on:
+ * how past and new keys are joined. */
+void accel_attention_place(struct accel_pool *pool, size_t batch, size_t heads, size_t size,
+                           const struct accel_attention_operand *x, size_t rows, float *y,
+                           size_t all, size_t at);
+
 #endif

@@ -286,20 +286,6 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     return rc;
 }
 
-/* rows of x, laid out as `from` says, into y [batch][heads][all][size] from row `at` on. */
-static void place(struct accel_pool *pool, const struct accel_attention *a, size_t size,
-                  const struct accel_attention_operand *from, size_t rows, float *y, size_t at)
-{
-    const size_t dims[4] = {a->batch, a->kv_heads, rows, size};
-    const ptrdiff_t src[4] = {(ptrdiff_t)from->batch, (ptrdiff_t)from->head, (ptrdiff_t)from->row,
-                              1};
-    const ptrdiff_t dst[4] = {(ptrdiff_t)(a->kv_heads * a->kv_rows * size),
-                              (ptrdiff_t)(a->kv_rows * size), (ptrdiff_t)size, 1};
-
-    if (a->batch * a->kv_heads * rows * size > 0)
-        accel_copy_nd(pool, sizeof(float), 4, dims, from->data, src, y + at * size, dst);
-}
-
 /* Past and new keys (i 0) or values (i 1): into present_..., or scratch. */
 static void join(const struct accel_run *run, const struct state *st, size_t i,
                  struct accel_attention_operand *operand, char **scratch)
@@ -318,12 +304,14 @@ static void join(const struct accel_run *run, const struct state *st, size_t i,
     if (present == NULL && !given(n, PAST_K))
         return;
     from.data = fresh->data;
-    place(run->pool, a, size, &from, rows, y, st->past);
+    accel_attention_place(run->pool, a->batch, a->kv_heads, size, &from, rows, y, a->kv_rows,
+                          st->past);
     if (!given(n, PAST_K))
         return;
     from = layout_of(4, a->kv_heads, st->past, size);
     from.data = run->in[PAST_K + i]->data;
-    place(run->pool, a, size, &from, st->past, y, 0);
+    accel_attention_place(run->pool, a->batch, a->kv_heads, size, &from, st->past, y, a->kv_rows,
+                          0);
     operand->data = y;
     *scratch += st->joined[i];
 }
