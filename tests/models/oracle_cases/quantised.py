@@ -109,6 +109,27 @@ def products(w):
                        domain=MS, alpha=0.7, transA=ta, transB=tb)
 
 
+def to_float(w):
+    """Products of integers that end as floats."""
+    for at, bt in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
+        for label, a_shape, b_shape, columns in (('plain', (9, 70), (70, 21), False), ('columns', (3, 33), (33, 18), True),
+                                                 ('batch', (2, 3, 5, 16), (3, 16, 7), False),
+                                                 ('stack', (4, 5, 16), (16, 7), True)):
+            n = b_shape[-1]
+            bs = w.rng.uniform(0.001, 0.01, n).astype(F) if columns else w.scale(0.001, 0.01)
+            bz = w.integers(bt, n) if columns else w.zero(bt)
+            b = ('b', w.weights(bt, *b_shape))
+            for bias in (None, ('bias', w.rng.standard_normal(n).astype(F))):
+                name = f'{np.dtype(at).name}_{np.dtype(bt).name}_{label}_{bias is not None}'.lower()
+                values = [('a', w.integers(at, *a_shape)), b, ('sa', w.scale()), ('sb', bs), ('za', w.zero(at)), ('zb', bz)]
+                w.case(f'matmulintegertofloat_{name}', 'MatMulIntegerToFloat', values + ([bias] if bias else []),
+                       ('b', 'sa', 'sb', 'za', 'zb', 'bias'), domain=MS)
+                if at == np.uint8:
+                    values = [('a', w.rng.standard_normal(a_shape).astype(F)), b, ('sb', bs), ('zb', bz)]
+                    w.case(f'dynamicquantizematmul_{name}', 'DynamicQuantizeMatMul', values + ([bias] if bias else []),
+                           ('b', 'sb', 'zb', 'bias'), domain=MS)
+
+
 def scalings(w):
     x = (w.rng.standard_normal((4, 5, 6)) * 30).astype(F)
     x[0, 0] = [0.5, 1.5, -0.5, -1.5, 1e30, -1e30]
@@ -126,4 +147,4 @@ def scalings(w):
                [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
 
 
-EXACT = (elementwise, pools, convolutions, products, scalings)
+EXACT = (elementwise, pools, convolutions, products, to_float, scalings)
