@@ -184,6 +184,70 @@ static int table_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- QLinearWhere */
+
+/* Inputs: condition, then X and Y each with scale and zero point, then those of the result. */
+static int where_infer(struct accel_infer *in, struct accel_error *err)
+{
+    static const size_t singles[] = {2, 3, 5, 6, 7, 8};
+    int rc = ACCEL_OK;
+
+    for (size_t i = 0; i < ACCEL_COUNT(singles) && rc == ACCEL_OK; i++)
+        rc = accel_quant_single(in, singles[i], err);
+    in->out[0]->dtype = in->in[1]->dtype;
+    if (rc == ACCEL_OK)
+        rc = accel_shape_broadcast(&in->in[0]->shape, &in->in[1]->shape, &in->out[0]->shape, err);
+    return rc == ACCEL_OK ? accel_shape_broadcast(&in->out[0]->shape, &in->in[4]->shape,
+                                                  &in->out[0]->shape, err)
+                          : rc;
+}
+
+static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    static const size_t operands[] = {0, 1, 4};
+    const struct accel_shape *y = &prep->out[0]->shape;
+    struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
+    size_t a, b;
+
+    if (nd == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    prep->state = nd;
+    nd->rank = y->rank;
+    for (uint32_t i = 0; i < y->rank; i++)
+        nd->dims[i] = (size_t)y->dims[i];
+    for (unsigned i = 0; i < ACCEL_COUNT(operands); i++)
+        accel_nd_operand(nd, i, prep->in[operands[i]]->shape.rank,
+                         prep->in[operands[i]]->shape.dims);
+    if (!accel_shape_elements(&prep->in[1]->shape, &a) ||
+        !accel_shape_elements(&prep->in[4]->shape, &b) ||
+        __builtin_add_overflow(a, b, &prep->scratch_bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
+    return ACCEL_OK;
+}
+
+/* X and Y in the result's scale first: fewer than its elements where they are broadcast. */
+static int where_run(struct accel_run *run, struct accel_error *err)
+{
+    const bool is_signed = accel_quant_signed(run->out[0]);
+    uint8_t *scaled[2] = {run->scratch, (uint8_t *)run->scratch + run->in[1]->size_bytes};
+    uint8_t table[256];
+
+    (void)err;
+    if (run->out[0]->size_bytes == 0)
+        return ACCEL_OK;
+    for (size_t i = 0; i < 2; i++) {
+        const struct accel_tensor *x = run->in[1 + 3 * i];
+
+        accel_quant_table(run->kernels, ACCEL_UNARY_IDENTITY, 0, is_signed,
+                          accel_quant_param_of(run, 2 + 3 * i), is_signed,
+                          accel_quant_param_of(run, 7), table);
+        accel_lookup8(run->pool, x->size_bytes, x->data, table, scaled[i]);
+    }
+    accel_where(run->pool, 1, run->state, run->in[0]->data, scaled[0], scaled[1],
+                run->out[0]->data);
+    return ACCEL_OK;
+}
+
 /* ---------------------------------------------------------------- QLinearConcat */
 
 /* Inputs: Y_scale, Y_zero_point, then X, X_scale, X_zero_point of each part. */
@@ -369,5 +433,23 @@ const struct accel_op accel_ops_qlinear[] = {
      .attrs = softmax_attrs,
      .infer = softmax_infer,
      .run = softmax_run},
+    {.name = "QLinearWhere",
+     .domain = MS,
+     .since = 1,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 1,
+     .in = {{"condition", ACCEL_T(BOOL), 0, 0},
+            {"X", Q8, 'T', 0},
+            {"x_scale", F32, 0, 0},
+            {"x_zero_point", Q8, 'T', 0},
+            {"Y", Q8, 'T', 0},
+            {"y_scale", F32, 0, 0},
+            {"y_zero_point", Q8, 'T', 0},
+            {"z_scale", F32, 0, 0},
+            {"z_zero_point", Q8, 'T', 0}},
+     .out = {{"Z", Q8, 'T', 0}},
+     .infer = where_infer,
+     .prepare = where_prepare,
+     .run = where_run},
     {0},
 };

@@ -48,7 +48,7 @@ static int layout_of(const struct accel_node *n, const struct accel_shape *x,
         l->inner = accel_shape_static(x) ? accel_dims_product(x->dims, 0, x->rank) : 0;
         return ACCEL_OK;
     }
-    if (n->op->since < 13)
+    if (n->op->since < 13 && n->domain[0] == '\0')
         return accel_fail(err, ACCEL_E_INVALID, "opset 10 has one scale per tensor");
     const int rc = accel_axis(accel_attr_int(n, "axis", 1), x->rank, &axis, err);
     if (rc != ACCEL_OK)
@@ -321,9 +321,11 @@ const struct accel_op accel_ops_quantize[] = {
     QUANTIZE("", 13, attrs_13),
     QUANTIZE("", 19, attrs_19),
     QUANTIZE("", 21, attrs_21),
+    QUANTIZE("com.microsoft", 1, attrs_13),
     DEQUANTIZE("", 10, NULL),
     DEQUANTIZE("", 13, attrs_13),
     DEQUANTIZE("", 21, attrs_21),
+    DEQUANTIZE("com.microsoft", 1, attrs_13),
     {.name = "DynamicQuantizeLinear",
      .domain = "",
      .since = 11,

@@ -71,4 +71,21 @@ def convolutions(w):
                    ('w',), domain=MS, pads=[1, 1, 1, 1], **more)
 
 
-NEAR = (gelus, matmuls, gemms, convolutions)
+def few_bits(w):
+    for bits, block, k, n in ((4, 16, 48, 5), (4, 32, 70, 9), (8, 16, 40, 6), (4, 128, 128, 3)):
+        blocks = -(-k // block)
+        weights = ('b', w.integers(np.uint8, n, blocks, block * bits // 8))
+        scales = ('s', w.rng.uniform(0.01, 0.1, n * blocks).astype(F))
+        zeros = ('z', w.integers(np.uint8, n * (-(-blocks * bits // 8))))
+        for label, z in (('middle', None), ('packed', zeros), ('float', ('z', w.rng.uniform(0, 15, n * blocks).astype(F)))):
+            for bias in (None, ('bias', floats(w, n))):
+                if bits == 8 and label == 'float':
+                    continue
+                values = [('a', floats(w, 2, 3, k)), weights, scales, z, None, bias]
+                while values[-1] is None:
+                    values.pop()
+                w.case(f'matmulnbits_{bits}_{block}_{k}_{label}_{bias is not None}'.lower(), 'MatMulNBits', values,
+                       ('b', 's', 'z', 'bias'), domain=MS, K=k, N=n, bits=bits, block_size=block)
+
+
+NEAR = (gelus, matmuls, gemms, convolutions, few_bits)

@@ -94,4 +94,21 @@ def axes(w):
         w.case(f'mvn_{label}', 'MeanVarianceNormalization', [x], opset=9, axes=which)
 
 
-NEAR = (batch, layer, skip, groups, axes)
+def embedded(w):
+    batch, rows, hidden = 2, 5, 8
+    ids = ('ids', w.rng.integers(0, 20, (batch, rows)).astype(np.int32))
+    segments = ('segments', w.rng.integers(0, 2, (batch, rows)).astype(np.int32))
+    mask = ('mask', np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32))
+    words, positions, table = (('words', floats(w, 20, hidden)), ('positions', floats(w, 12, hidden)),
+                               ('table', floats(w, 2, hidden)))
+    norm = [('g', floats(w, hidden)), ('b', floats(w, hidden))]
+    places = ('places', w.rng.integers(0, 12, (1, rows)).astype(np.int32))
+    all_places = ('places', w.rng.integers(0, 12, (batch, rows)).astype(np.int32))
+    for label, s, m, p in (('all', True, mask, None), ('plain', False, None, None), ('places', True, None, places),
+                           ('own_places', True, mask, all_places)):
+        w.case(f'embedlayernorm_{label}', 'EmbedLayerNormalization',
+               [ids, segments if s else None, words, positions, table if s else None, *norm, m, p][:9 if p else 8 if m else 7],
+               domain=MS, outputs=3, epsilon=1e-6)
+
+
+NEAR = (batch, layer, skip, groups, axes, embedded)

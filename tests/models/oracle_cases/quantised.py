@@ -130,7 +130,27 @@ def to_float(w):
                            ('b', 'sb', 'zb', 'bias'), domain=MS)
 
 
+def choices(w):
+    for dtype in (np.uint8, np.int8):
+        for label, shapes in (('same', ((4, 9), (4, 9), (4, 9))), ('broadcast', ((4, 1), (9,), (3, 1, 9))),
+                              ('scalar', ((5, 1), (), (1, 6)))):
+            cond, x, y = shapes
+            values = [('c', w.rng.uniform(size=cond) < 0.5), ('x', w.integers(dtype, *x)), ('sx', w.scale()), ('zx', w.zero(dtype)),
+                      ('y', w.integers(dtype, *y)), ('sy', w.scale()), ('zy', w.zero(dtype)), ('sz', F(0.07)), ('zz', w.zero(dtype))]
+            w.case(f'qlinearwhere_{np.dtype(dtype).name}_{label}', 'QLinearWhere', values,
+                   [n for n, _ in values if n[0] in 'sz'], domain=MS)
+
+
 def scalings(w):
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16):
+        t, x = np.dtype(dtype).name, (w.rng.standard_normal((4, 5, 6)) * 30).astype(F)
+        s, z = w.rng.uniform(0.1, 1, 5).astype(F), w.integers(dtype, 5)
+        w.case(f'ms_quantizelinear_{t}', 'QuantizeLinear', [('x', x), ('s', F(0.3)), ('z', w.zero(dtype))], ('s', 'z'), domain=MS)
+        w.case(f'ms_quantizelinear_{t}_axis', 'QuantizeLinear', [('x', x), ('s', s), ('z', z)], ('s', 'z'), domain=MS, axis=1)
+        w.case(f'ms_dequantizelinear_{t}', 'DequantizeLinear',
+               [('x', w.integers(dtype, 7, 3)), ('s', F(0.3)), ('z', w.zero(dtype))], ('s', 'z'), domain=MS)
+        w.case(f'ms_dequantizelinear_{t}_axis', 'DequantizeLinear', [('x', w.integers(dtype, 4, 5, 6)), ('s', s), ('z', z)],
+               ('s', 'z'), domain=MS, axis=1)
     x = (w.rng.standard_normal((4, 5, 6)) * 30).astype(F)
     x[0, 0] = [0.5, 1.5, -0.5, -1.5, 1e30, -1e30]
     for dtype in (np.uint8, np.int8):
@@ -147,4 +167,4 @@ def scalings(w):
                [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
 
 
-EXACT = (elementwise, pools, convolutions, products, to_float, scalings)
+EXACT = (elementwise, pools, convolutions, products, to_float, choices, scalings)
