@@ -110,6 +110,10 @@ void accel_qavgpool(struct accel_pool *pool, const struct accel_window *window,
 void accel_qglobal_avgpool(struct accel_pool *pool, size_t planes, size_t n, bool is_signed,
                            const void *x, struct accel_quant_param x_quant, void *y,
                            struct accel_quant_param y_quant);
+/* ONNX MaxPool of x [images][in...][channels], as com.microsoft NhwcMaxPool; window->planes is the
+ * number of images. A window wholly in the padding gives the lowest value. */
+void accel_qmaxpool_nhwc(struct accel_pool *pool, const struct accel_window *window,
+                         size_t channels, bool is_signed, const void *x, void *y);
 /* Over the middle axis of [outer][axis][inner]. By a table of exponentials, as com.microsoft
  * QLinearSoftmax does it; y_scale enters as its whole inverse. */
 void accel_qsoftmax(struct accel_pool *pool, size_t outer, size_t axis, size_t inner,

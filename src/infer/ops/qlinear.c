@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ONNX Runtime's operators on quantised tensors that are no products (com.microsoft): QLinearAdd,
  * QLinearMul, QLinearAveragePool, QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid,
- * QLinearLeakyRelu, QLinearSoftmax, QLinearWhere. */
+ * QLinearLeakyRelu, QLinearSoftmax, QLinearWhere, NhwcMaxPool. */
 #include "infer/ops/quantised.h"
 #include "infer/ops/spatial.h"
 
@@ -184,6 +184,57 @@ static int table_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- NhwcMaxPool */
+
+/* [N][C][sizes...] for x [N][sizes...][C]. */
+static struct accel_shape channels_first(const struct accel_shape *x)
+{
+    struct accel_shape y = *x;
+
+    for (uint32_t i = 2; i < x->rank; i++)
+        y.dims[i] = x->dims[i - 1];
+    if (x->rank > 1)
+        y.dims[1] = x->dims[x->rank - 1];
+    return y;
+}
+
+static int nhwc_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct accel_shape *x = &in->in[0]->shape, turned = channels_first(x);
+    struct accel_window w;
+    const int rc = accel_pool_window(in->node, &turned, &w, err);
+
+    in->out[0]->dtype = in->in[0]->dtype;
+    in->out[0]->shape = *x;
+    for (uint32_t i = 0; rc == ACCEL_OK && i < w.spatial; i++)
+        in->out[0]->shape.dims[1 + i] = x->dims[1 + i] < 0 ? ACCEL_DIM_ANY : (int64_t)w.out[i];
+    return rc;
+}
+
+static int nhwc_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    const struct accel_shape turned = channels_first(&prep->in[0]->shape);
+    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
+
+    if (w == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    prep->state = w;
+    const int rc = accel_pool_window(prep->node, &turned, w, err);
+    w->planes = (size_t)turned.dims[0];
+    return rc;
+}
+
+static int nhwc_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct accel_tensor *x = run->in[0];
+
+    (void)err;
+    if (run->out[0]->size_bytes > 0)
+        accel_qmaxpool_nhwc(run->pool, run->state, (size_t)x->dims[x->rank - 1],
+                            accel_quant_signed(x), x->data, run->out[0]->data);
+    return ACCEL_OK;
+}
+
 /* ---------------------------------------------------------------- QLinearWhere */
 
 /* Inputs: condition, then X and Y each with scale and zero point, then those of the result. */
@@ -339,6 +390,14 @@ static const struct accel_attr_rule pool_attrs[] = {{"auto_pad", ACCEL_ATTR_STRI
                                                     {"pads", ACCEL_ATTR_INTS, 0},
                                                     {"strides", ACCEL_ATTR_INTS, 0},
                                                     {0}};
+static const struct accel_attr_rule nhwc_attrs[] = {{"auto_pad", ACCEL_ATTR_STRING, 0},
+                                                    {"ceil_mode", ACCEL_ATTR_INT, 0},
+                                                    {"dilations", ACCEL_ATTR_INTS, 0},
+                                                    {"kernel_shape", ACCEL_ATTR_INTS,
+                                                     ACCEL_ATTR_REQUIRED},
+                                                    {"pads", ACCEL_ATTR_INTS, 0},
+                                                    {"strides", ACCEL_ATTR_INTS, 0},
+                                                    {0}};
 static const struct accel_attr_rule global_attrs[] = {{"channels_last", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule leaky_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 0}, {0}};
 static const struct accel_attr_rule axis_attrs[] = {{"axis", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
@@ -433,6 +492,18 @@ const struct accel_op accel_ops_qlinear[] = {
      .attrs = softmax_attrs,
      .infer = softmax_infer,
      .run = softmax_run},
+    {.name = "NhwcMaxPool",
+     .domain = MS,
+     .since = 1,
+     .kind = ACCEL_KIND_POOL,
+     .flops_per_value = 9,
+     .in = {{"x", Q8, 'T', 0}},
+     .out = {{"y", Q8, 'T', 0}},
+     .attrs = nhwc_attrs,
+     .parse = accel_pool_parse,
+     .infer = nhwc_infer,
+     .prepare = nhwc_prepare,
+     .run = nhwc_run},
     {.name = "QLinearWhere",
      .domain = MS,
      .since = 1,

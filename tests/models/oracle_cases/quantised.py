@@ -60,6 +60,18 @@ def pools(w):
                 ('zy', w.zero(dtype))], ('sx', 'zx', 'sy', 'zy'), domain=MS, channels_last=0)
 
 
+def nhwc(w):
+    for dtype in (np.uint8, np.int8):
+        for label, shape, attributes in (
+                ('plain', (2, 9, 11, 3), {'kernel_shape': [3, 2]}),
+                ('padded', (1, 8, 7, 5), {'kernel_shape': [3, 3], 'pads': [1, 1, 1, 1], 'strides': [2, 2]}),
+                ('dilated', (1, 9, 9, 4), {'kernel_shape': [2, 3], 'dilations': [3, 2], 'ceil_mode': 1, 'strides': [2, 2]}),
+                ('line', (2, 20, 3), {'kernel_shape': [4], 'strides': [3]}),
+                ('volume', (1, 5, 6, 4, 2), {'kernel_shape': [2, 3, 2], 'auto_pad': 'SAME_UPPER'})):
+            w.case(f'nhwcmaxpool_{np.dtype(dtype).name}_{label}', 'NhwcMaxPool', [('x', w.integers(dtype, *shape))], domain=MS,
+                   **attributes)
+
+
 def convolutions(w):
     for xt, wt in ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)):
         t = f'{np.dtype(xt).name}_{np.dtype(wt).name}'
@@ -167,4 +179,4 @@ def scalings(w):
                [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
 
 
-EXACT = (elementwise, pools, convolutions, products, to_float, choices, scalings)
+EXACT = (elementwise, pools, nhwc, convolutions, products, to_float, choices, scalings)
