@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of the standard (23, 24, 25). */
 #include "infer/kernels/attention.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 #include <math.h>
 
 enum { Q, K, V, MASK, PAST_K, PAST_V, VALID };
 enum { Y, PRESENT_K, PRESENT_V, QK };
-
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -85,7 +80,7 @@ static int sizes_of(const struct accel_node *n, const struct accel_type *const *
         return accel_fail(err, ACCEL_E_INVALID,
                           "%" PRId64 " heads of queries do not share %" PRId64 " of keys", s->heads,
                           s->kv_heads);
-    for (size_t i = PAST_K; i <= PAST_V && given(n, i); i++) {
+    for (size_t i = PAST_K; i <= PAST_V && accel_given(n, i); i++) {
         const struct accel_shape *past = &in[i]->shape;
         int64_t rows = i == PAST_K ? ACCEL_DIM_ANY : s->past;
 
@@ -138,18 +133,18 @@ static int check_inputs(const struct accel_infer *in, const struct sizes *s,
 {
     const struct accel_node *n = in->node;
 
-    if (given(n, PAST_K) != given(n, PAST_V))
+    if (accel_given(n, PAST_K) != accel_given(n, PAST_V))
         return accel_fail(err, ACCEL_E_INVALID, "only one of past_key and past_value");
-    if (given(n, VALID)) {
+    if (accel_given(n, VALID)) {
         const struct accel_shape *v = &in->in[VALID]->shape;
 
-        if (given(n, PAST_K))
+        if (accel_given(n, PAST_K))
             return accel_fail(err, ACCEL_E_INVALID, "nonpad_kv_seqlen beside past_key");
         if (v->rank != 1 || (v->dims[0] >= 0 && s->batch >= 0 && v->dims[0] != s->batch))
             return accel_fail(err, ACCEL_E_INVALID,
                               "nonpad_kv_seqlen must have one number for each of the batch");
     }
-    return given(n, MASK) ? check_mask(in, s, err) : ACCEL_OK;
+    return accel_given(n, MASK) ? check_mask(in, s, err) : ACCEL_OK;
 }
 
 static int attention_infer(struct accel_infer *in, struct accel_error *err)
@@ -268,7 +263,7 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     a->y_head = y.head;
     a->y_row = y.row;
     rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &prep->scratch_bytes, err);
-    for (size_t i = 0; i < 2 && rc == ACCEL_OK && given(n, PAST_K); i++) {
+    for (size_t i = 0; i < 2 && rc == ACCEL_OK && accel_given(n, PAST_K); i++) {
         const size_t size = i == 0 ? a->head_size : a->v_head_size;
         const struct accel_shape joined = {
             true, 4, {s.batch, s.kv_heads, (int64_t)a->kv_rows, (int64_t)size}};
@@ -301,12 +296,12 @@ static void join(const struct accel_run *run, const struct state *st, size_t i,
     float *y = present != NULL ? present->data : (float *)(void *)*scratch;
 
     operand->data = fresh->data;
-    if (present == NULL && !given(n, PAST_K))
+    if (present == NULL && !accel_given(n, PAST_K))
         return;
     from.data = fresh->data;
     accel_attention_place(run->pool, a->batch, a->kv_heads, size, &from, rows, y, a->kv_rows,
                           st->past);
-    if (!given(n, PAST_K))
+    if (!accel_given(n, PAST_K))
         return;
     from = layout_of(4, a->kv_heads, st->past, size);
     from.data = run->in[PAST_K + i]->data;
@@ -347,9 +342,9 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
     join(run, st, 0, &a.k, &scratch);
     join(run, st, 1, &a.v, &scratch);
     a.y = run->out[Y]->data;
-    if (given(n, MASK))
+    if (accel_given(n, MASK))
         a.masks[0] = mask_of(run->in[MASK]);
-    if (given(n, VALID))
+    if (accel_given(n, VALID))
         a.valid = run->in[VALID]->data;
     if (QK < n->outputs_count && run->out[QK] != NULL)
         a.trace = run->out[QK]->data;

@@ -3,7 +3,7 @@
  * matrices for each image and group. */
 #include "infer/kernels/geometry.h"
 #include "infer/ops/spatial.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -34,11 +34,6 @@ static int check_places(const struct accel_infer *in, size_t i, int64_t channels
     return ACCEL_OK;
 }
 
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
-
 static int deform_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_shape *x = &in->in[0]->shape;
@@ -56,9 +51,9 @@ static int deform_infer(struct accel_infer *in, struct accel_error *err)
                           groups);
     const int64_t taps = (int64_t)(c.kernel[0] * c.kernel[1]);
     rc = check_places(in, 2, groups * 2 * taps, out, err);
-    if (rc == ACCEL_OK && given(in->node, 4))
+    if (rc == ACCEL_OK && accel_given(in->node, 4))
         rc = check_places(in, 4, groups * taps, out, err);
-    if (rc == ACCEL_OK && given(in->node, 3) &&
+    if (rc == ACCEL_OK && accel_given(in->node, 3) &&
         (in->in[3]->shape.rank != 1 || differ(in->in[3]->shape.dims[0], (int64_t)c.cout)))
         rc = accel_fail(err, ACCEL_E_INVALID, "the bias must have %zu elements", c.cout);
     in->out[0]->dtype = in->in[0]->dtype;
@@ -123,7 +118,7 @@ static void multiply(const struct accel_run *run, const struct deform_state *s, 
     const struct accel_conv *c = &s->conv;
     const enum accel_dtype dtype = run->in[0]->dtype;
     const size_t size = accel_dtype_size(dtype);
-    const char *bias = given(run->node, 3) ? run->in[3]->data : NULL;
+    const char *bias = accel_given(run->node, 3) ? run->in[3]->data : NULL;
     struct accel_gemm g = s->gemm;
 
     for (size_t group = 0; group < c->groups; group++) {
@@ -152,7 +147,7 @@ static int deform_run(struct accel_run *run, struct accel_error *err)
     const struct accel_conv *c = &s->conv;
     const size_t size = accel_dtype_size(run->in[0]->dtype);
     const size_t places = s->offset_groups * c->kernel[0] * c->kernel[1] * c->out[0] * c->out[1];
-    const char *mask = given(run->node, 4) ? run->in[4]->data : NULL;
+    const char *mask = accel_given(run->node, 4) ? run->in[4]->data : NULL;
 
     for (size_t image = 0; image < c->batch && !s->empty; image++) {
         if (!accel_deform_columns(run->pool, c, s->offset_groups, run->in[0]->dtype,

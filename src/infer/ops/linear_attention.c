@@ -2,16 +2,12 @@
 /* LinearAttention and CausalConvWithState, of the standard and, without a window of states and in
  * one dimension, of com.microsoft. */
 #include "infer/kernels/sequence.h"
+#include "infer/ops/elements.h"
 #include "infer/ops/wide.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
 
 static bool differ(int64_t a, int64_t b)
 {
@@ -56,9 +52,9 @@ static int linear_parse(const struct accel_node *n, struct accel_bump *mem, cons
         return accel_fail(err, ACCEL_E_INVALID,
                           "%" PRId64 " heads of queries do not share %" PRId64 " of keys",
                           p->q_heads, p->kv_heads);
-    if (p->gated != given(n, DECAY) || p->delta != given(n, BETA))
+    if (p->gated != accel_given(n, DECAY) || p->delta != accel_given(n, BETA))
         return accel_fail(err, ACCEL_E_INVALID, "update_rule '%s' with%s decay, with%s beta", rule,
-                          given(n, DECAY) ? "" : "out", given(n, BETA) ? "" : "out");
+                          accel_given(n, DECAY) ? "" : "out", accel_given(n, BETA) ? "" : "out");
     return ACCEL_OK;
 }
 
@@ -83,7 +79,7 @@ static int check_gates(const struct accel_infer *in, const struct linear_params 
                        struct accel_error *err)
 {
     for (size_t i = DECAY; i <= BETA; i++) {
-        const struct accel_shape *s = given(in->node, i) ? &in->in[i]->shape : NULL;
+        const struct accel_shape *s = accel_given(in->node, i) ? &in->in[i]->shape : NULL;
         const int64_t other = i == BETA ? 1 : key < 0 ? ACCEL_DIM_ANY : p->kv_heads * key;
 
         if (s == NULL)
@@ -120,7 +116,7 @@ static int linear_infer(struct accel_infer *in, struct accel_error *err)
     if (value >= 0 && __builtin_mul_overflow(ACCEL_MAX(p->q_heads, p->kv_heads), value, &hidden))
         return accel_fail(err, ACCEL_E_INVALID, "its output overflows");
     const struct accel_shape state = {true, 4, {q->dims[0], p->kv_heads, key, value}};
-    if (given(in->node, PAST)) {
+    if (accel_given(in->node, PAST)) {
         const struct accel_shape *past = &in->in[PAST]->shape;
 
         for (uint32_t i = 0; i < 4; i++)
@@ -133,7 +129,7 @@ static int linear_infer(struct accel_infer *in, struct accel_error *err)
         in->out[0]->shape = (struct accel_shape){true, 3, {q->dims[0], q->dims[1], hidden}};
     }
     if (in->node->outputs_count > 1 && in->out[1] != NULL) {
-        in->out[1]->dtype = in->in[given(in->node, PAST) ? PAST : QUERY]->dtype;
+        in->out[1]->dtype = in->in[accel_given(in->node, PAST) ? PAST : QUERY]->dtype;
         in->out[1]->shape = state;
     }
     return ACCEL_OK;
@@ -155,7 +151,7 @@ static int linear_prepare(struct accel_prepare *prep, struct accel_error *err)
 
 static const float *data_of(const struct accel_run *run, size_t i)
 {
-    return given(run->node, i) ? run->in[i]->data : NULL;
+    return accel_given(run->node, i) ? run->in[i]->data : NULL;
 }
 
 static int linear_run(struct accel_run *run, struct accel_error *err)
@@ -232,10 +228,10 @@ static int causal_infer(struct accel_infer *in, struct accel_error *err)
                           "input must be [batch, channels, length], weight [channels, 1, k]");
     state.dims[2] =
         w->dims[2] < 0 ? ACCEL_DIM_ANY : (w->dims[2] - 1) * accel_attr_int(in->node, "dilation", 1);
-    if (given(in->node, BIAS) &&
+    if (accel_given(in->node, BIAS) &&
         (in->in[BIAS]->shape.rank != 1 || differ(in->in[BIAS]->shape.dims[0], x->dims[1])))
         return accel_fail(err, ACCEL_E_INVALID, "the bias must have one element for each channel");
-    for (uint32_t i = 0; i < 3 && given(in->node, STATE); i++)
+    for (uint32_t i = 0; i < 3 && accel_given(in->node, STATE); i++)
         if (in->in[STATE]->shape.rank != 3 || differ(in->in[STATE]->shape.dims[i], state.dims[i]))
             return accel_fail(err, ACCEL_E_INVALID,
                               "past_state must be [batch, channels, %" PRId64 "]", state.dims[2]);

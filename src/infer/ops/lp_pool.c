@@ -20,50 +20,12 @@ static int lp_parse(const struct accel_node *n, struct accel_bump *mem, const vo
     return rc == ACCEL_OK ? accel_pool_parse(n, mem, params, err) : rc;
 }
 
-static int lp_infer(struct accel_infer *in, struct accel_error *err)
-{
-    const struct accel_shape *x = &in->in[0]->shape;
-    struct accel_window w;
-    const int rc = accel_pool_window(in->node, x, &w, err);
-
-    in->out[0]->dtype = in->in[0]->dtype;
-    in->out[0]->shape = *x;
-    for (uint32_t i = 0; rc == ACCEL_OK && i < w.spatial; i++)
-        in->out[0]->shape.dims[2 + i] = x->dims[2 + i] < 0 ? ACCEL_DIM_ANY : (int64_t)w.out[i];
-    return rc;
-}
-
-static int lp_prepare(struct accel_prepare *prep, struct accel_error *err)
-{
-    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
-
-    if (w == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = w;
-    const int rc = accel_pool_window(prep->node, &prep->in[0]->shape, w, err);
-    w->planes = accel_dims_product(prep->in[0]->shape.dims, 0, 2);
-    return rc;
-}
-
 static int global_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                         struct accel_error *err)
 {
     (void)mem;
     (void)params;
     return check_p(n, err);
-}
-
-static int global_infer(struct accel_infer *in, struct accel_error *err)
-{
-    struct accel_shape y = in->in[0]->shape;
-
-    if (y.rank < 2)
-        return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u", y.rank);
-    for (uint32_t i = 2; i < y.rank; i++)
-        y.dims[i] = 1;
-    in->out[0]->dtype = in->in[0]->dtype;
-    in->out[0]->shape = y;
-    return ACCEL_OK;
 }
 
 /* One window of all there is. */
@@ -113,7 +75,7 @@ static const struct accel_attr_rule global_attrs[] = {{"p", ACCEL_ATTR_INT, 0}, 
     {                                                                                              \
         .name = "LpPool", .domain = "", .since = version, .kind = ACCEL_KIND_POOL,                 \
         .flops_per_value = 9, .in = {{"X", R, 'T', 0}}, .out = {{"Y", R, 'T', 0}}, .attrs = rules, \
-        .parse = lp_parse, .infer = lp_infer, .prepare = lp_prepare, .run = lp_run                 \
+        .parse = lp_parse, .infer = accel_pool_infer, .prepare = accel_pool_prepare, .run = lp_run \
     }
 
 const struct accel_op accel_ops_lp_pool[] = {
@@ -127,7 +89,7 @@ const struct accel_op accel_ops_lp_pool[] = {
      .out = {{"Y", R, 'T', 0}},
      .attrs = global_attrs,
      .parse = global_parse,
-     .infer = global_infer,
+     .infer = accel_global_pool_infer,
      .prepare = global_prepare,
      .run = lp_run},
     {0},

@@ -69,7 +69,7 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
     return ACCEL_OK;
 }
 
-static int pool_infer(struct accel_infer *in, struct accel_error *err)
+int accel_pool_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_shape *x = &in->in[0]->shape;
     struct accel_shape y = *x;
@@ -89,7 +89,7 @@ static int pool_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static int pool_prepare(struct accel_prepare *prep, struct accel_error *err)
+int accel_pool_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
 
@@ -151,7 +151,7 @@ static void pool_cost(const struct accel_prepare *prep, struct accel_cost *cost)
                       (double)w.out[last];
 }
 
-static int global_infer(struct accel_infer *in, struct accel_error *err)
+int accel_global_pool_infer(struct accel_infer *in, struct accel_error *err)
 {
     struct accel_shape y = in->in[0]->shape;
 
@@ -215,8 +215,8 @@ const struct accel_op accel_ops_pool[] = {
      .out = {{"Y", MAX_T, 'T', 0}, {"Indices", ACCEL_T(INT64), 0, ACCEL_ARG_OPTIONAL}},
      .attrs = max_attrs,
      .parse = accel_pool_parse,
-     .infer = pool_infer,
-     .prepare = pool_prepare,
+     .infer = accel_pool_infer,
+     .prepare = accel_pool_prepare,
      .run = maxpool_run,
      .cost = pool_cost},
     {.name = "AveragePool",
@@ -228,8 +228,8 @@ const struct accel_op accel_ops_pool[] = {
      .out = {{"Y", F32, 'T', 0}},
      .attrs = avg_attrs,
      .parse = accel_pool_parse,
-     .infer = pool_infer,
-     .prepare = pool_prepare,
+     .infer = accel_pool_infer,
+     .prepare = accel_pool_prepare,
      .run = avgpool_run,
      .cost = pool_cost},
     {.name = "GlobalAveragePool",
@@ -238,7 +238,7 @@ const struct accel_op accel_ops_pool[] = {
      .kind = ACCEL_KIND_POOL,
      .in = {{"X", ACCEL_T_FLOATS, 'T', 0}},
      .out = {{"Y", ACCEL_T_FLOATS, 'T', 0}},
-     .infer = global_infer,
+     .infer = accel_global_pool_infer,
      .run = global_run,
      .cost = global_cost},
     {.name = "GlobalMaxPool",
@@ -247,7 +247,7 @@ const struct accel_op accel_ops_pool[] = {
      .kind = ACCEL_KIND_POOL,
      .in = {{"X", ACCEL_T_FLOATS, 'T', 0}},
      .out = {{"Y", ACCEL_T_FLOATS, 'T', 0}},
-     .infer = global_infer,
+     .infer = accel_global_pool_infer,
      .run = global_run,
      .cost = global_cost},
     {0},

@@ -23,7 +23,9 @@ static int binary_infer(struct accel_infer *in, struct accel_error *err)
     return accel_shape_broadcast(&in->in[0]->shape, &in->in[3]->shape, &in->out[0]->shape, err);
 }
 
-static int binary_prepare(struct accel_prepare *prep, struct accel_error *err)
+/* state: how the output walks these inputs. */
+static int broadcast_of(struct accel_prepare *prep, const size_t *operands, unsigned count,
+                        struct accel_error *err)
 {
     const struct accel_shape *y = &prep->out[0]->shape;
     struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
@@ -34,9 +36,17 @@ static int binary_prepare(struct accel_prepare *prep, struct accel_error *err)
     nd->rank = y->rank;
     for (uint32_t i = 0; i < y->rank; i++)
         nd->dims[i] = (size_t)y->dims[i];
-    accel_nd_operand(nd, 0, prep->in[0]->shape.rank, prep->in[0]->shape.dims);
-    accel_nd_operand(nd, 1, prep->in[3]->shape.rank, prep->in[3]->shape.dims);
+    for (unsigned i = 0; i < count; i++)
+        accel_nd_operand(nd, i, prep->in[operands[i]]->shape.rank,
+                         prep->in[operands[i]]->shape.dims);
     return ACCEL_OK;
+}
+
+static int binary_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    static const size_t operands[] = {0, 3};
+
+    return broadcast_of(prep, operands, ACCEL_COUNT(operands), err);
 }
 
 static int binary_run(struct accel_run *run, struct accel_error *err)
@@ -71,31 +81,9 @@ static int unary_infer(struct accel_infer *in, struct accel_error *err)
 
 static int avgpool_infer(struct accel_infer *in, struct accel_error *err)
 {
-    const struct accel_shape *x = &in->in[0]->shape;
-    struct accel_window w;
-    int rc = check_unary(in, err);
+    const int rc = check_unary(in, err);
 
-    if (rc == ACCEL_OK)
-        rc = accel_pool_window(in->node, x, &w, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    in->out[0]->dtype = in->in[0]->dtype;
-    in->out[0]->shape = *x;
-    for (uint32_t i = 0; i < w.spatial; i++)
-        in->out[0]->shape.dims[2 + i] = x->dims[2 + i] < 0 ? ACCEL_DIM_ANY : (int64_t)w.out[i];
-    return ACCEL_OK;
-}
-
-static int avgpool_prepare(struct accel_prepare *prep, struct accel_error *err)
-{
-    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
-
-    if (w == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = w;
-    const int rc = accel_pool_window(prep->node, &prep->in[0]->shape, w, err);
-    w->planes = accel_dims_product(prep->in[0]->shape.dims, 0, 2);
-    return rc;
+    return rc == ACCEL_OK ? accel_pool_infer(in, err) : rc;
 }
 
 static int avgpool_run(struct accel_run *run, struct accel_error *err)
@@ -110,17 +98,8 @@ static int avgpool_run(struct accel_run *run, struct accel_error *err)
 static int global_infer(struct accel_infer *in, struct accel_error *err)
 {
     const int rc = check_unary(in, err);
-    struct accel_shape y = in->in[0]->shape;
 
-    if (rc != ACCEL_OK)
-        return rc;
-    if (y.rank < 2)
-        return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u", y.rank);
-    for (uint32_t i = 2; i < y.rank; i++)
-        y.dims[i] = 1;
-    in->out[0]->dtype = in->in[0]->dtype;
-    in->out[0]->shape = y;
-    return ACCEL_OK;
+    return rc == ACCEL_OK ? accel_global_pool_infer(in, err) : rc;
 }
 
 static int global_run(struct accel_run *run, struct accel_error *err)
@@ -256,24 +235,14 @@ static int where_infer(struct accel_infer *in, struct accel_error *err)
 static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     static const size_t operands[] = {0, 1, 4};
-    const struct accel_shape *y = &prep->out[0]->shape;
-    struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
+    const int rc = broadcast_of(prep, operands, ACCEL_COUNT(operands), err);
     size_t a, b;
 
-    if (nd == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = nd;
-    nd->rank = y->rank;
-    for (uint32_t i = 0; i < y->rank; i++)
-        nd->dims[i] = (size_t)y->dims[i];
-    for (unsigned i = 0; i < ACCEL_COUNT(operands); i++)
-        accel_nd_operand(nd, i, prep->in[operands[i]]->shape.rank,
-                         prep->in[operands[i]]->shape.dims);
-    if (!accel_shape_elements(&prep->in[1]->shape, &a) ||
-        !accel_shape_elements(&prep->in[4]->shape, &b) ||
-        __builtin_add_overflow(a, b, &prep->scratch_bytes))
+    if (rc == ACCEL_OK && (!accel_shape_elements(&prep->in[1]->shape, &a) ||
+                           !accel_shape_elements(&prep->in[4]->shape, &b) ||
+                           __builtin_add_overflow(a, b, &prep->scratch_bytes)))
         return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
-    return ACCEL_OK;
+    return rc;
 }
 
 /* X and Y in the result's scale first: fewer than its elements where they are broadcast. */
@@ -441,7 +410,7 @@ const struct accel_op accel_ops_qlinear[] = {
      .attrs = pool_attrs,
      .parse = accel_pool_parse,
      .infer = avgpool_infer,
-     .prepare = avgpool_prepare,
+     .prepare = accel_pool_prepare,
      .run = avgpool_run},
     {.name = "QLinearGlobalAveragePool",
      .domain = MS,

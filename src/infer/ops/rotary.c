@@ -2,7 +2,7 @@
 /* RotaryEmbedding, of the standard and of com.microsoft, which differ in the order of the inputs
  * and in what a lone position means. */
 #include "infer/kernels/sequence.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 
@@ -13,11 +13,6 @@ struct places {
 static struct places places_of(const struct accel_node *n)
 {
     return n->domain[0] == '\0' ? (struct places){1, 2, 3} : (struct places){2, 3, 1};
-}
-
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
 }
 
 static int rotary_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
@@ -78,7 +73,7 @@ static int check_caches(const struct accel_infer *in, const struct places *p,
 {
     const struct accel_shape *x = &in->in[0]->shape, *c = &in->in[p->cosine]->shape,
                              *s = &in->in[p->sine]->shape;
-    const bool looked_up = given(in->node, p->positions);
+    const bool looked_up = accel_given(in->node, p->positions);
     const int64_t rows = x->dims[x->rank == 4 ? 2 : 1];
 
     if (c->rank != (looked_up ? 2 : 3) || s->rank != c->rank)
@@ -103,7 +98,7 @@ static int rotary_infer(struct accel_infer *in, struct accel_error *err)
     if (x->rank != 3 && x->rank != 4)
         return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u", x->rank);
     int rc = check_caches(in, &p, err);
-    if (rc == ACCEL_OK && given(in->node, p.positions)) {
+    if (rc == ACCEL_OK && accel_given(in->node, p.positions)) {
         const struct accel_shape *ids = &in->in[p.positions]->shape;
         const int64_t rows = x->dims[x->rank == 4 ? 2 : 1];
         const bool one = in->node->domain[0] != '\0' && ids->rank == 1 && ids->dims[0] <= 1;
@@ -140,7 +135,7 @@ static int rotary_run(struct accel_run *run, struct accel_error *err)
 
     if (rc != ACCEL_OK || run->in[0]->size_bytes == 0)
         return rc;
-    if (given(run->node, p.positions)) {
+    if (accel_given(run->node, p.positions)) {
         r.positions = run->in[p.positions]->data;
         r.one_position = run->in[p.positions]->rank == 1;
         rc = check_positions(&r, c.dims[0], err);

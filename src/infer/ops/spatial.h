@@ -63,4 +63,11 @@ int accel_pool_parse(const struct accel_node *node, struct accel_bump *mem, cons
 int accel_pool_window(const struct accel_node *node, const struct accel_shape *x,
                       struct accel_window *w, struct accel_error *err);
 
+/* infer() and prepare() of every pool that accel_pool_parse() parsed: the output (and the indices,
+ * if it has them) in the window's sizes; state: a struct accel_window. */
+int accel_pool_infer(struct accel_infer *in, struct accel_error *err);
+int accel_pool_prepare(struct accel_prepare *prep, struct accel_error *err);
+/* infer() of the global ones: every spatial axis becomes 1. */
+int accel_global_pool_infer(struct accel_infer *in, struct accel_error *err);
+
 #endif
