@@ -159,6 +159,7 @@ struct accel_graph {
     uint32_t *capture;
     struct accel_value **outer;   /* what they stand for, until accel_node_capture() */
     struct accel_node **nodes;    /* in an order in which each finds its inputs ready */
+    size_t nodes_room;            /* of `nodes`, while it is read */
     struct accel_value **inputs;  /* initialisers that merely have a default are not among them */
     struct accel_value **outputs; /* the same value may be named twice; may be input or constant */
     const char **output_names;    /* as declared, whatever the passes make of the values */

@@ -12,7 +12,7 @@
  * both of which must outlive it or until each was packed (accel_value_constant copies).
  * Nodes without an entry in the operator table, or which an entry refuses, are marked
  * `unsupported`. The ir comes linked (sorted), without shapes.
- * Errors: INVALID, UNSUPPORTED (functions, tensor types), LIMIT, NOMEM. */
+ * Functions of the model are inlined. Errors: INVALID, UNSUPPORTED (tensor types), LIMIT, NOMEM. */
 int accel_onnx_read(const void *bytes, size_t size, accel_external_fn *external, void *context,
                     const struct accel_limits *limits, struct accel_ir **ir,
                     struct accel_error *err);

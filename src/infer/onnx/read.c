@@ -4,7 +4,9 @@
 #include "infer/ops/op.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Field numbers: schemas/onnx.proto. */
@@ -13,20 +15,52 @@
 /* Attributes, inputs and outputs of one node, dims of one tensor, strings of one list. */
 #define LIST_MAX       65536
 
-/* Names of one graph, open addressing. */
+struct scope_entry {
+    const char *name;
+    struct accel_value *value;
+};
+
+/* What the name of a function's input means that its caller left out. */
+static struct accel_value left_out;
+
+/* Names of one graph, or of one function's body within a graph; open addressing. */
 struct scope {
     struct scope *parent;
     struct accel_graph *graph;
+    const struct call *call; /* of a function's body: what it is called with */
     /* What was found in `parent` so far, and the inputs of `graph` that stand for it. */
     struct accel_value **outer, **captured;
     size_t captures, outer_capacity, captured_capacity;
-    struct accel_value **slots;
+    struct scope_entry *slots;
     size_t size; /* a power of two */
     size_t used;
 };
 
+/* A function that the model defines: its nodes take the place of each node that calls it. */
+struct function {
+    const char *domain, *name, *overload;
+    struct accel_slice proto;
+};
+
+/* One call of one, while its body is read. */
+struct call {
+    const struct call *outer; /* it is called in the body of another */
+    const struct function *function;
+    const struct accel_node *node; /* that stands for the call; in no graph */
+    const struct accel_opset *opsets;
+    size_t opsets_count;
+    const struct accel_attr *defaults; /* of its attributes */
+    size_t defaults_count;
+    const char **outputs; /* names, as many as the node has outputs */
+    unsigned depth;
+};
+
 struct reader {
     struct accel_ir *ir;
+    struct function *functions; /* sorted */
+    size_t functions_count;
+    size_t functions_bytes; /* read so far, each call counted in */
+    const struct call *call; /* at work; NULL: no function's body is being read */
     accel_external_fn *external;
     void *context;
     size_t nodes;          /* so far, subgraphs and what is in them counted in */
@@ -122,22 +156,23 @@ static int scope_reserve(struct scope *s, size_t count, struct accel_error *err)
 
     while (size < count * 2)
         size *= 2;
-    s->slots = accel_calloc(size, sizeof(struct accel_value *));
+    s->slots = accel_calloc(size, sizeof(*s->slots));
     s->size = size;
     return s->slots != NULL ? ACCEL_OK : no_memory(err);
 }
 
-static struct accel_value **scope_slot(const struct scope *s, const char *name)
+static struct scope_entry *scope_slot(const struct scope *s, const char *name)
 {
     size_t i = hash_name(name) & (s->size - 1);
 
-    while (s->slots[i] != NULL && strcmp(s->slots[i]->name, name) != 0)
+    while (s->slots[i].value != NULL && strcmp(s->slots[i].name, name) != 0)
         i = (i + 1) & (s->size - 1);
     return &s->slots[i];
 }
 
 /* Doubles when half full: nodes have as many outputs as they like. */
-static int scope_add(struct scope *s, struct accel_value *v, struct accel_error *err)
+static int scope_add(struct scope *s, const char *name, struct accel_value *v,
+                     struct accel_error *err)
 {
     if (s->used * 2 >= s->size) {
         struct scope bigger = {0};
@@ -146,13 +181,13 @@ static int scope_add(struct scope *s, struct accel_value *v, struct accel_error 
         if (rc != ACCEL_OK)
             return rc;
         for (size_t i = 0; i < s->size; i++)
-            if (s->slots[i] != NULL)
-                *scope_slot(&bigger, s->slots[i]->name) = s->slots[i];
+            if (s->slots[i].value != NULL)
+                *scope_slot(&bigger, s->slots[i].name) = s->slots[i];
         accel_free(s->slots);
         s->slots = bigger.slots;
         s->size = bigger.size;
     }
-    *scope_slot(s, v->name) = v;
+    *scope_slot(s, name) = (struct scope_entry){.name = name, .value = v};
     s->used++;
     return ACCEL_OK;
 }
@@ -164,12 +199,14 @@ static int scope_find(struct reader *r, struct scope *s, const char *name, struc
 {
     struct accel_value *outer = NULL;
 
-    *out = *scope_slot(s, name);
+    *out = scope_slot(s, name)->value;
     if (*out != NULL || s->parent == NULL)
         return ACCEL_OK;
     int rc = scope_find(r, s->parent, name, &outer, err);
-    if (rc != ACCEL_OK || outer == NULL)
+    if (rc != ACCEL_OK || outer == NULL || outer == &left_out) {
+        *out = outer;
         return rc;
+    }
     if (++r->captures > 4 * r->ir->limits.nodes)
         return accel_fail(err, ACCEL_E_LIMIT, "subgraphs read outer values more than %zu times",
                           4 * r->ir->limits.nodes);
@@ -186,7 +223,7 @@ static int scope_find(struct reader *r, struct scope *s, const char *name, struc
     s->outer[s->captures] = outer;
     s->captured[s->captures++] = v;
     *out = v;
-    return scope_add(s, v, err);
+    return scope_add(s, v->name, v, err);
 }
 
 /* ---------------------------------------------------------------- tensors */
@@ -826,6 +863,33 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
     return rc;
 }
 
+/* An attribute of a node in a function's body that is the function's own: as the caller gave it, by
+ * its default, or (type NONE) not there. */
+static int attr_of_call(const struct call *call, const char *refers, enum accel_attr_type stated,
+                        struct accel_attr *attr, struct accel_error *err)
+{
+    const char *name = attr->name;
+    const struct accel_attr *from;
+
+    if (call == NULL)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "attribute '%s' refers to a function's attribute outside one", name);
+    from = accel_attr(call->node, refers);
+    for (size_t i = 0; from == NULL && i < call->defaults_count; i++)
+        if (strcmp(call->defaults[i].name, refers) == 0)
+            from = &call->defaults[i];
+    attr->type = ACCEL_ATTR_NONE;
+    if (from == NULL)
+        return ACCEL_OK;
+    if (stated != ACCEL_ATTR_NONE && stated != from->type)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "attribute '%s' is of another type than '%s' of the function", name,
+                          refers);
+    *attr = *from;
+    attr->name = name;
+    return ACCEL_OK;
+}
+
 /* *inner: what is wrong lies inside a subgraph, which has said where. Proto2 writes no scalar that
  * is absent; proto3 none that is zero: an attribute of a scalar type without its field is the zero
  * of the type. */
@@ -836,6 +900,7 @@ static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node
     struct accel_wire w = accel_wire_of(proto);
     struct accel_wire_field f;
     enum accel_attr_type stated = ACCEL_ATTR_NONE, found = ACCEL_ATTR_NONE;
+    const char *refers = NULL;
     size_t room = 0;
     int more, rc = ACCEL_OK;
 
@@ -848,13 +913,15 @@ static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node
         else if (f.number == 20)
             stated = f.value <= ACCEL_ATTR_TYPES ? (enum accel_attr_type)f.value : ACCEL_ATTR_NONE;
         else if (f.number == 21 && f.bytes.size > 0)
-            rc = accel_fail(err, ACCEL_E_INVALID, "refers to a function's attribute outside one");
+            rc = text_of(r, &f, "the name of a function's attribute", &refers, err);
         for (size_t i = 0; i < ACCEL_COUNT(attr_fields); i++)
             if (attr_fields[i].number == f.number)
                 found = attr_fields[i].type;
     }
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "attribute '%s'", attr->name);
+    if (refers != NULL)
+        return attr_of_call(r->call, refers, stated, attr, err);
     attr->type = stated != ACCEL_ATTR_NONE ? stated : found; /* IR version 1 has no type field */
     const uint32_t number = attr_field_of(attr->type);
     if (number == 0)
@@ -893,7 +960,57 @@ static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node
 struct pending {
     struct accel_node *node;
     struct accel_slice proto;
+    const struct function *function; /* not NULL: the node calls it and is in no graph */
 };
+
+static int append_node(struct accel_graph *g, struct accel_node *node, struct accel_error *err)
+{
+    if (g->nodes_count == g->nodes_room) {
+        const size_t room = g->nodes_room * 2 + 16;
+        struct accel_node **more = accel_bump_alloc(&g->ir->mem, room, sizeof(*more));
+
+        if (more == NULL)
+            return no_memory(err);
+        if (g->nodes_count > 0)
+            memcpy(more, g->nodes, g->nodes_count * sizeof(struct accel_node *));
+        g->nodes = more;
+        g->nodes_room = room;
+    }
+    g->nodes[g->nodes_count++] = node;
+    return ACCEL_OK;
+}
+
+static int compare_functions(const void *a, const void *b)
+{
+    const struct function *x = a, *y = b;
+    int order = strcmp(x->domain, y->domain);
+
+    if (order == 0)
+        order = strcmp(x->name, y->name);
+    return order != 0 ? order : strcmp(x->overload, y->overload);
+}
+
+static const struct function *find_function(const struct reader *r, const char *domain,
+                                            const char *name, const char *overload)
+{
+    const struct function wanted = {.domain = domain, .name = name, .overload = overload};
+
+    return r->functions_count == 0 ? NULL
+                                   : bsearch(&wanted, r->functions, r->functions_count,
+                                             sizeof(wanted), compare_functions);
+}
+
+/* The caller's value for an output of the function whose body this is, unless it has one. */
+static struct accel_value *callers_value(const struct scope *scope, const char *name)
+{
+    const struct call *c = scope->call;
+
+    for (size_t o = 0; c != NULL && o < c->node->outputs_count; o++)
+        if (c->node->outputs[o] != NULL && c->node->outputs[o]->producer == c->node &&
+            strcmp(c->outputs[o], name) == 0)
+            return c->node->outputs[o];
+    return NULL;
+}
 
 /* First walk: name, operator, outputs. Inputs and attributes need all names of the graph. */
 static int node_of(struct reader *r, struct accel_slice proto, struct accel_graph *graph,
@@ -938,8 +1055,21 @@ static int node_of(struct reader *r, struct accel_slice proto, struct accel_grap
     node->name = name[0] != '\0' ? name : accel_bump_printf(&r->ir->mem, "%s_%zu", op_type, index);
     if (node->name == NULL)
         return no_memory(err);
-    graph->nodes[graph->nodes_count++] = node;
-    *pending = (struct pending){.node = node, .proto = proto};
+    const struct function *called = find_function(r, node->domain, op_type, overload);
+    if (r->call != NULL) {
+        const char *inside =
+            accel_bump_printf(&r->ir->mem, "%s/%s", r->call->node->name, node->name);
+
+        if (inside == NULL)
+            return no_memory(err);
+        if (strlen(inside) <= NAME_MAX_BYTES)
+            node->name = inside;
+    }
+    if (called == NULL)
+        rc = append_node(graph, node, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    *pending = (struct pending){.node = node, .proto = proto, .function = called};
     w = accel_wire_of(proto);
     while (accel_wire_next(&w, &f, err) > 0) {
         const char *text;
@@ -950,17 +1080,19 @@ static int node_of(struct reader *r, struct accel_slice proto, struct accel_grap
         if (rc != ACCEL_OK)
             return accel_fail_in(err, "node '%s' (%s)", node->name, op_type);
         if (text[0] != '\0') {
-            if (*scope_slot(scope, text) != NULL)
+            if (scope_slot(scope, text)->value != NULL)
                 return accel_fail(err, ACCEL_E_INVALID,
                                   "node '%s' (%s): its output '%s' is already defined", node->name,
                                   op_type, text);
-            struct accel_value *v = accel_value_new(graph, text, err);
+            struct accel_value *v = callers_value(scope, text);
+            if (v == NULL)
+                v = accel_value_new(graph, text, err);
             if (v == NULL)
                 return ACCEL_E_NOMEM;
             v->producer = node;
             v->output = (uint32_t)o;
             node->outputs[o] = v;
-            rc = scope_add(scope, v, err);
+            rc = scope_add(scope, text, v, err);
             if (rc != ACCEL_OK)
                 return rc;
         }
@@ -968,6 +1100,21 @@ static int node_of(struct reader *r, struct accel_slice proto, struct accel_grap
     }
     return ACCEL_OK;
 }
+
+/* The version that the function, not the model, imports. */
+static int function_opset(const struct call *call, struct accel_node *node, struct accel_error *err)
+{
+    for (size_t i = 0; i < call->opsets_count; i++)
+        if (strcmp(call->opsets[i].domain, node->domain) == 0)
+            node->opset = call->opsets[i].version;
+    if (node->opset <= 0)
+        return accel_fail(err, ACCEL_E_INVALID, "function '%s' imports no opset of domain '%s'",
+                          call->function->name, node->domain[0] != '\0' ? node->domain : "ai.onnx");
+    return ACCEL_OK;
+}
+
+static int inline_call(struct reader *r, const struct pending *p, struct scope *scope,
+                       unsigned depth, struct accel_error *err);
 
 /* Second walk: inputs by name, attributes, subgraphs. */
 static int node_finish(struct reader *r, const struct pending *p, struct scope *scope,
@@ -995,6 +1142,10 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
                 continue;
             }
             rc = scope_find(r, scope, text, &node->inputs[i], err);
+            if (rc == ACCEL_OK && node->inputs[i] == &left_out) {
+                node->inputs[i++] = NULL;
+                continue;
+            }
             if (rc == ACCEL_OK && node->inputs[i] == NULL)
                 rc =
                     accel_fail(err, ACCEL_E_INVALID,
@@ -1008,7 +1159,8 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
                 if (strcmp(list[k].name, list[a].name) == 0)
                     rc = accel_fail(err, ACCEL_E_INVALID, "attribute '%s' is given twice",
                                     list[a].name);
-            a++;
+            /* It stands for an attribute of the function that the caller left out. */
+            a += list[a].type != ACCEL_ATTR_NONE;
         }
     }
     /* What is wrong inside a subgraph names its own node: the chain of nodes around that would fill
@@ -1018,13 +1170,17 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "node '%s' (%s)", node->name, node->op_type);
     node->attrs = list;
-    node->attrs_count = attrs;
+    node->attrs_count = a;
     /* An optional input left out at the end is as good as not there. */
     while (node->inputs_count > 0 && node->inputs[node->inputs_count - 1] == NULL)
         node->inputs_count--;
     while (node->outputs_count > 0 && node->outputs[node->outputs_count - 1] == NULL)
         node->outputs_count--;
+    if (p->function != NULL)
+        return inline_call(r, p, scope, depth, err);
     rc = accel_node_capture(node, err);
+    if (rc == ACCEL_OK && r->call != NULL)
+        rc = function_opset(r->call, node, err);
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "node '%s' (%s)", node->name, node->op_type);
     return accel_node_bind(node, err);
@@ -1079,10 +1235,10 @@ static int count_graph(struct reader *r, struct accel_slice proto, struct graph_
 static int define(struct scope *scope, struct accel_graph *g, const char *name, const char *what,
                   struct accel_value **out, struct accel_error *err)
 {
-    if (*scope_slot(scope, name) != NULL)
+    if (scope_slot(scope, name)->value != NULL)
         return accel_fail(err, ACCEL_E_INVALID, "%s '%s' is already defined", what, name);
     *out = accel_value_new(g, name, err);
-    return *out == NULL ? ACCEL_E_NOMEM : scope_add(scope, *out, err);
+    return *out == NULL ? ACCEL_E_NOMEM : scope_add(scope, (*out)->name, *out, err);
 }
 
 static int read_initializers(struct reader *r, struct accel_slice proto, struct accel_graph *g,
@@ -1131,7 +1287,7 @@ static int read_inputs(struct reader *r, struct accel_slice proto, struct accel_
         int rc = value_info_of(r, f.bytes, "input", &name, &type, &dim_names, err);
         if (rc != ACCEL_OK)
             return rc;
-        v = *scope_slot(scope, name);
+        v = scope_slot(scope, name)->value;
         if (v != NULL && v->data != NULL && !v->is_input) {
             v->is_input = true; /* IR 3 lists every initialiser; later ones may be overridden: we
                                  * take the default as the value. */
@@ -1168,7 +1324,7 @@ static int read_outputs(struct reader *r, struct accel_slice proto, struct accel
         const int found = scope_find(r, scope, name, &v, err);
         if (found != ACCEL_OK)
             return found;
-        if (v == NULL)
+        if (v == NULL || v == &left_out)
             return accel_fail(err, ACCEL_E_INVALID, "output '%s' is produced by no node", name);
         if (v->graph == g && !v->is_input && v->data == NULL) {
             v->dim_names = dim_names;
@@ -1246,7 +1402,8 @@ static int graph_of(struct reader *r, struct accel_slice proto, struct accel_gra
     *out = g;
     scope.graph = g;
     pending = accel_calloc(c.nodes, sizeof(*pending));
-    g->nodes = accel_bump_alloc(mem, c.nodes + 1, sizeof(*g->nodes));
+    g->nodes_room = c.nodes + 1;
+    g->nodes = accel_bump_alloc(mem, g->nodes_room, sizeof(*g->nodes));
     g->inputs = accel_bump_alloc(mem, c.inputs + 1, sizeof(*g->inputs));
     g->outputs = accel_bump_alloc(mem, c.outputs + 1, sizeof(*g->outputs));
     g->input_names = accel_bump_alloc(mem, c.inputs + 1, sizeof(*g->input_names));
@@ -1291,6 +1448,213 @@ static int subgraph_of(struct reader *r, struct accel_slice proto, struct accel_
     ir->main = *out;
     r->ir = around;
     return rc;
+}
+
+/* ---------------------------------------------------------------- functions */
+
+static int opset_of(struct reader *r, struct accel_slice proto, struct accel_opset *opset,
+                    struct accel_error *err);
+
+/* The head of a FunctionProto for one call of it. *nodes: in its body; inputs get the caller's
+ * values as their meaning. */
+static int function_head(struct reader *r, struct call *c, struct scope *body, size_t *nodes,
+                         struct accel_error *err)
+{
+    const struct accel_slice proto = c->function->proto;
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    struct accel_bump *mem = &r->ir->mem;
+    size_t inputs = 0, outputs = 0, opsets, defaults;
+    bool inner = false;
+    int rc = count_fields(proto, 7, nodes, err);
+
+    if (rc == ACCEL_OK)
+        rc = count_fields(proto, 9, &opsets, err);
+    if (rc == ACCEL_OK)
+        rc = count_fields(proto, 11, &defaults, err);
+    if (rc == ACCEL_OK && (opsets > 1024 || defaults > LIST_MAX))
+        rc =
+            accel_fail(err, ACCEL_E_INVALID, "%zu operator sets, %zu attributes", opsets, defaults);
+    /* Much that is in it costs little to write and is walked over at each call. */
+    r->functions_bytes += proto.size;
+    if (rc == ACCEL_OK && r->functions_bytes > r->ir->limits.model_bytes)
+        rc = accel_fail(err, ACCEL_E_LIMIT, "calls of functions of more than %zu bytes",
+                        r->ir->limits.model_bytes);
+    if (rc == ACCEL_OK && *nodes > r->ir->limits.nodes - r->nodes)
+        rc = accel_fail(err, ACCEL_E_LIMIT, "more than %zu nodes", r->ir->limits.nodes);
+    if (rc != ACCEL_OK)
+        return rc;
+    struct accel_opset *imports = accel_bump_alloc(mem, opsets + 1, sizeof(*imports));
+    struct accel_attr *attrs = accel_bump_alloc(mem, defaults + 1, sizeof(*attrs));
+    c->outputs = accel_bump_alloc(mem, c->node->outputs_count + 1, sizeof(*c->outputs));
+    if (imports == NULL || attrs == NULL || c->outputs == NULL)
+        return no_memory(err);
+    c->opsets = imports;
+    c->defaults = attrs;
+    rc = scope_reserve(body, *nodes + c->node->inputs_count, err);
+    while (rc == ACCEL_OK && accel_wire_next(&w, &f, err) > 0) {
+        const char *name = "";
+
+        if (f.number == 4) {
+            struct accel_value *v = inputs < c->node->inputs_count ? c->node->inputs[inputs] : NULL;
+
+            rc = text_of(r, &f, "an input's name", &name, err);
+            if (rc == ACCEL_OK && scope_slot(body, name)->value != NULL)
+                rc = accel_fail(err, ACCEL_E_INVALID, "its input '%s' is there twice", name);
+            if (rc == ACCEL_OK)
+                rc = scope_add(body, name, v != NULL ? v : &left_out, err);
+            inputs++;
+        } else if (f.number == 5) {
+            rc = text_of(r, &f, "an output's name", &name, err);
+            if (outputs < c->node->outputs_count)
+                c->outputs[outputs] = name;
+            outputs++;
+        } else if (f.number == 9 && f.type == ACCEL_WIRE_BYTES) {
+            rc = opset_of(r, f.bytes, &imports[c->opsets_count++], err);
+        } else if (f.number == 11 && f.type == ACCEL_WIRE_BYTES) {
+            /* Graphs would be too deep there: no operator's default is one. */
+            rc = attr_of(r, f.bytes, NULL, NULL, UINT_MAX - 1, &attrs[c->defaults_count++], &inner,
+                         err);
+        }
+    }
+    if (rc == ACCEL_OK && (inputs < c->node->inputs_count || outputs < c->node->outputs_count))
+        rc = accel_fail(err, ACCEL_E_INVALID,
+                        "%zu inputs and %zu outputs, the function has %zu and %zu",
+                        c->node->inputs_count, c->node->outputs_count, inputs, outputs);
+    return rc;
+}
+
+/* Outputs that no node of the body makes as such: the function hands an input on, or gives one
+ * value twice. */
+static int pass_outputs(struct reader *r, const struct call *c, struct scope *body,
+                        struct accel_error *err)
+{
+    for (size_t o = 0; o < c->node->outputs_count; o++) {
+        struct accel_value *to = c->node->outputs[o];
+
+        if (to == NULL || to->producer != c->node)
+            continue;
+        struct accel_value *from = scope_slot(body, c->outputs[o])->value;
+        if (from == NULL || from == &left_out)
+            return accel_fail(err, ACCEL_E_INVALID, "its output '%s' is produced by no node",
+                              c->outputs[o]);
+        struct accel_node *n = accel_node_new(body->graph, "Identity", "", 1, 1, err);
+        if (n == NULL)
+            return ACCEL_E_NOMEM;
+        n->name = c->node->name;
+        n->opset = 1;
+        n->inputs[0] = from;
+        n->outputs[0] = to;
+        to->producer = n;
+        to->output = 0;
+        int rc = ++r->nodes > r->ir->limits.nodes
+                     ? accel_fail(err, ACCEL_E_LIMIT, "more than %zu nodes", r->ir->limits.nodes)
+                     : append_node(body->graph, n, err);
+        if (rc == ACCEL_OK)
+            rc = accel_node_bind(n, err);
+        if (rc != ACCEL_OK)
+            return rc;
+    }
+    return ACCEL_OK;
+}
+
+static int check_call(const struct reader *r, const struct pending *p, struct accel_error *err)
+{
+    struct accel_subgraphs it = {.node = p->node};
+
+    for (const struct call *c = r->call; c != NULL; c = c->outer)
+        if (c->function == p->function)
+            return accel_fail(err, ACCEL_E_INVALID, "function '%s' calls itself",
+                              p->function->name);
+    if (r->call != NULL && r->call->depth >= r->ir->limits.nesting)
+        return accel_fail(err, ACCEL_E_LIMIT, "functions call each other deeper than %zu",
+                          r->ir->limits.nesting);
+    if (accel_subgraph_next(&it) != NULL)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "a function that is given a graph");
+    return ACCEL_OK;
+}
+
+/* The nodes of a function's body in place of the node that calls it. Its inputs and attributes are
+ * read, its outputs have their values, whose producers the body's nodes become. */
+static int inline_call(struct reader *r, const struct pending *p, struct scope *scope,
+                       unsigned depth, struct accel_error *err)
+{
+    struct call c = {.outer = r->call,
+                     .function = p->function,
+                     .node = p->node,
+                     .depth = r->call != NULL ? r->call->depth + 1 : 1};
+    ACCEL_CLEANUP(scope_free) struct scope body = {.graph = scope->graph, .call = &c};
+    ACCEL_CLEANUP(accel_freep) struct pending *pending = NULL;
+    struct accel_wire w = accel_wire_of(p->function->proto);
+    struct accel_wire_field f;
+    size_t nodes, i = 0;
+    int rc = check_call(r, p, err);
+
+    if (rc == ACCEL_OK)
+        rc = function_head(r, &c, &body, &nodes, err);
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "node '%s' (%s)", p->node->name, p->node->op_type);
+    pending = accel_calloc(nodes, sizeof(*pending));
+    if (pending == NULL)
+        return no_memory(err);
+    r->call = &c;
+    while (rc == ACCEL_OK && i < nodes && accel_wire_next(&w, &f, err) > 0) {
+        if (f.number != 7)
+            continue;
+        rc = node_of(r, f.bytes, scope->graph, &body, i, &pending[i], err);
+        i++;
+    }
+    for (i = 0; i < nodes && rc == ACCEL_OK; i++)
+        rc = node_finish(r, &pending[i], &body, depth, err);
+    r->call = c.outer;
+    if (rc != ACCEL_OK)
+        return rc; /* it names the node inside */
+    rc = pass_outputs(r, &c, &body, err);
+    return rc == ACCEL_OK ? rc
+                          : accel_fail_in(err, "node '%s' (%s)", p->node->name, p->node->op_type);
+}
+
+static int read_functions(struct reader *r, struct accel_slice model, size_t count,
+                          struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(model);
+    struct accel_wire_field f, g;
+    int more, rc = ACCEL_OK;
+
+    if (count > r->ir->limits.nodes)
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu functions, over the limit of %zu", count,
+                          r->ir->limits.nodes);
+    r->functions = accel_bump_alloc(&r->ir->mem, count + 1, sizeof(*r->functions));
+    if (r->functions == NULL)
+        return no_memory(err);
+    while (rc == ACCEL_OK && accel_wire_next(&w, &f, err) > 0) {
+        if (f.number != 25)
+            continue;
+        if (f.type != ACCEL_WIRE_BYTES)
+            return accel_fail(err, ACCEL_E_INVALID, "a function is not a message");
+        struct function *fn = &r->functions[r->functions_count++];
+        struct accel_wire in = accel_wire_of(f.bytes);
+        *fn = (struct function){.domain = "", .name = "", .overload = "", .proto = f.bytes};
+        while (rc == ACCEL_OK && (more = accel_wire_next(&in, &g, err)) != 0) {
+            if (more < 0)
+                return -more;
+            if (g.number == 1)
+                rc = text_of(r, &g, "a function's name", &fn->name, err);
+            else if (g.number == 10)
+                rc = text_of(r, &g, "a domain", &fn->domain, err);
+            else if (g.number == 13)
+                rc = text_of(r, &g, "an overload", &fn->overload, err);
+        }
+        fn->domain = domain_of(fn->domain);
+    }
+    if (rc != ACCEL_OK)
+        return rc;
+    qsort(r->functions, r->functions_count, sizeof(*r->functions), compare_functions);
+    for (size_t i = 1; i < r->functions_count; i++)
+        if (compare_functions(&r->functions[i - 1], &r->functions[i]) == 0)
+            return accel_fail(err, ACCEL_E_INVALID, "function '%s' is defined twice",
+                              r->functions[i].name);
+    return ACCEL_OK;
 }
 
 /* ---------------------------------------------------------------- the model */
@@ -1367,11 +1731,9 @@ static int model_of(struct reader *r, struct accel_slice proto, struct accel_err
         return rc;
     if (graphs != 1)
         return accel_fail(err, ACCEL_E_INVALID, "not an ONNX model: it holds %zu graphs", graphs);
-    if (functions > 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "the model defines %zu functions of its own, which are not supported",
-                          functions);
     rc = check_model(ir, err);
+    if (rc == ACCEL_OK && functions > 0)
+        rc = read_functions(r, proto, functions, err);
     if (rc != ACCEL_OK)
         return rc;
     ir->producer = accel_bump_printf(&ir->mem, "%s%s%s", producer,

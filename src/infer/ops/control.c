@@ -298,10 +298,13 @@ static int collect(struct accel_run *run, struct collected *c, const struct acce
     return ACCEL_OK;
 }
 
-/* No iteration: no slice says its shape. As inferred, what is open as nothing. */
+/* No iteration: no slice says its shape. As ONNX Runtime has it: what follows from the shapes that
+ * the model declares, and 0 for what does not. */
 static int give_none_collected(struct accel_run *run, size_t o, struct accel_error *err)
 {
-    const struct accel_type *type = accel_run_output_type(run, o);
+    const struct accel_type *declared = &run->node->outputs[o]->type;
+    const struct accel_type *type =
+        declared->shape.has_rank ? declared : accel_run_output_type(run, o);
     struct accel_shape shape = type->shape;
 
     if (!shape.has_rank || type->dtype == ACCEL_DTYPE_UNDEFINED)

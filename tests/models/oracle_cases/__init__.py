@@ -17,6 +17,8 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+import node_cases
+
 MS = 'com.microsoft'
 F = np.float32
 # Types whose tensors ONNX Runtime's Python does not hand out as arrays of them.
@@ -105,9 +107,12 @@ class Writer:
         data = self.out / name / 'test_data_set_0'
         data.mkdir(parents=True, exist_ok=True)
         (self.out / name / 'model.onnx').write_bytes(model.SerializeToString())
+        infos = {i.name: i for i in (*model.graph.input, *model.graph.output)}
         for kind, pairs in (('input', inputs), ('output', outputs)):
             for i, (n, a) in enumerate(pairs):
-                (data / f'{kind}_{i}.pb').write_bytes(numpy_helper.from_array(a, n).SerializeToString())
+                plain = n not in infos or infos[n].type.WhichOneof('value') in (None, 'tensor_type')
+                proto = numpy_helper.from_array(np.asarray(a), n) if plain else node_cases.proto(a, infos[n])
+                (data / f'{kind}_{i}.pb').write_bytes(proto.SerializeToString())
         self.written += 1
 
     def integers(self, dtype, *shape):
