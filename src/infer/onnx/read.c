@@ -59,7 +59,7 @@ struct reader {
     struct accel_ir *ir;
     struct function *functions; /* sorted */
     size_t functions_count;
-    size_t functions_bytes; /* read so far, each call counted in */
+    size_t functions_bytes;  /* read so far, each call counted in */
     const struct call *call; /* at work; NULL: no function's body is being read */
     accel_external_fn *external;
     void *context;
