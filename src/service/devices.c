@@ -72,7 +72,7 @@ const char *service_rates_version(struct accel_service *service, const struct ac
 }
 
 static int describe(struct accel_service *service, const struct accel_device *device,
-                    const struct accel_uuid *model, struct accel_bump *mem,
+                    const struct accel_uuid *model, const char *shape, struct accel_bump *mem,
                     struct accel_resource *r, struct accel_error *err)
 {
     const struct accel_deployable_filter of_device = {.device = &device->uuid};
@@ -111,8 +111,8 @@ static int describe(struct accel_service *service, const struct accel_device *de
     }
     if (model != NULL) {
         struct accel_measured measured;
-        if (accel_store_get_measured(store, model, device->id, service->threads, &measured, err) !=
-            ACCEL_OK)
+        if (accel_store_get_measured(store, model, device->id, service->threads, shape, &measured,
+                                     err) != ACCEL_OK)
             return err->code;
         r->measured_count = measured.count;
         r->measured_mean_s = measured.mean_s;
@@ -122,15 +122,16 @@ static int describe(struct accel_service *service, const struct accel_device *de
 }
 
 int service_resources(struct accel_service *service, const struct accel_device *devices,
-                      size_t count, const struct accel_uuid *model, struct accel_bump *mem,
-                      struct accel_resource **resources, struct accel_error *err)
+                      size_t count, const struct accel_uuid *model, const char *shape,
+                      struct accel_bump *mem, struct accel_resource **resources,
+                      struct accel_error *err)
 {
     struct accel_resource *made = accel_bump_alloc(mem, ACCEL_MAX(count, 1), sizeof(*made));
 
     if (made == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu devices", count);
     for (size_t i = 0; i < count; i++)
-        if (describe(service, &devices[i], model, mem, &made[i], err) != ACCEL_OK)
+        if (describe(service, &devices[i], model, shape, mem, &made[i], err) != ACCEL_OK)
             return accel_fail_in(err, "device %s", devices[i].identity);
     *resources = made;
     return ACCEL_OK;

@@ -33,9 +33,24 @@ static void choose(struct choice *c, const struct accel_device *d, double predic
     c->predicted_s = predicted_s;
 }
 
+/* The model's analysis is of its declared shapes: a forecast from it is none of others. */
+static int forecast(const struct accel_analysis *analysis, const struct accel_prediction *p,
+                    const char *shape, struct accel_bump *mem, struct choice *c,
+                    const struct accel_device *device, struct accel_error *err)
+{
+    char declared[ACCEL_RUN_SHAPE];
+
+    if (service_shape_of_analysis(analysis, mem, declared, err) != ACCEL_OK)
+        return err->code;
+    const bool holds = p->basis == ACCEL_PREDICTED_FROM_RUNS || strcmp(declared, shape) == 0;
+    choose(c, device, holds ? p->latency_s : 0);
+    return ACCEL_OK;
+}
+
 /* A device by name: it must be able to run, its forecast may be unknown. */
 static int choose_named(struct accel_service *service, const struct accel_model_record *model,
-                        const char *name, struct choice *c, struct accel_error *err)
+                        const char *name, const char *shape, struct choice *c,
+                        struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_device device;
@@ -57,24 +72,26 @@ static int choose_named(struct accel_service *service, const struct accel_model_
                           "device %s is predicted-only: the inference core does not run on it",
                           device.identity);
     if (service_analysis_of(model, &mem, &analysis, err) != ACCEL_OK ||
-        service_resources(service, &device, 1, &model->uuid, &mem, &resource, err) != ACCEL_OK)
+        service_resources(service, &device, 1, &model->uuid, shape, &mem, &resource, err) !=
+            ACCEL_OK)
         return err->code;
     if (resource->holder != NULL)
         return accel_fail(err, ACCEL_E_CONFLICT, "device %s is bound by ARQ %s", device.identity,
                           resource->holder);
     (void)accel_match_predict(analysis, resource, 0, &p, &reason);
-    choose(c, &device, p.latency_s);
-    return ACCEL_OK;
+    return forecast(analysis, &p, shape, &mem, c, &device, err);
 }
 
 /* What was chosen a moment ago, if nothing has changed since. */
-static bool recall(struct accel_service *service, const struct packed *packed, struct choice *c)
+static bool recall(struct accel_service *service, const struct packed *packed, const char *shape,
+                   struct choice *c)
 {
     const unsigned generation = atomic_load(&service->generation);
 
     pthread_mutex_lock(&service->lock);
     const bool fresh = packed->chosen && packed->chosen_generation == generation &&
-                       accel_now_ms() - packed->chosen_at_ms < CHOICE_MS;
+                       accel_now_ms() - packed->chosen_at_ms < CHOICE_MS &&
+                       strcmp(packed->chosen_shape, shape) == 0;
     if (fresh) {
         c->device_id = packed->chosen_id;
         c->uuid = packed->chosen_device;
@@ -86,7 +103,7 @@ static bool recall(struct accel_service *service, const struct packed *packed, s
 }
 
 static void remember(struct accel_service *service, struct packed *packed, unsigned generation,
-                     const struct choice *c)
+                     const char *shape, const struct choice *c)
 {
     pthread_mutex_lock(&service->lock);
     packed->chosen = true;
@@ -96,13 +113,15 @@ static void remember(struct accel_service *service, struct packed *packed, unsig
     packed->chosen_device = c->uuid;
     memcpy(packed->chosen_identity, c->identity, sizeof(c->identity));
     packed->chosen_predicted_s = c->predicted_s;
+    snprintf(packed->chosen_shape, sizeof(packed->chosen_shape), "%s", shape);
     pthread_mutex_unlock(&service->lock);
 }
 
 /* The best device that the core runs on. One of which no rate is known is still better than no
  * answer: it comes after those with a forecast. */
 static int choose_best(struct accel_service *service, const struct accel_model_record *model,
-                       struct packed *packed, struct choice *c, struct accel_error *err)
+                       struct packed *packed, const char *shape, struct choice *c,
+                       struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     const struct accel_constraints constraints = {.runnable_only = true};
@@ -112,10 +131,10 @@ static int choose_best(struct accel_service *service, const struct accel_model_r
     struct accel_candidate *candidates;
     size_t count;
 
-    if (recall(service, packed, c))
+    if (recall(service, packed, shape, c))
         return ACCEL_OK;
     if (service_analysis_of(model, &mem, &analysis, err) != ACCEL_OK ||
-        service_rank(service, model, analysis, &constraints, false, &mem, &candidates, &count,
+        service_rank(service, model, analysis, &constraints, shape, &mem, &candidates, &count,
                      err) != ACCEL_OK)
         return err->code;
     for (size_t i = 0; i < count && best == NULL; i++) {
@@ -133,8 +152,10 @@ static int choose_best(struct accel_service *service, const struct accel_model_r
     if (best == NULL)
         return accel_fail(err, ACCEL_E_UNAVAILABLE,
                           "no device of this node is one that the inference core runs on");
-    choose(c, best->resource->device, best->prediction.latency_s);
-    remember(service, packed, generation, c);
+    if (forecast(analysis, &best->prediction, shape, &mem, c, best->resource->device, err) !=
+        ACCEL_OK)
+        return err->code;
+    remember(service, packed, generation, shape, c);
     return ACCEL_OK;
 }
 
@@ -284,11 +305,12 @@ static int call_worker(struct accel_service *service, const struct accel_infer_r
 
 /* What really happened, so that the next forecast is better. */
 static void learn(struct accel_service *service, const struct accel_infer_reply *reply,
-                  const struct choice *c, unsigned threads)
+                  const char *shape, const struct choice *c, unsigned threads)
 {
     const struct accel_measurement m = {.model = reply->model.uuid,
                                         .device_id = c->device_id,
                                         .threads = threads > 0 ? threads : service->threads,
+                                        .shape = shape,
                                         .run_s = reply->run_s,
                                         .predicted_s = c->predicted_s};
     struct accel_error err;
@@ -304,6 +326,7 @@ static int infer(struct accel_service *service, const struct accel_infer_request
     const int64_t began_ms = accel_now_ms();
     struct packed *packed = NULL;
     struct choice c = {0};
+    char shape[ACCEL_RUN_SHAPE];
     unsigned threads = 0;
     int64_t limit_ms;
     int rc;
@@ -313,10 +336,11 @@ static int infer(struct accel_service *service, const struct accel_infer_request
     pthread_mutex_unlock(&service->lock);
     if (r->timeout_ms > 0 && r->timeout_ms < limit_ms)
         limit_ms = r->timeout_ms;
-    if (service_packed_acquire(service, &reply->model, &packed, err) != ACCEL_OK)
+    if (service_shape_of_request(r, mem, shape, err) != ACCEL_OK ||
+        service_packed_acquire(service, &reply->model, &packed, err) != ACCEL_OK)
         return err->code;
-    rc = r->device != NULL ? choose_named(service, &reply->model, r->device, &c, err)
-                           : choose_best(service, &reply->model, packed, &c, err);
+    rc = r->device != NULL ? choose_named(service, &reply->model, r->device, shape, &c, err)
+                           : choose_best(service, &reply->model, packed, shape, &c, err);
     if (rc == ACCEL_OK &&
         (rc = service_gate_enter(service, c.device_id, c.identity, err)) == ACCEL_OK) {
         rc = call_worker(service, r, packed, began_ms, limit_ms, mem, reply, &threads, err);
@@ -332,7 +356,7 @@ static int infer(struct accel_service *service, const struct accel_infer_request
         accel_closep(&reply->output_fd);
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for the answer");
     }
-    learn(service, reply, &c, threads);
+    learn(service, reply, shape, &c, threads);
     return ACCEL_OK;
 }
 

@@ -146,7 +146,7 @@ static int analyse_for(struct accel_service *service, const struct accel_placeme
 
 int service_rank(struct accel_service *service, const struct accel_model_record *model,
                  const struct accel_analysis *analysis, const struct accel_constraints *constraints,
-                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates,
+                 const char *shape, struct accel_bump *mem, struct accel_candidate **candidates,
                  size_t *count, struct accel_error *err)
 {
     const struct accel_device_filter any = {0};
@@ -156,11 +156,9 @@ int service_rank(struct accel_service *service, const struct accel_model_record 
 
     if (accel_store_list_devices(service->store, &any, &all, mem, &devices, count, err) !=
             ACCEL_OK ||
-        service_resources(service, devices, *count, &model->uuid, mem, &resources, err) != ACCEL_OK)
+        service_resources(service, devices, *count, &model->uuid, shape, mem, &resources, err) !=
+            ACCEL_OK)
         return err->code;
-    /* Runs are counted by model: those of other shapes say nothing of these. */
-    for (size_t i = 0; shaped && i < *count; i++)
-        resources[i].measured_count = 0;
     if (accel_match_place(analysis, resources, *count, constraints, mem, candidates, err) !=
         ACCEL_OK)
         return err->code;
@@ -205,6 +203,7 @@ int accel_service_place(struct accel_service *service, const struct accel_caller
                         struct accel_placement *placement, struct accel_error *err)
 {
     struct accel_error local;
+    char shape[ACCEL_RUN_SHAPE];
 
     if (err == NULL)
         err = &local;
@@ -213,9 +212,9 @@ int accel_service_place(struct accel_service *service, const struct accel_caller
             ACCEL_OK ||
         service_analysis_of(&placement->model, mem, &placement->analysis, err) != ACCEL_OK ||
         (shapes != NULL && analyse_for(service, shapes, mem, placement, err) != ACCEL_OK) ||
-        service_rank(service, &placement->model, placement->analysis, constraints,
-                     placement->shaped, mem, &placement->candidates, &placement->count,
-                     err) != ACCEL_OK)
+        service_shape_of_analysis(placement->analysis, mem, shape, err) != ACCEL_OK ||
+        service_rank(service, &placement->model, placement->analysis, constraints, shape, mem,
+                     &placement->candidates, &placement->count, err) != ACCEL_OK)
         return accel_fail_in(err, "place");
     if (lacks_calibration(placement))
         want_calibration(service, caller, mem, placement);

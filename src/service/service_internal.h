@@ -86,6 +86,7 @@ struct packed {
     struct accel_uuid chosen_device;
     char chosen_identity[128];
     double chosen_predicted_s;
+    char chosen_shape[ACCEL_RUN_SHAPE];
 };
 
 /* Runs on a device, and who waits for them to end. */
@@ -235,10 +236,12 @@ bool service_has_workers_for(const struct accel_device *device);
 /* Version that a device's rates belong to. */
 const char *service_rates_version(struct accel_service *service, const struct accel_device *device,
                                   const struct accel_fact *facts, size_t count);
-/* What the matcher needs to know of each device. model NULL: without its measured runs. */
+/* What the matcher needs to know of each device. model NULL: without its measured runs, else those
+ * of this shape. */
 int service_resources(struct accel_service *service, const struct accel_device *devices,
-                      size_t count, const struct accel_uuid *model, struct accel_bump *mem,
-                      struct accel_resource **resources, struct accel_error *err);
+                      size_t count, const struct accel_uuid *model, const char *shape,
+                      struct accel_bump *mem, struct accel_resource **resources,
+                      struct accel_error *err);
 
 /* A run on a device begins and ends. CONFLICT while the device is being bound or is held. */
 int service_gate_enter(struct accel_service *service, int64_t device_id, const char *identity,
@@ -289,12 +292,19 @@ void service_packed_trim(struct accel_service *service);
 /* What is recorded of a model, as the matcher reads it. */
 int service_analysis_of(const struct accel_model_record *model, struct accel_bump *mem,
                         struct accel_analysis **analysis, struct accel_error *err);
-/* Every device of the node against the model; shaped: the analysis is for other shapes than those
- * its runs had. */
+/* Every device of the node against the model, of whose runs those of this shape count. */
 int service_rank(struct accel_service *service, const struct accel_model_record *model,
                  const struct accel_analysis *analysis, const struct accel_constraints *constraints,
-                 bool shaped, struct accel_bump *mem, struct accel_candidate **candidates,
+                 const char *shape, struct accel_bump *mem, struct accel_candidate **candidates,
                  size_t *count, struct accel_error *err);
+
+/* ---------------------------------------------------------------- shape.c */
+
+/* "x=1x4,y=2": the inputs by name with their shapes. Errors: NOMEM. */
+int service_shape_of_request(const struct accel_infer_request *request, struct accel_bump *mem,
+                             char text[ACCEL_RUN_SHAPE], struct accel_error *err);
+int service_shape_of_analysis(const struct accel_analysis *analysis, struct accel_bump *mem,
+                              char text[ACCEL_RUN_SHAPE], struct accel_error *err);
 
 /* ---------------------------------------------------------------- jobs.c, calibrate.c, arqs.c */
 

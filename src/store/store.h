@@ -297,12 +297,15 @@ int accel_store_get_rates(struct accel_store *store, int64_t device_id, const ch
                           struct accel_bump *mem, struct accel_rate **rates, size_t *count,
                           unsigned *threads, const char **measured_at, struct accel_error *err);
 
+/* Of the shapes of a run as text, with the zero at its end. */
+#define ACCEL_RUN_SHAPE 160
 /* One real inference; folded in memory, written at most every 10 s by the measurement connection.
- */
+ * Of a model's shapes on a device the 64 most frequent are kept. */
 struct accel_measurement {
     struct accel_uuid model; /* of the version */
     int64_t device_id;
     unsigned threads;
+    const char *shape;         /* of its inputs: "image=1x3x224x224" */
     double run_s, predicted_s; /* predicted 0: none was made */
 };
 int accel_store_add_measurement(struct accel_store *store, const struct accel_measurement *m,
@@ -313,8 +316,8 @@ struct accel_measured {
 };
 /* count 0: none yet. Includes what is still folded in memory. */
 int accel_store_get_measured(struct accel_store *store, const struct accel_uuid *model,
-                             int64_t device_id, unsigned threads, struct accel_measured *measured,
-                             struct accel_error *err);
+                             int64_t device_id, unsigned threads, const char *shape,
+                             struct accel_measured *measured, struct accel_error *err);
 int accel_store_flush_measurements(struct accel_store *store, struct accel_error *err);
 
 /* ---------------------------------------------------------------- events */

@@ -14,6 +14,7 @@ struct fold_row {
     struct accel_uuid model;
     int64_t device_id;
     unsigned threads;
+    char shape[ACCEL_RUN_SHAPE];
     int64_t count, predicted;
     double sum_s, sum_squares, min_s, max_s, sum_ratio;
 };
@@ -48,17 +49,29 @@ void accel_fold_close(struct accel_store *store)
 static int write_row(struct accel_db *db, const struct fold_row *row, struct accel_error *err)
 {
     /* A device or a model that was deleted meanwhile takes its measurements with it. */
-    return accel_db_exec(
+    const int rc = accel_db_exec(
         db, err,
-        "INSERT INTO measurements SELECT ?1, uuid, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM devices"
-        " WHERE id = ?2 AND EXISTS (SELECT 1 FROM models WHERE uuid = ?1)"
-        " ON CONFLICT (model_uuid, device_uuid, threads) DO UPDATE SET"
+        "INSERT INTO measurements SELECT ?1, uuid, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
+        " FROM devices WHERE id = ?2 AND EXISTS (SELECT 1 FROM models WHERE uuid = ?1)"
+        " ON CONFLICT (model_uuid, device_uuid, threads, shape) DO UPDATE SET"
         " count = count + excluded.count, sum_s = sum_s + excluded.sum_s,"
         " sum_squares = sum_squares + excluded.sum_squares, min_s = min(min_s, excluded.min_s),"
         " max_s = max(max_s, excluded.max_s), predicted = predicted + excluded.predicted,"
         " sum_ratio = sum_ratio + excluded.sum_ratio",
-        "siiiddddid", row->model.text, row->device_id, (int64_t)row->threads, row->count,
-        row->sum_s, row->sum_squares, row->min_s, row->max_s, row->predicted, row->sum_ratio);
+        "siisiddddid", row->model.text, row->device_id, (int64_t)row->threads, row->shape,
+        row->count, row->sum_s, row->sum_squares, row->min_s, row->max_s, row->predicted,
+        row->sum_ratio);
+    if (rc != ACCEL_OK)
+        return rc;
+    /* Shapes are the clients' to make up. */
+    return accel_db_exec(
+        db, err,
+        "DELETE FROM measurements WHERE model_uuid = ?1 AND threads = ?3 AND"
+        " device_uuid = (SELECT uuid FROM devices WHERE id = ?2) AND shape NOT IN"
+        " (SELECT shape FROM measurements WHERE model_uuid = ?1 AND threads = ?3 AND"
+        "  device_uuid = (SELECT uuid FROM devices WHERE id = ?2)"
+        "  ORDER BY count DESC, shape LIMIT 64)",
+        "sii", row->model.text, row->device_id, (int64_t)row->threads);
 }
 
 static int flush_locked(struct accel_store *store, struct accel_error *err)
@@ -91,12 +104,12 @@ int accel_store_flush_measurements(struct accel_store *store, struct accel_error
 }
 
 static struct fold_row *find_row(struct accel_fold *fold, const struct accel_uuid *model,
-                                 int64_t device_id, unsigned threads)
+                                 int64_t device_id, unsigned threads, const char *shape)
 {
     for (size_t i = 0; i < fold->count; i++) {
         struct fold_row *row = &fold->rows[i];
         if (row->device_id == device_id && row->threads == threads &&
-            strcmp(row->model.text, model->text) == 0)
+            strcmp(row->model.text, model->text) == 0 && strcmp(row->shape, shape) == 0)
             return row;
     }
     return NULL;
@@ -105,7 +118,7 @@ static struct fold_row *find_row(struct accel_fold *fold, const struct accel_uui
 static int fold_one(struct accel_fold *fold, const struct accel_measurement *m,
                     struct accel_error *err)
 {
-    struct fold_row *row = find_row(fold, &m->model, m->device_id, m->threads);
+    struct fold_row *row = find_row(fold, &m->model, m->device_id, m->threads, m->shape);
 
     if (row == NULL) {
         const int rc =
@@ -120,6 +133,7 @@ static int fold_one(struct accel_fold *fold, const struct accel_measurement *m,
                                  .threads = m->threads,
                                  .min_s = m->run_s,
                                  .max_s = m->run_s};
+        snprintf(row->shape, sizeof(row->shape), "%s", m->shape);
     }
     row->count++;
     row->sum_s += m->run_s;
@@ -138,6 +152,8 @@ int accel_store_add_measurement(struct accel_store *store, const struct accel_me
 {
     if (!(m->run_s >= 0) || !isfinite(m->run_s))
         return accel_fail(err, ACCEL_E_INVALID, "a run of %g s", m->run_s);
+    if (strlen(m->shape) >= ACCEL_RUN_SHAPE)
+        return accel_fail(err, ACCEL_E_INVALID, "a shape of %zu bytes", strlen(m->shape));
     pthread_mutex_lock(&store->fold_mutex);
     int rc = fold_one(store->fold, m, err);
     if (rc == ACCEL_OK && accel_now_ms() - store->fold->since_ms >= FOLD_MS) {
@@ -168,8 +184,8 @@ static void summarise(const struct fold_row *row, struct accel_measured *measure
 }
 
 int accel_store_get_measured(struct accel_store *store, const struct accel_uuid *model,
-                             int64_t device_id, unsigned threads, struct accel_measured *measured,
-                             struct accel_error *err)
+                             int64_t device_id, unsigned threads, const char *shape,
+                             struct accel_measured *measured, struct accel_error *err)
 {
     struct fold_row total = {.min_s = INFINITY, .max_s = 0};
     sqlite3_stmt *stmt;
@@ -180,8 +196,8 @@ int accel_store_get_measured(struct accel_store *store, const struct accel_uuid 
     rc = accel_db_query(&store->relaxed, &stmt, err,
                         "SELECT count, sum_s, sum_squares, min_s, max_s FROM measurements"
                         " WHERE model_uuid = ? AND device_uuid = (SELECT uuid FROM devices"
-                        " WHERE id = ?) AND threads = ?",
-                        "sii", model->text, device_id, (int64_t)threads);
+                        " WHERE id = ?) AND threads = ? AND shape = ?",
+                        "siis", model->text, device_id, (int64_t)threads, shape);
     if (rc == ACCEL_OK && accel_db_row(&store->relaxed, stmt, &rc, err)) {
         total.count = sqlite3_column_int64(stmt, 0);
         total.sum_s = sqlite3_column_double(stmt, 1);
@@ -190,7 +206,7 @@ int accel_store_get_measured(struct accel_store *store, const struct accel_uuid 
         total.max_s = sqlite3_column_double(stmt, 4);
         sqlite3_reset(stmt);
     }
-    const struct fold_row *row = find_row(store->fold, model, device_id, threads);
+    const struct fold_row *row = find_row(store->fold, model, device_id, threads, shape);
     if (row != NULL) {
         total.count += row->count;
         total.sum_s += row->sum_s;

@@ -153,10 +153,19 @@ def test_a_batch_costs_what_it_costs(api, free):
     assert many["weights_bytes"] == one["weights_bytes"]
     again = place(api, free, input_shapes={"input_image": [8, 1, 28, 28]}).json()["analysis"]
     assert again == many
-    # Runs of another shape are no measurement of this one.
+
+
+def test_runs_of_a_shape_are_its_prediction(api, free):
+    def forecast(batch):
+        return by_identity(place(api, free, batch=batch))["cpu:0"]["prediction"]
+
     for _ in range(3):
-        assert infer(api, free, 1).status == 200
-    assert by_identity(place(api, free, batch=8))["cpu:0"]["prediction"]["basis"] != "measured-runs"
+        assert infer(api, free, 5).status == 200
+    measured = forecast(5)
+    assert measured["basis"] == "measured-runs"
+    assert measured["latency_low_s"] <= measured["latency_s"] <= measured["latency_high_s"]
+    # Runs of another shape are no measurement of this one.
+    assert forecast(9)["basis"] != "measured-runs"
 
 
 def test_shapes_that_the_model_does_not_take(api, free, model):

@@ -89,7 +89,7 @@ static void runs_and_learns(struct node *n)
        named.err.msg);
     ok(accel_service_get_model(n->world.service, &alice, "net", 0, &mem, &m, &err) == ACCEL_OK &&
            service_find_device(n->world.service, "cpu:0", &mem, &cpu, &err) == ACCEL_OK &&
-           accel_store_get_measured(n->world.store, &m.uuid, cpu.id, 2, &measured, &err) ==
+           accel_store_get_measured(n->world.store, &m.uuid, cpu.id, 2, "x=2", &measured, &err) ==
                ACCEL_OK &&
            measured.count == 2,
        "both were measured (%lld) %s", (long long)measured.count, err.msg);

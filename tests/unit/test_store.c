@@ -470,7 +470,7 @@ static void fill_for_dump(const char *path)
                                        .runnable = true};
     struct accel_rate rate = {
         .kind = ACCEL_KIND_CONV, .precision = ACCEL_DTYPE_FLOAT, .flops_per_s = 1e9};
-    struct accel_measurement measured = {.threads = 1, .run_s = 0.5};
+    struct accel_measurement measured = {.threads = 1, .shape = "x=1", .run_s = 0.5};
     struct accel_job job;
     int64_t intent;
 

@@ -170,12 +170,39 @@ static void rates_belong_to_a_driver_version(void)
     accel_store_close(store);
 }
 
+/* A client may make up as many shapes as it likes. */
+static void keeps_the_most_frequent_shapes(struct accel_store *store,
+                                           const struct accel_measurement *like)
+{
+    struct accel_measurement m = *like;
+    struct accel_measured measured;
+    char shape[ACCEL_RUN_SHAPE];
+    int kept = 0;
+
+    m.shape = shape;
+    for (int i = 100; i < 200; i++) {
+        snprintf(shape, sizeof(shape), "x=%dx4", i);
+        fine(accel_store_add_measurement(store, &m, &err), "a run of shape %s", shape);
+    }
+    fine(accel_store_flush_measurements(store, &err), "all are written");
+    for (int i = 100; i < 200; i++) {
+        snprintf(shape, sizeof(shape), "x=%dx4", i);
+        fine(accel_store_get_measured(store, &m.model, m.device_id, 2, shape, &measured, &err),
+             "asked for");
+        kept += measured.count > 0;
+    }
+    ok(kept == 63, "of a hundred shapes %d are kept", kept);
+    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, like->shape, &measured, &err),
+         "and of the first");
+    ok(measured.count == 4, "all runs, which were more");
+}
+
 static void measurements_are_folded(void)
 {
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
     struct accel_store *store = new_store();
     struct accel_measured measured;
-    struct accel_measurement m = {.threads = 2, .predicted_s = 2};
+    struct accel_measurement m = {.threads = 2, .shape = "x=1x4", .predicted_s = 2};
     struct stat before, after;
     char path[160];
 
@@ -190,7 +217,7 @@ static void measurements_are_folded(void)
     }
     stat(path, &after);
     ok(before.st_size == after.st_size, "nothing is written yet");
-    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, &measured, &err),
+    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, "x=1x4", &measured, &err),
          "yet they count");
     ok(measured.count == 3 && fabs(measured.mean_s - 2) < 1e-9 && measured.min_s == 1 &&
            measured.max_s == 3 && fabs(measured.variance_s2 - 1) < 1e-9,
@@ -200,13 +227,17 @@ static void measurements_are_folded(void)
     fine(accel_store_add_measurement(store, &m, &err), "another");
     accel_store_close(store);
     store = open_store();
-    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, &measured, &err),
+    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, "x=1x4", &measured, &err),
          "a restart later");
     ok(measured.count == 4 && fabs(measured.mean_s - 3) < 1e-9 && measured.max_s == 6,
        "all four count");
-    fine(accel_store_get_measured(store, &m.model, m.device_id, 1, &measured, &err),
+    fine(accel_store_get_measured(store, &m.model, m.device_id, 1, "x=1x4", &measured, &err),
          "with another number of threads");
     ok(measured.count == 0, "there are none");
+    fine(accel_store_get_measured(store, &m.model, m.device_id, 2, "x=8x4", &measured, &err),
+         "of another shape");
+    ok(measured.count == 0, "nor of that");
+    keeps_the_most_frequent_shapes(store, &m);
     m.run_s = NAN;
     ok(accel_store_add_measurement(store, &m, &err) == ACCEL_E_INVALID, "no time at all: %s",
        err.msg);

@@ -26,7 +26,7 @@
 
 /* A batch of runs that the clock's grain (tens of nanoseconds) does not show in, and that fits well
  * into a time slice. */
-#define BATCH_NS 10000
+#define BATCH_NS 2000
 
 #define INPUTS_MAX 8
 #define OPS_MAX    32
