@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators on the bits of numbers: BitShift, BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseNot,
  * BitCast, IsInf, IsNaN. */
+#include "infer/kernels/small.h"
+
 #include "infer/ops/elements.h"
 #include "infer/ops/wide.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- two operands */
@@ -68,8 +72,8 @@ static int bitcast_parse(const struct accel_node *n, struct accel_bump *mem, con
 
     (void)mem;
     (void)params;
-    if (to <= 0 || to > 31 || accel_dtype_size((enum accel_dtype)to) == 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "to is data type %lld", (long long)to);
+    if (to <= 0 || to > ACCEL_DTYPE_LAST || accel_dtype_size((enum accel_dtype)to) == 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "to is data type %" PRId64, to);
     return ACCEL_OK;
 }
 
@@ -78,7 +82,7 @@ static int bitcast_infer(struct accel_infer *in, struct accel_error *err)
     const enum accel_dtype from = in->in[0]->dtype,
                            to = (enum accel_dtype)accel_attr_int(in->node, "to", 0);
 
-    if (accel_dtype_size(from) != accel_dtype_size(to))
+    if (accel_dtype_bits(from) != accel_dtype_bits(to))
         return accel_fail(err, ACCEL_E_INVALID, "%s has not as many bits as %s",
                           accel_dtype_name(to), accel_dtype_name(from));
     in->out[0]->dtype = to;
@@ -88,9 +92,19 @@ static int bitcast_infer(struct accel_infer *in, struct accel_error *err)
 
 static int bitcast_run(struct accel_run *run, struct accel_error *err)
 {
+    const struct accel_tensor *x = run->in[0], *y = run->out[0];
+    const unsigned bits = accel_dtype_bits(y->dtype);
+
     (void)err;
-    if (run->in[0]->size_bytes > 0 && run->out[0]->data != run->in[0]->data)
-        memcpy(run->out[0]->data, run->in[0]->data, run->in[0]->size_bytes);
+    if (x->size_bytes > 0 && y->data != x->data)
+        memcpy(y->data, x->data, x->size_bytes);
+    /* Below eight bits the rest of the byte follows from the type. */
+    for (size_t i = 0; bits < 8 && i < y->size_bytes; i++) {
+        uint8_t *code = (uint8_t *)y->data + i;
+
+        *code = accel_small_int_bits(y->dtype) > 0 ? accel_small_int(y->dtype, *code)
+                                                   : (uint8_t)(*code & ((1u << bits) - 1));
+    }
     return ACCEL_OK;
 }
 
@@ -117,14 +131,23 @@ static int class_of(uint32_t bits, uint32_t sign, uint32_t exponent)
     return (bits & sign) != 0 ? -1 : 1;
 }
 
-static bool is_half(enum accel_dtype dtype)
+static bool is_wide(enum accel_dtype dtype)
 {
-    return accel_wide_dtype(dtype) != dtype;
+    return dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_DOUBLE;
 }
 
 static int half_class(enum accel_dtype dtype, uint16_t bits)
 {
     return class_of(bits, 0x8000, dtype == ACCEL_DTYPE_FLOAT16 ? 0x7c00 : 0x7f80);
+}
+
+/* The same of an element of a type that is neither FLOAT nor DOUBLE. */
+static int narrow_class(enum accel_dtype dtype, const void *x, size_t i)
+{
+    if (!accel_is_small_float(dtype))
+        return half_class(dtype, ((const uint16_t *)x)[i]);
+    const float v = accel_small_to_float(dtype, ((const uint8_t *)x)[i]);
+    return isnan(v) ? 2 : !isinf(v) ? 0 : v > 0 ? 1 : -1;
 }
 
 static int isnan_run(struct accel_run *run, struct accel_error *err)
@@ -134,11 +157,11 @@ static int isnan_run(struct accel_run *run, struct accel_error *err)
     uint8_t *y = run->out[0]->data;
 
     (void)err;
-    if (!is_half(x->dtype))
+    if (is_wide(x->dtype))
         accel_isnan(x->dtype, n, x->data, y);
     else
         for (size_t i = 0; i < n; i++)
-            y[i] = half_class(x->dtype, ((const uint16_t *)x->data)[i]) == 2;
+            y[i] = narrow_class(x->dtype, x->data, i) == 2;
     return ACCEL_OK;
 }
 
@@ -151,12 +174,12 @@ static int isinf_run(struct accel_run *run, struct accel_error *err)
     uint8_t *y = run->out[0]->data;
 
     (void)err;
-    if (!is_half(x->dtype)) {
+    if (is_wide(x->dtype)) {
         accel_isinf(x->dtype, n, x->data, negative, positive, y);
         return ACCEL_OK;
     }
     for (size_t i = 0; i < n; i++) {
-        const int class = half_class(x->dtype, ((const uint16_t *)x->data)[i]);
+        const int class = narrow_class(x->dtype, x->data, i);
 
         y[i] = (class == 1 && positive) || (class == -1 && negative);
     }
@@ -204,7 +227,7 @@ const struct accel_op accel_ops_bits[] = {
      .since = 26,
      .domain = "",
      .kind = ACCEL_KIND_MOVE,
-     .flags = ACCEL_OP_VIEW,
+     .in_place = 1,
      .in = {{"input", ACCEL_T_FIXED, 0, 0}},
      .out = {{"output", ACCEL_T_FIXED, 0, 0}},
      .attrs = cast_attrs,
@@ -212,8 +235,9 @@ const struct accel_op accel_ops_bits[] = {
      .infer = bitcast_infer,
      .run = bitcast_run},
     CLASS("IsInf", 10, ACCEL_T_FLOATS, isinf_attrs, isinf_run),
-    CLASS("IsInf", 20, ACCEL_T_REALS, isinf_attrs, isinf_run),
+    CLASS("IsInf", 20, ACCEL_T_REALS | ACCEL_T_FLOAT8, isinf_attrs, isinf_run),
     CLASS("IsNaN", 9, ACCEL_T_FLOATS | ACCEL_T(FLOAT16), NULL, isnan_run),
     CLASS("IsNaN", 13, ACCEL_T_REALS, NULL, isnan_run),
+    CLASS("IsNaN", 20, ACCEL_T_REALS | ACCEL_T_FLOAT8, NULL, isnan_run),
     {0},
 };

@@ -296,7 +296,7 @@ static int unique_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- the entries */
 
-#define ANY  (ACCEL_T_FIXED | ACCEL_T(STRING))
+#define ANY  (ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T_COMPLEX | ACCEL_T(BOOL) | ACCEL_T(STRING))
 #define I64  ACCEL_T(INT64)
 #define LATE (ANY & ~ACCEL_T(BFLOAT16)) /* it came with version 28 */
 
