@@ -144,6 +144,30 @@ static void bernoulli_and_multinomial_follow_their_probabilities(void)
     }
 }
 
+/* The share that is dropped, what becomes of the others, and that without training nothing happens.
+ */
+static void dropout_drops_only_in_training(void)
+{
+    static float y[N];
+    size_t kept = 0, strange = 0;
+
+    ok(run_model("const x float 200,200 = 3.0\nconst r float = 0.25\nconst t bool = 1\nout y "
+                 "float 200,200\nDropout x,r,t -> y seed=7",
+                 22, 1, sizeof(y), y),
+       "Dropout trains");
+    for (size_t i = 0; i < N; i++) {
+        kept += y[i] == 4.0f;
+        strange += y[i] != 4.0f && y[i] != 0.0f;
+    }
+    ok(strange == 0 && near((double)kept / (double)N, 0.75, 5 * sqrt(0.1875 / (double)N)),
+       "%zu of %zu stay, divided by 0.75", kept, N);
+    ok(run_model("const x float 200,200 = 3.0\nconst r float = 0.25\nconst t bool = 0\nout y "
+                 "float 200,200\nDropout x,r,t -> y seed=7",
+                 22, 1, sizeof(y), y) &&
+           y[0] == 3.0f && y[N - 1] == 3.0f,
+       "without training nothing is dropped");
+}
+
 static void a_seed_fixes_the_numbers(void)
 {
     static const char *const seeded[] = {
@@ -171,6 +195,7 @@ int main(void)
     normal_numbers_have_their_moments();
     uniform_numbers_have_their_moments();
     bernoulli_and_multinomial_follow_their_probabilities();
+    dropout_drops_only_in_training();
     a_seed_fixes_the_numbers();
     return tap_done();
 }

@@ -272,7 +272,7 @@ static int unsqueeze_infer(struct accel_infer *in, struct accel_error *err)
     return pass_ints(in, err);
 }
 
-/* ---------------------------------------------------------------- Identity, Dropout */
+/* ---------------------------------------------------------------- Identity */
 
 static int identity_infer(struct accel_infer *in, struct accel_error *err)
 {
@@ -287,34 +287,6 @@ static int identity_run(struct accel_run *run, struct accel_error *err)
 
     return accel_is_list(x) || accel_is_none(x) ? accel_run_give(run, 0, x, err)
                                                 : copy_run(run, err);
-}
-
-static int dropout_infer(struct accel_infer *in, struct accel_error *err)
-{
-    int64_t training[1] = {0};
-    size_t n = 1;
-
-    if (in->node->inputs_count > 2 && in->in[2] != NULL &&
-        (!accel_infer_ints(in, 2, training, 1, &n) || n != 1 || training[0] != 0))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "a training_mode that may be true");
-    if (in->node->outputs_count > 1 && in->out[1] != NULL) {
-        if (in->node->op->since < 10 && in->node->outputs[1]->uses > 0)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "a mask of type %s that is read",
-                              accel_dtype_name(in->in[0]->dtype));
-        in->out[1]->dtype = ACCEL_DTYPE_BOOL;
-        in->out[1]->shape = in->in[0]->shape;
-    }
-    return accel_infer_same(in, err);
-}
-
-static int dropout_run(struct accel_run *run, struct accel_error *err)
-{
-    if (run->node->outputs_count > 1 && run->out[1] != NULL) {
-        if (run->out[1]->dtype != ACCEL_DTYPE_BOOL)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "a mask that is no bool");
-        memset(run->out[1]->data, 1, run->out[1]->size_bytes);
-    }
-    return copy_run(run, err);
 }
 
 /* ---------------------------------------------------------------- Constant, ConstantOfShape */
@@ -471,8 +443,6 @@ static const struct accel_attr_rule axis_attrs[] = {{"axis", ACCEL_ATTR_INT, 0},
 static const struct accel_attr_rule axes_attrs[] = {{"axes", ACCEL_ATTR_INTS, 0}, {0}};
 static const struct accel_attr_rule axes_required[] = {
     {"axes", ACCEL_ATTR_INTS, ACCEL_ATTR_REQUIRED}, {0}};
-static const struct accel_attr_rule dropout_attrs[] = {
-    {"ratio", ACCEL_ATTR_FLOAT, 0}, {"seed", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED}, {0}};
 static const struct accel_attr_rule constant_attrs[] = {
     {"value", ACCEL_ATTR_TENSOR, 0},          {"value_float", ACCEL_ATTR_FLOAT, 0},
     {"value_floats", ACCEL_ATTR_FLOATS, 0},   {"value_int", ACCEL_ATTR_INT, 0},
@@ -547,39 +517,6 @@ const struct accel_op accel_ops_shape[] = {
      .out = {{"output", ANY, 'V', ACCEL_ARG_ANY_KIND}},
      .infer = identity_infer,
      .run = identity_run},
-    {.name = "Dropout",
-     .domain = "",
-     .since = 7,
-
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"data", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0}},
-     .out = {{"output", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0},
-             {"mask", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
-     .attrs = dropout_attrs,
-     .infer = dropout_infer,
-     .run = dropout_run},
-    {.name = "Dropout",
-     .domain = "",
-     .since = 10,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"data", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0}},
-     .out = {{"output", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0},
-             {"mask", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
-     .attrs = dropout_attrs,
-     .infer = dropout_infer,
-     .run = dropout_run},
-    {.name = "Dropout",
-     .domain = "",
-     .since = 12,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"data", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0},
-            {"ratio", ACCEL_T_FLOATS | ACCEL_T_HALVES, 0, ACCEL_ARG_OPTIONAL},
-            {"training_mode", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
-     .out = {{"output", ACCEL_T_FLOATS | ACCEL_T_HALVES, 'T', 0},
-             {"mask", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
-     .attrs = dropout_attrs,
-     .infer = dropout_infer,
-     .run = dropout_run},
     {.name = "Constant",
      .domain = "",
      .since = 1,

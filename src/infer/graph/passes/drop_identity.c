@@ -62,9 +62,18 @@ static bool identity_transpose(const struct accel_node *n)
     return perm != NULL;
 }
 
+/* Dropout drops nothing unless a third input says that the model trains. */
+static bool infers(const struct accel_node *n)
+{
+    const struct accel_value *mode = n->inputs_count > 2 ? n->inputs[2] : NULL;
+
+    return mode == NULL || (mode->data != NULL && mode->data->data != NULL &&
+                            mode->data->size_bytes == 1 && *(const char *)mode->data->data == 0);
+}
+
 static bool does_nothing(const struct accel_node *n)
 {
-    static const char *const always[] = {"Identity", "Dropout", NULL};
+    static const char *const always[] = {"Identity", NULL};
     static const char *const of_one[] = {"Concat", "Sum", "Min", "Max", "Mean", NULL};
     static const char *const same_elements[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", NULL};
     static const char *const same_shape[] = {"Expand", "Tile", "Slice", "Pad", NULL};
@@ -73,7 +82,7 @@ static bool does_nothing(const struct accel_node *n)
 
     if (x == NULL || y == NULL || x->type.kind != ACCEL_VALUE_TENSOR || accel_node_more_outputs(n))
         return false;
-    if (one_of(n, always))
+    if (one_of(n, always) || (accel_node_is(n, "Dropout") && infers(n)))
         return true;
     if (accel_node_is(n, "Cast") || accel_node_is(n, "CastLike"))
         return x->type.dtype != ACCEL_DTYPE_UNDEFINED && x->type.dtype == y->type.dtype;
