@@ -562,6 +562,7 @@ const struct accel_op accel_ops_elementwise[] = {
      .since = 9,
      .kind = ACCEL_KIND_ELEMENTWISE,
      .flops_per_value = 1,
+     .in_place = 6,
      .in = {{"condition", BOOL, 0, 0}, {"X", ACCEL_T_ALL, 'T', 0}, {"Y", ACCEL_T_ALL, 'T', 0}},
      .out = {{"output", ACCEL_T_ALL, 'T', 0}},
      .infer = where_infer,

@@ -267,10 +267,12 @@ static int split_run(struct accel_run *run, struct accel_error *err)
         const size_t part = (size_t)sizes[i] * inner;
         const size_t dims[2] = {outer, part};
 
-        if (run->out[i] != NULL && part > 0)
-            accel_copy_nd(run->pool, size, 2, dims, (const char *)x->data + at * size,
-                          (const ptrdiff_t[]){row, 1}, run->out[i]->data,
-                          (const ptrdiff_t[]){(ptrdiff_t)part, 1});
+        const char *from = (const char *)x->data + at * size;
+
+        /* The plan may have laid it where it is. */
+        if (run->out[i] != NULL && part > 0 && run->out[i]->data != from)
+            accel_copy_nd(run->pool, size, 2, dims, from, (const ptrdiff_t[]){row, 1},
+                          run->out[i]->data, (const ptrdiff_t[]){(ptrdiff_t)part, 1});
         at += part;
     }
     return ACCEL_OK;
@@ -850,11 +852,13 @@ const struct accel_op accel_ops_move[] = {
      .run = concat_run},
     {MOVE("Split", 2), .in = {{"input", ANY, 'T', 0}},
      .out = {{"outputs", ANY, 'T', ACCEL_ARG_VARIADIC}}, .attrs = split2_attrs,
-     .infer = split_infer, .prepare = split_prepare, .run = split_run},
-    {MOVE("Split", 13), .in = {{"input", ANY, 'T', 0}, {"split", I64, 0, ACCEL_ARG_OPTIONAL}},
+     .flags = ACCEL_OP_PIECES, .infer = split_infer, .prepare = split_prepare, .run = split_run},
+    {MOVE("Split", 13), .flags = ACCEL_OP_PIECES,
+     .in = {{"input", ANY, 'T', 0}, {"split", I64, 0, ACCEL_ARG_OPTIONAL}},
      .out = {{"outputs", ANY, 'T', ACCEL_ARG_VARIADIC}}, .attrs = axis_attrs, .infer = split_infer,
      .prepare = split_prepare, .run = split_run},
-    {MOVE("Split", 18), .in = {{"input", ANY, 'T', 0}, {"split", I64, 0, ACCEL_ARG_OPTIONAL}},
+    {MOVE("Split", 18), .flags = ACCEL_OP_PIECES,
+     .in = {{"input", ANY, 'T', 0}, {"split", I64, 0, ACCEL_ARG_OPTIONAL}},
      .out = {{"outputs", ANY, 'T', ACCEL_ARG_VARIADIC}}, .attrs = split18_attrs,
      .infer = split_infer, .prepare = split_prepare, .run = split_run},
     {MOVE("Slice", 1), .in = {{"data", ANY, 'T', 0}}, .out = {{"output", ANY, 'T', 0}},

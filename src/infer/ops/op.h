@@ -102,6 +102,9 @@ struct accel_attr_rule {
 #define ACCEL_OP_REMOVED  0x10u  /* from `since` on the standard no longer has it */
 #define ACCEL_OP_PLACED   0x20u  /* Concat: inputs may already lie inside the output (plan/) */
 #define ACCEL_OP_CONTROL  0x40u  /* runs subgraphs: ops/control.h */
+/* Split: outputs are the pieces of input 0 along the attribute `axis` (0), in order, and may lie
+ * inside it where those are contiguous; run then leaves them alone. */
+#define ACCEL_OP_PIECES 0x1000u
 /* infer copes with inputs of unknown rank. Without it the framework then sets the outputs' types
  * from the table, leaves their shapes open and does not call infer. */
 #define ACCEL_OP_ANY_RANK 0x80u

@@ -377,14 +377,14 @@ static const struct accel_attr_rule softmax_attrs[] = {
 #define BINARY(op)                                                                    \
     {                                                                                 \
         .name = op, .domain = MS, .since = 1, .kind = ACCEL_KIND_ELEMENTWISE,         \
-        .flops_per_value = 5, .in = {{"A", Q8, 'T', 0},                               \
-                                     {"A_scale", F32, 0, 0},                          \
-                                     {"A_zero_point", Q8, 'T', OPT},                  \
-                                     {"B", Q8, 'T', 0},                               \
-                                     {"B_scale", F32, 0, 0},                          \
-                                     {"B_zero_point", Q8, 'T', OPT},                  \
-                                     {"C_scale", F32, 0, 0},                          \
-                                     {"C_zero_point", Q8, 'T', OPT}},                 \
+        .flops_per_value = 5, .in_place = 9, .in = {{"A", Q8, 'T', 0},                \
+                                                    {"A_scale", F32, 0, 0},           \
+                                                    {"A_zero_point", Q8, 'T', OPT},   \
+                                                    {"B", Q8, 'T', 0},                \
+                                                    {"B_scale", F32, 0, 0},           \
+                                                    {"B_zero_point", Q8, 'T', OPT},   \
+                                                    {"C_scale", F32, 0, 0},           \
+                                                    {"C_zero_point", Q8, 'T', OPT}},  \
         .out = {{"C", Q8, 'T', 0}}, .infer = binary_infer, .prepare = binary_prepare, \
         .run = binary_run                                                             \
     }
@@ -436,6 +436,7 @@ const struct accel_op accel_ops_qlinear[] = {
      .domain = MS,
      .since = 1,
      .kind = ACCEL_KIND_TRANSCENDENTAL,
+     .in_place = 1,
      .flops_per_value = 1,
      .in = UNARY_IN(OPT),
      .out = {{"Y", Q8, 'T', 0}},
@@ -445,6 +446,7 @@ const struct accel_op accel_ops_qlinear[] = {
      .domain = MS,
      .since = 1,
      .kind = ACCEL_KIND_ELEMENTWISE,
+     .in_place = 1,
      .flops_per_value = 1,
      .in = UNARY_IN(OPT),
      .out = {{"Y", Q8, 'T', 0}},

@@ -151,11 +151,63 @@ static bool planned_by_subgraph(const struct accel_plan *plan, const struct acce
            t->dtype != ACCEL_DTYPE_UNDEFINED && accel_shape_static(&t->shape);
 }
 
+/* Pieces that live on keep the whole alive: worth it when most of it is used to the end, or the end
+ * is near. */
+static bool pieces_worth(const struct builder *b, const struct accel_node *n, uint32_t step)
+{
+    uint32_t last = step;
+    size_t total = 0, lasting = 0;
+
+    for (size_t o = 0; o < n->outputs_count; o++)
+        last = ACCEL_MAX(last, b->last_use[n->outputs[o]->id]);
+    for (size_t o = 0; o < n->outputs_count; o++) {
+        const size_t bytes = bytes_of(b, n->outputs[o]);
+
+        total += bytes;
+        lasting += b->last_use[n->outputs[o]->id] == last ? bytes : 0;
+    }
+    return lasting >= total - lasting || last - step <= 8;
+}
+
+/* Split along an axis before which there is nothing: its outputs lie in its input, where they are
+ * aligned. Nothing is left to run when all do. */
+static void place_pieces(struct builder *b, struct accel_step *step, uint32_t s)
+{
+    struct accel_plan *plan = b->plan;
+    const struct accel_node *n = step->node;
+    const struct accel_value *x = n->inputs[0];
+    const struct accel_type *type = &plan->types[x->id];
+    size_t at = 0, placed = 0;
+    uint32_t axis;
+
+    for (size_t o = 0; o < n->outputs_count; o++)
+        if (n->outputs[o] == NULL || plan->places[n->outputs[o]->id].kind != ACCEL_PLACE_NONE)
+            return;
+    if (!in_arena(b, x) || step->dynamic || !accel_shape_static(&type->shape) ||
+        accel_axis(accel_attr_int(n, "axis", 0), type->shape.rank, &axis, NULL) != ACCEL_OK ||
+        accel_dims_product(type->shape.dims, 0, axis) != 1 || !pieces_worth(b, n, s))
+        return;
+    for (size_t o = 0; o < n->outputs_count; o++) {
+        const struct accel_value *v = n->outputs[o];
+        const size_t bytes = bytes_of(b, v);
+
+        if ((b->members[x->id].offset + at) % 64 == 0 && bytes > 0) {
+            join(b, v, x);
+            b->members[v->id].offset += at;
+            placed++;
+        }
+        at += bytes;
+    }
+    step->nothing = placed == n->outputs_count;
+}
+
 static void place_outputs(struct builder *b, struct accel_step *step, uint32_t s)
 {
     struct accel_plan *plan = b->plan;
     const struct accel_node *n = step->node;
 
+    if ((n->op->flags & ACCEL_OP_PIECES) != 0)
+        place_pieces(b, step, s);
     for (size_t o = 0; o < n->outputs_count; o++) {
         const struct accel_value *v = n->outputs[o];
         unsigned mask = n->op->in_place;
