@@ -104,7 +104,7 @@ struct accel_attr_rule {
 #define ACCEL_OP_CONTROL  0x40u  /* runs subgraphs: ops/control.h */
 /* Split: outputs are the pieces of input 0 along the attribute `axis` (0), in order, and may lie
  * inside it where those are contiguous; run then leaves them alone. */
-#define ACCEL_OP_PIECES 0x1000u
+#define ACCEL_OP_PIECES   0x1000u
 /* infer copes with inputs of unknown rank. Without it the framework then sets the outputs' types
  * from the table, leaves their shapes open and does not call infer. */
 #define ACCEL_OP_ANY_RANK 0x80u
