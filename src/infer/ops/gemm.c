@@ -2,6 +2,7 @@
 /* Gemm, com.microsoft FusedGemm, and MatMul. */
 #include "infer/kernels/kernels.h"
 #include "infer/ops/activation.h"
+#include "infer/ops/matmul.h"
 #include "infer/ops/op.h"
 
 #include <string.h>
@@ -160,49 +161,13 @@ static int gemm_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* numpy.matmul: a vector on the left is a row, on the right a column, and goes again. */
 static int matmul_infer(struct accel_infer *in, struct accel_error *err)
 {
-    struct accel_shape a = in->in[0]->shape, b = in->in[1]->shape, y;
-    const bool row = a.rank == 1, column = b.rank == 1;
+    int64_t rows, columns;
 
-    if (a.rank == 0 || b.rank == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "a scalar is no matrix");
-    if (row)
-        a = (struct accel_shape){.has_rank = true, .rank = 2, .dims = {1, a.dims[0]}};
-    if (column)
-        b = (struct accel_shape){.has_rank = true, .rank = 2, .dims = {b.dims[0], 1}};
-    const int64_t ka = a.dims[a.rank - 1], kb = b.dims[b.rank - 2];
-    const int64_t m = a.dims[a.rank - 2], n = b.dims[b.rank - 1];
-    if (ka >= 0 && kb >= 0 && ka != kb)
-        return accel_fail(err, ACCEL_E_INVALID, "inner dimensions %lld and %lld differ",
-                          (long long)ka, (long long)kb);
-    a.rank -= 2;
-    b.rank -= 2;
-    const int rc = accel_shape_broadcast(&a, &b, &y, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (!row)
-        y.dims[y.rank++] = m;
-    if (!column)
-        y.dims[y.rank++] = n;
     in->out[0]->dtype = in->in[0]->dtype;
-    in->out[0]->shape = y;
-    return ACCEL_OK;
-}
-
-/* Element strides of an operand's batch dimensions seen through the output's. */
-static void batch_strides(const struct accel_shape *t, size_t matrix, unsigned rank, size_t *stride)
-{
-    const unsigned own = t->rank > 2 ? t->rank - 2 : 0;
-    size_t step = matrix;
-
-    for (unsigned i = 0; i < rank; i++)
-        stride[i] = 0;
-    for (unsigned i = own; i-- > 0;) {
-        stride[rank - own + i] = t->dims[i] == 1 ? 0 : step;
-        step *= (size_t)t->dims[i];
-    }
+    return accel_matmul_shape(&in->in[0]->shape, &in->in[1]->shape, &in->out[0]->shape, &rows,
+                              &columns, err);
 }
 
 static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
@@ -232,8 +197,8 @@ static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
         const struct accel_shape *y = &prep->out[0]->shape;
         for (unsigned i = 0; i < rank; i++)
             g->batch[i] = (size_t)y->dims[i];
-        batch_strides(a, g->m * g->k, rank, g->batch_stride_a);
-        batch_strides(b, g->k * g->n, rank, g->batch_stride_b);
+        accel_matmul_strides(a, g->m * g->k, rank, g->batch_stride_a);
+        accel_matmul_strides(b, g->k * g->n, rank, g->batch_stride_b);
         size_t step = g->m * g->n;
         for (unsigned i = rank; i-- > 0;) {
             g->batch_stride_y[i] = step;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions of quantised tensors: ConvInteger, QLinearConv. */
+/* Convolutions of quantised tensors: ConvInteger, QLinearConv; the latter also as com.microsoft has
+ * it, perhaps with its channels last. */
+#include "infer/ops/channels_last.h"
 #include "infer/ops/quantised.h"
 #include "infer/ops/spatial.h"
 
@@ -19,7 +21,7 @@ static const struct accel_quant_places *conv_places(const struct accel_node *n)
     return n->op_type[0] == 'C' ? &conv_integer_places : &qlinear_conv_places;
 }
 
-static int conv_infer(struct accel_infer *in, struct accel_error *err)
+static int first_conv_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_quant_places *p = conv_places(in->node);
     const struct accel_shape *x = &in->in[0]->shape;
@@ -55,7 +57,7 @@ static int conv_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static int conv_prepare(struct accel_prepare *prep, struct accel_error *err)
+static int first_conv_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_quant_places *p = conv_places(prep->node);
     struct accel_conv *c = accel_bump_alloc(prep->mem, 1, sizeof(*c));
@@ -74,7 +76,7 @@ static int conv_prepare(struct accel_prepare *prep, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static int conv_run(struct accel_run *run, struct accel_error *err)
+static int first_conv_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_quant_places *p = conv_places(run->node);
     struct accel_qconv c = {.conv = *(const struct accel_conv *)run->state,
@@ -94,6 +96,21 @@ static int conv_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static int conv_infer(struct accel_infer *in, struct accel_error *err)
+{
+    return accel_channels_last_infer(in, first_conv_infer, err);
+}
+
+static int conv_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    return accel_channels_last_prepare(prep, first_conv_prepare, err);
+}
+
+static int conv_run(struct accel_run *run, struct accel_error *err)
+{
+    return accel_channels_last_run(run, first_conv_run, err);
+}
+
 static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     /* From the shapes alone: an analysis asks without having prepared anything. */
@@ -103,8 +120,10 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
     size_t elements = 0;
     bool one = true;
 
-    if (accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[p->b]->shape, false, &c, out,
-                         NULL) != ACCEL_OK)
+    const struct accel_shape x = accel_attr_int(prep->node, "channels_last", 0) != 0
+                                     ? accel_channels_first_of(&prep->in[0]->shape)
+                                     : prep->in[0]->shape;
+    if (accel_conv_sizes(prep->node, &x, &prep->in[p->b]->shape, false, &c, out, NULL) != ACCEL_OK)
         return;
     double taps = (double)c.cin / (double)c.groups;
     accel_shape_elements(&prep->out[0]->shape, &elements);
@@ -133,6 +152,8 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
     }
 
 static const struct accel_attr_rule conv_attrs[] = {CONV_ATTRS, {0}};
+static const struct accel_attr_rule ms_conv_attrs[] = {
+    CONV_ATTRS, {"channels_last", ACCEL_ATTR_INT, 0}, {0}};
 
 const struct accel_op accel_ops_qconv[] = {
     {.name = "ConvInteger",
@@ -160,6 +181,21 @@ const struct accel_op accel_ops_qconv[] = {
             {"B", I32, 0, OPT}},
      .out = {{"y", Q8, 'Y', 0}},
      .attrs = conv_attrs,
+     .parse = accel_conv_parse,
+     .infer = conv_infer,
+     .prepare = conv_prepare,
+     .run = conv_run,
+     .cost = conv_cost},
+    {.name = "QLinearConv",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_CONV,
+     .in = {ACCEL_QUANTISED_PAIR("x", "w"),
+            {"y_scale", F32, 0, 0},
+            {"y_zero_point", Q8, 'Y', 0},
+            {"B", I32, 0, OPT}},
+     .out = {{"y", Q8, 'Y', 0}},
+     .attrs = ms_conv_attrs,
      .parse = accel_conv_parse,
      .infer = conv_infer,
      .prepare = conv_prepare,

@@ -2,6 +2,7 @@
 /* ONNX Runtime's operators on quantised tensors that are no products (com.microsoft): QLinearAdd,
  * QLinearMul, QLinearAveragePool, QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid,
  * QLinearLeakyRelu, QLinearSoftmax, QLinearWhere, NhwcMaxPool. */
+#include "infer/ops/channels_last.h"
 #include "infer/ops/quantised.h"
 #include "infer/ops/spatial.h"
 
@@ -67,8 +68,6 @@ static int check_unary(const struct accel_infer *in, struct accel_error *err)
 
     for (size_t i = 1; i < 5 && rc == ACCEL_OK; i++)
         rc = accel_quant_single(in, i, err);
-    if (rc == ACCEL_OK && accel_attr_int(in->node, "channels_last", 0) != 0)
-        rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "channels_last 1");
     return rc;
 }
 
@@ -83,10 +82,10 @@ static int avgpool_infer(struct accel_infer *in, struct accel_error *err)
 {
     const int rc = check_unary(in, err);
 
-    return rc == ACCEL_OK ? accel_pool_infer(in, err) : rc;
+    return rc == ACCEL_OK ? accel_channels_last_infer(in, accel_pool_infer, err) : rc;
 }
 
-static int avgpool_run(struct accel_run *run, struct accel_error *err)
+static int first_avgpool_run(struct accel_run *run, struct accel_error *err)
 {
     (void)err;
     accel_qavgpool(run->pool, run->state, accel_attr_int(run->node, "count_include_pad", 0) != 0,
@@ -95,14 +94,24 @@ static int avgpool_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static int avgpool_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    return accel_channels_last_prepare(prep, accel_pool_prepare, err);
+}
+
+static int avgpool_run(struct accel_run *run, struct accel_error *err)
+{
+    return accel_channels_last_run(run, first_avgpool_run, err);
+}
+
 static int global_infer(struct accel_infer *in, struct accel_error *err)
 {
     const int rc = check_unary(in, err);
 
-    return rc == ACCEL_OK ? accel_global_pool_infer(in, err) : rc;
+    return rc == ACCEL_OK ? accel_channels_last_infer(in, accel_global_pool_infer, err) : rc;
 }
 
-static int global_run(struct accel_run *run, struct accel_error *err)
+static int first_global_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0];
 
@@ -112,6 +121,16 @@ static int global_run(struct accel_run *run, struct accel_error *err)
                           accel_quant_param_of(run, 1), run->out[0]->data,
                           accel_quant_param_of(run, 3));
     return ACCEL_OK;
+}
+
+static int global_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    return accel_channels_last_prepare(prep, NULL, err);
+}
+
+static int global_run(struct accel_run *run, struct accel_error *err)
+{
+    return accel_channels_last_run(run, first_global_run, err);
 }
 
 /* Before opset 13 of its attribute Softmax flattens from the axis on. */
@@ -165,21 +184,9 @@ static int table_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- NhwcMaxPool */
 
-/* [N][C][sizes...] for x [N][sizes...][C]. */
-static struct accel_shape channels_first(const struct accel_shape *x)
-{
-    struct accel_shape y = *x;
-
-    for (uint32_t i = 2; i < x->rank; i++)
-        y.dims[i] = x->dims[i - 1];
-    if (x->rank > 1)
-        y.dims[1] = x->dims[x->rank - 1];
-    return y;
-}
-
 static int nhwc_infer(struct accel_infer *in, struct accel_error *err)
 {
-    const struct accel_shape *x = &in->in[0]->shape, turned = channels_first(x);
+    const struct accel_shape *x = &in->in[0]->shape, turned = accel_channels_first_of(x);
     struct accel_window w;
     const int rc = accel_pool_window(in->node, &turned, &w, err);
 
@@ -192,7 +199,7 @@ static int nhwc_infer(struct accel_infer *in, struct accel_error *err)
 
 static int nhwc_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    const struct accel_shape turned = channels_first(&prep->in[0]->shape);
+    const struct accel_shape turned = accel_channels_first_of(&prep->in[0]->shape);
     struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
 
     if (w == NULL)
@@ -410,7 +417,7 @@ const struct accel_op accel_ops_qlinear[] = {
      .attrs = pool_attrs,
      .parse = accel_pool_parse,
      .infer = avgpool_infer,
-     .prepare = accel_pool_prepare,
+     .prepare = avgpool_prepare,
      .run = avgpool_run},
     {.name = "QLinearGlobalAveragePool",
      .domain = MS,
@@ -420,6 +427,7 @@ const struct accel_op accel_ops_qlinear[] = {
      .out = {{"Y", Q8, 'T', 0}},
      .attrs = global_attrs,
      .infer = global_infer,
+     .prepare = global_prepare,
      .run = global_run},
     {.name = "QLinearConcat",
      .domain = MS,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products of quantised matrices: MatMulInteger, QLinearMatMul and, of com.microsoft, QGemm,
  * MatMulIntegerToFloat, DynamicQuantizeMatMul. */
+#include "infer/ops/matmul.h"
 #include "infer/ops/quantised.h"
 
 #include <inttypes.h>
@@ -39,41 +40,21 @@ static const struct accel_quant_places *places_of(const struct accel_node *n)
     return all[i].places;
 }
 
-/* numpy.matmul of inputs 0 and p->b. */
 static int matmul_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_quant_places *p = places_of(in->node);
-    struct accel_shape a = in->in[0]->shape, b = in->in[p->b]->shape, y;
-    const bool row = a.rank == 1, column = b.rank == 1;
+    int64_t rows, columns;
+    int rc = accel_matmul_shape(&in->in[0]->shape, &in->in[p->b]->shape, &in->out[0]->shape, &rows,
+                                &columns, err);
 
-    if (a.rank == 0 || b.rank == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "a scalar is no matrix");
-    if (row)
-        a = (struct accel_shape){.has_rank = true, .rank = 2, .dims = {1, a.dims[0]}};
-    if (column)
-        b = (struct accel_shape){.has_rank = true, .rank = 2, .dims = {b.dims[0], 1}};
-    const int64_t ka = a.dims[a.rank - 1], kb = b.dims[b.rank - 2];
-    const int64_t m = a.dims[a.rank - 2], n = b.dims[b.rank - 1];
-    if (ka >= 0 && kb >= 0 && ka != kb)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "inner dimensions %" PRId64 " and %" PRId64 " differ", ka, kb);
-    int rc = accel_quant_check(in, p, m, n, err);
-    a.rank -= 2;
-    b.rank -= 2;
-    if (rc == ACCEL_OK)
-        rc = accel_shape_broadcast(&a, &b, &y, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (!row)
-        y.dims[y.rank++] = m;
-    if (!column)
-        y.dims[y.rank++] = n;
     in->out[0]->dtype = accel_quant_result(in, p);
-    in->out[0]->shape = y;
-    if (p->bias != 0 && accel_given(in->node, p->bias) &&
-        (in->in[p->bias]->shape.rank != 1 ||
-         (in->in[p->bias]->shape.dims[0] >= 0 && n >= 0 && in->in[p->bias]->shape.dims[0] != n)))
-        return accel_fail(err, ACCEL_E_INVALID, "the bias must have %" PRId64 " elements", n);
+    if (rc == ACCEL_OK)
+        rc = accel_quant_check(in, p, rows, columns, err);
+    if (rc != ACCEL_OK || p->bias == 0 || !accel_given(in->node, p->bias))
+        return rc;
+    const struct accel_shape *bias = &in->in[p->bias]->shape;
+    if (bias->rank != 1 || (bias->dims[0] >= 0 && columns >= 0 && bias->dims[0] != columns))
+        return accel_fail(err, ACCEL_E_INVALID, "the bias must have %" PRId64 " elements", columns);
     return ACCEL_OK;
 }
 
@@ -116,20 +97,6 @@ struct matmul_state {
     size_t product_bytes; /* of the scratch; A in integers follows, when it comes in floats */
 };
 
-/* Element strides of an operand's batch dimensions seen through the output's. */
-static void batch_strides(const struct accel_shape *t, size_t matrix, unsigned rank, size_t *stride)
-{
-    const unsigned own = t->rank > 2 ? t->rank - 2 : 0;
-    size_t step = matrix;
-
-    for (unsigned i = 0; i < rank; i++)
-        stride[i] = 0;
-    for (unsigned i = own; i-- > 0;) {
-        stride[rank - own + i] = t->dims[i] == 1 ? 0 : step;
-        step *= (size_t)t->dims[i];
-    }
-}
-
 static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_quant_places *p = places_of(prep->node);
@@ -163,8 +130,8 @@ static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
         s->batch_rank = s->batch_rank > 2 ? s->batch_rank - 2 : 0;
         for (unsigned i = 0; i < s->batch_rank; i++)
             s->batch[i] = (size_t)prep->out[0]->shape.dims[i];
-        batch_strides(a, g->m * g->k, s->batch_rank, s->a_stride);
-        batch_strides(b, g->k * g->n, s->batch_rank, s->b_stride);
+        accel_matmul_strides(a, g->m * g->k, s->batch_rank, s->a_stride);
+        accel_matmul_strides(b, g->k * g->n, s->batch_rank, s->b_stride);
     }
     if (!accel_qgemm_scratch_bytes(g->n, prep->threads, &s->product_bytes) ||
         (p == &dynamic && !accel_shape_elements(a, &values)) ||

@@ -60,6 +60,27 @@ def pools(w):
                 ('zy', w.zero(dtype))], ('sx', 'zx', 'sy', 'zy'), domain=MS, channels_last=0)
 
 
+def channels_last(w):
+    for dtype in (np.uint8, np.int8):
+        t = np.dtype(dtype).name
+        scales = [('sx', F(0.25)), ('zx', w.zero(dtype)), ('sy', F(0.31)), ('zy', w.zero(dtype))]
+        for label, shape, more in (('plain', (2, 9, 11, 3), {'kernel_shape': [3, 2]}),
+                                   ('padded', (1, 8, 7, 4), {'kernel_shape': [3, 3], 'pads': [1, 1, 1, 1], 'strides': [2, 2]}),
+                                   ('line', (2, 20, 3), {'kernel_shape': [4], 'strides': [3]})):
+            w.case(f'qlinearaveragepool_{t}_{label}_last', 'QLinearAveragePool', [('x', w.integers(dtype, *shape)), *scales],
+                   ('sx', 'zx', 'sy', 'zy'), domain=MS, channels_last=1, **more)
+        w.case(f'qlinearglobalaveragepool_{t}_last', 'QLinearGlobalAveragePool', [('x', w.integers(dtype, 2, 6, 7, 5)), *scales],
+               ('sx', 'zx', 'sy', 'zy'), domain=MS, channels_last=1)
+        for last in (0, 1):
+            x = w.integers(dtype, 2, 9, 8, 4) if last else w.integers(dtype, 2, 4, 9, 8)
+            for label, weights, more in (('plain', (6, 4, 3, 2), {'pads': [1, 0, 2, 1], 'strides': [2, 1]}),
+                                         ('depth', (4, 1, 3, 3), {'group': 4, 'pads': [1, 1, 1, 1]})):
+                values = [('x', x), *scales[:2], ('w', w.weights(dtype, *weights)), ('sw', F(0.01)), ('zw', dtype(0)),
+                          ('sy', F(0.4)), ('zy', w.zero(dtype)), ('b', w.rng.integers(-900, 900, weights[0]).astype(np.int32))]
+                w.case(f'ms_qlinearconv_{t}_{label}_{last}', 'QLinearConv', values, [n for n, _ in values if n != 'x'],
+                       domain=MS, channels_last=last, **more)
+
+
 def nhwc(w):
     for dtype in (np.uint8, np.int8):
         for label, shape, attributes in (
@@ -179,4 +200,4 @@ def scalings(w):
                [('x', w.rng.uniform(low, low + 6, (9, 13)).astype(F))], outputs=3)
 
 
-EXACT = (elementwise, pools, nhwc, convolutions, products, to_float, choices, scalings)
+EXACT = (elementwise, pools, channels_last, nhwc, convolutions, products, to_float, choices, scalings)
