@@ -261,6 +261,39 @@ def cases():
         field(11, helper.make_tensor_value_info('x', FLOAT, [1]).SerializeToString()) +
         field(12, helper.make_tensor_value_info('y', FLOAT, [1]).SerializeToString())))
 
+    # Places that are data.
+    box = np.array([[0, 0, 3, 3]], f32)
+    yield Case('roi-of-no-image', computed('RoiAlign', box, np.array([7], i64), shape=(1, 2, 4, 4), opset=16), ('culprit', 'batch_indices', '7'))
+    yield Case('roi-not-a-number', computed('RoiAlign', box * np.nan, np.array([0], i64), shape=(1, 2, 4, 4), opset=16), refused=False)
+    yield Case('roi-beyond-everything', computed('RoiAlign', np.array([[-3e38, -3e38, 3e38, 3e38]], f32), np.array([0], i64),
+                                                 shape=(1, 2, 4, 4), opset=16), refused=False)
+    yield Case('roi-samples-huge', computed('RoiAlign', box, np.array([0], i64), shape=(1, 2, 4, 4), opset=16, sampling_ratio=1 << 40),
+               ('culprit', 'sampling_ratio'))
+    yield Case('max-roi-of-no-image', computed('MaxRoiPool', np.array([[-1, 0, 0, 3, 3]], f32), shape=(1, 2, 4, 4), pooled_shape=[2, 2]),
+               ('culprit', 'region'))
+    yield Case('grid-not-a-number', computed('GridSample', np.full((1, 2, 2, 2), np.nan, f32), shape=(1, 1, 4, 4), opset=20,
+                                             mode='cubic', padding_mode='reflection'), refused=False)
+    yield Case('grid-beyond-everything', computed('GridSample', np.full((1, 2, 2, 2), 3e38, f32), shape=(1, 1, 4, 4), opset=20,
+                                                  padding_mode='reflection', align_corners=1), refused=False)
+    yield Case('unpool-beyond-output', computed('MaxUnpool', np.full((1, 1, 2, 2), 99, i64), shape=(1, 1, 2, 2), kernel_shape=[2, 2],
+                                                strides=[2, 2]), ('culprit', '99'))
+    yield Case('depth-not-divisible', model([node('DepthToSpace', ['x'], blocksize=3)], shape=(1, 4, 2, 2)), ('culprit', 'depth'))
+    yield Case('rotary-position-beyond-cache', computed('RotaryEmbedding', np.ones((5, 2), f32), np.ones((5, 2), f32), np.array([[5]], i64),
+                                                        shape=(1, 1, 1, 4), opset=23), ('culprit', 'position 5'))
+    yield Case('attention-heads-do-not-share', computed('Attention', np.ones((1, 3, 2, 4), f32), np.ones((1, 3, 2, 4), f32),
+                                                        shape=(1, 4, 2, 4), opset=23), ('culprit', 'heads'))
+    yield Case('attention-lengths-beyond-keys', model(
+        [node('Attention', ['x', 'k', 'v', '', '', '', 'n'], is_causal=1)],
+        [tensor('k', np.ones((1, 1, 3, 4), f32)), tensor('v', np.ones((1, 1, 3, 4), f32)), tensor('n', np.array([(1 << 63) - 1], i64))],
+        shape=(1, 1, 2, 4), opset=24), refused=False)
+    yield Case('word-not-in-table', model(
+        [node('EmbedLayerNormalization', ['i', '', 'w', 'w', '', 'g', 'g'], domain='com.microsoft')],
+        [tensor('i', np.array([[0, 9]], np.int32)), tensor('w', np.ones((3, 4), f32)), tensor('g', np.ones(4, f32))],
+        domains=('com.microsoft',)), ('culprit', 'word 9'))
+    yield Case('weights-of-too-few-bits', model(
+        [node('MatMulNBits', ['x', 'b', 's'], domain='com.microsoft', K=1 << 20, N=1 << 20, bits=4, block_size=32)],
+        [tensor('b', np.ones((2, 1, 8), np.uint8)), tensor('s', np.ones(2, f32))], domains=('com.microsoft',)), ('culprit', 'elements'))
+
 
 def main():
     if len(sys.argv) != 2:

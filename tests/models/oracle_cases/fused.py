@@ -71,6 +71,17 @@ def convolutions(w):
                    ('w',), domain=MS, pads=[1, 1, 1, 1], **more)
 
 
+def matrices(w):
+    """Operators that an exporter of PyTorch models wrote before the standard had them."""
+    for dtype in (F, np.float64):
+        for label, shape in (('one', (4, 4)), ('batch', (2, 3, 5, 5)), ('number', (3, 1, 1)), ('empty', (0, 3, 3))):
+            w.case(f'inverse_{np.dtype(dtype).name}_{label}', 'Inverse', [('x', floats(w, *shape, dtype=dtype))], domain=MS)
+    turned = np.array([[0, 2, 1], [1, 0, 3], [4, 1, 0]], F)  # no pivot where it is looked for first
+    w.case('inverse_pivot', 'Inverse', [('x', turned)], domain=MS)
+    for upper in (0, 1):
+        w.case(f'ms_trilu_{upper}', 'Trilu', [('x', floats(w, 2, 4, 5)), ('k', np.array(1))], domain=MS, upper=upper)
+
+
 def few_bits(w):
     for bits, block, k, n in ((4, 16, 48, 5), (4, 32, 70, 9), (8, 16, 40, 6), (4, 128, 128, 3)):
         blocks = -(-k // block)
@@ -88,4 +99,4 @@ def few_bits(w):
                        ('b', 's', 'z', 'bias'), domain=MS, K=k, N=n, bits=bits, block_size=block)
 
 
-NEAR = (gelus, matmuls, gemms, convolutions, few_bits)
+NEAR = (gelus, matmuls, gemms, convolutions, matrices, few_bits)

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infer/kernels/linalg.h"
+
+#include <math.h>
+
+static double get(enum accel_dtype dtype, const void *x, size_t i)
+{
+    return dtype == ACCEL_DTYPE_DOUBLE ? ((const double *)x)[i] : (double)((const float *)x)[i];
+}
+
+static void set(enum accel_dtype dtype, void *y, size_t i, double v)
+{
+    if (dtype == ACCEL_DTYPE_DOUBLE)
+        ((double *)y)[i] = v;
+    else
+        ((float *)y)[i] = (float)v;
+}
+
+static void swap(double *a, double *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double keep = a[i];
+
+        a[i] = b[i];
+        b[i] = keep;
+    }
+}
+
+/* In place: column k of the work becomes that of the inverse as it is cleared. Rows that were
+ * swapped are columns to swap back, which `y` is told in the end by the order kept in `order`. */
+bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work, void *y)
+{
+    double *const order = work + n * n;
+
+    if (dtype != ACCEL_DTYPE_FLOAT && dtype != ACCEL_DTYPE_DOUBLE)
+        return false;
+    for (size_t i = 0; i < n * n; i++)
+        work[i] = get(dtype, x, i);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (double)i;
+    for (size_t k = 0; k < n; k++) {
+        size_t best = k;
+
+        for (size_t i = k + 1; i < n; i++)
+            best = fabs(work[i * n + k]) > fabs(work[best * n + k]) ? i : best;
+        if (best != k) {
+            swap(work + best * n, work + k * n, n);
+            swap(order + best, order + k, 1);
+        }
+        const double pivot = 1 / work[k * n + k];
+        work[k * n + k] = 1;
+        for (size_t j = 0; j < n; j++)
+            work[k * n + j] *= pivot;
+        for (size_t i = 0; i < n; i++) {
+            const double factor = work[i * n + k];
+
+            if (i == k)
+                continue;
+            work[i * n + k] = 0;
+            for (size_t j = 0; j < n; j++)
+                work[i * n + j] -= factor * work[k * n + j];
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            set(dtype, y, i * n + (size_t)order[j], work[i * n + j]);
+    return true;
+}
