@@ -76,6 +76,8 @@ def groups(w):
                     s, b = ('s', floats(w, 6, dtype=dtype)), ('b', floats(w, 6, dtype=dtype))
                     if label != 'empty':
                         w.case(f'groupnorm_{t}_{label}_{g}', 'GroupNormalization', [x, s, b], opset=21, num_groups=g)
+                        own = [('s', floats(w, g, dtype=dtype)), ('b', floats(w, g, dtype=dtype))]
+                        w.case(f'groupnorm18_{t}_{label}_{g}', 'GroupNormalization', [x, *own], opset=18, num_groups=g)
             if dtype is not DOUBLE and label != 'empty':
                 w.case(f'instancenorm_{t}_{label}', 'InstanceNormalization', [x, s, b], opset=15, epsilon=1e-2)
 
