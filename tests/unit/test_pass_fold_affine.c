@@ -94,6 +94,14 @@ static const struct pass_case cases[] = {
      "const w float 4,3,3,3\n" STATISTICS "Conv x,w -> c\n"
      "BatchNormalization c,gamma,beta,mean,var -> y epsilon=0.125\n",
      BN, "Conv[BatchNormalization]", CLOSE},
+    {"BatchNormalization in training stays", 15,
+     "in x float N,3,5,5\n"
+     "out y float N,4,3,3\n"
+     "out u float 4\n"
+     "out v float 4\n"
+     "const w float 4,3,3,3\n" STATISTICS "Conv x,w -> c\n"
+     "BatchNormalization c,gamma,beta,mean,var -> y,u,v training_mode=1\n",
+     BN, "Conv BatchNormalization", CLOSE},
     {"BatchNormalization behind a grouped ConvTranspose and behind Gemm", 15,
      "in x float N,4,5,5\n"
      "in z float N,3\n"

@@ -63,7 +63,7 @@ int accel_pass_fold_batchnorm(struct accel_ir *ir, size_t *changes, struct accel
             continue;
         bn = accel_node_follower(conv);
         if (bn == NULL || !accel_node_is(bn, "BatchNormalization") ||
-            bn->inputs[0] != conv->outputs[0])
+            bn->inputs[0] != conv->outputs[0] || accel_attr_int(bn, "training_mode", 0) != 0)
             continue;
         int rc = fold(ir, conv, bn, &done, err);
         if (rc == ACCEL_OK && done)
