@@ -37,6 +37,8 @@ const struct accel_pass accel_passes[] = {
      accel_pass_fold_affine},
     {"find-activations", "Silu, Gelu, HardSwish, Mish and Clip written as primitive nodes",
      accel_pass_find_activations},
+    {"find-attention", "MatMul, scale, mask, Softmax, MatMul that never hold all scores at once",
+     accel_pass_find_attention},
     {"find-norms", "LayerNormalization and RMS normalisation written as primitive nodes",
      accel_pass_find_norms},
     {"dead-code", "nodes whose outputs nobody reads", accel_pass_dead_code},

@@ -20,6 +20,7 @@ int accel_pass_fold_pad(struct accel_ir *ir, size_t *changes, struct accel_error
 int accel_pass_fold_batchnorm(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_affine(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_find_activations(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_find_attention(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_find_norms(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_find_skip_norms(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fuse_bias(struct accel_ir *ir, size_t *changes, struct accel_error *err);

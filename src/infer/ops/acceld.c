@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The domain "acceld": what graph passes make of chains of primitive nodes where neither the opset
- * of the model nor ONNX Runtime's domain has an operator for it.
+ * of the model nor ONNX Runtime's domain has one (Attention is in scaled_attention.c).
  *
  *   HardSwish  x * max(0, min(1, x / 6 + 0.5)); the standard's is of opset 14
  *   Mish       x * tanh(softplus(x)); the standard's is of opset 18 */
