@@ -218,7 +218,12 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
 
 /* ---------------------------------------------------------------- other types */
 
-/* Integers collect in A, the unsigned 64-bit type: sums wrap in T as they would in T itself. */
+/* inf - inf would be NaN. */
+#define SHIFT(max) (isfinite((double)(max)) ? (max) : 0)
+
+/* Integers collect in A, the unsigned 64-bit type: sums wrap in T as they would in T itself.
+ * LogSumExp of integers has its exponentials and their logarithm in T, as ONNX Runtime: what is
+ * less than the largest counts 0. */
 #define ANY(name, T, A, lowest, highest, ABS, REAL)                                        \
     static T name(const struct reduce_job *job, const T *x)                                \
     {                                                                                      \
@@ -233,7 +238,7 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
                 accel_nd_row(&job->gone, 1, r / width, at);                                \
                 const T v = x[at[0] + (ptrdiff_t)(r % width) * job->gone.stride[0][last]]; \
                 if (pass == 1) {                                                           \
-                    sumexp += exp((double)v - (double)max);                                \
+                    sumexp += (double)(T)exp((double)v - (double)SHIFT(max));              \
                     continue;                                                              \
                 }                                                                          \
                 max = v > max || v != v ? v : max;                                         \
@@ -263,7 +268,7 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
         case ACCEL_REDUCE_LOGSUM:                                                          \
             return (T)log((double)(T)sum);                                                 \
         default:                                                                           \
-            return (T)((double)max + log(sumexp));                                         \
+            return sumexp == 0 ? lowest : (T)(SHIFT(max) + (T)log(sumexp));                \
         }                                                                                  \
     }
 

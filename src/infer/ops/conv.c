@@ -102,6 +102,23 @@ int accel_conv_sizes(const struct accel_node *n, const struct accel_shape *x,
     return ACCEL_OK;
 }
 
+bool accel_conv_unsettled(const struct accel_node *n, const struct accel_shape *x,
+                          const struct accel_shape *w, bool transposed, struct accel_shape *y)
+{
+    const struct conv_params *p = n->params;
+
+    if (accel_shape_static(w) || x->rank != w->rank || x->rank < 3)
+        return false;
+    *y = (struct accel_shape){.has_rank = true, .rank = x->rank};
+    y->dims[0] = x->dims[0];
+    y->dims[1] = w->dims[transposed ? 1 : 0];
+    if (transposed && (y->dims[1] < 0 || __builtin_mul_overflow(y->dims[1], p->group, &y->dims[1])))
+        y->dims[1] = ACCEL_DIM_ANY;
+    for (uint32_t i = 2; i < y->rank; i++)
+        y->dims[i] = ACCEL_DIM_ANY;
+    return true;
+}
+
 /* Which input is added to the result: a pass's residual, or FusedConv's Z; -1: none. */
 static int32_t residual_of(const struct accel_node *n)
 {
@@ -116,11 +133,13 @@ static int infer_either(struct accel_infer *in, bool transposed, struct accel_er
     struct accel_type *y = in->out[0];
     struct accel_conv c;
     int64_t out[ACCEL_SPATIAL_MAX];
-    const int rc = accel_conv_sizes(in->node, x, w, transposed, &c, out, err);
 
+    y->dtype = in->in[0]->dtype;
+    if (accel_conv_unsettled(in->node, x, w, transposed, &y->shape))
+        return ACCEL_OK;
+    const int rc = accel_conv_sizes(in->node, x, w, transposed, &c, out, err);
     if (rc != ACCEL_OK)
         return rc;
-    y->dtype = in->in[0]->dtype;
     y->shape = (struct accel_shape){.has_rank = true, .rank = x->rank};
     y->shape.dims[0] = x->dims[0];
     y->shape.dims[1] = (int64_t)c.cout;

@@ -245,7 +245,8 @@ static int binary_infer(struct accel_infer *in, struct accel_error *err)
 
     if (rc != ACCEL_OK)
         return rc;
-    if (p->op == ACCEL_BINARY_PRELU && accel_shape_static(&in->out[0]->shape) &&
+    if (p->op == ACCEL_BINARY_PRELU && accel_shape_static(&in->in[0]->shape) &&
+        accel_shape_static(&in->in[1]->shape) &&
         !accel_shape_equal(&in->out[0]->shape, &in->in[0]->shape))
         return accel_fail(err, ACCEL_E_INVALID, "the slope does not broadcast to the input");
     if (!accel_binary_supported(p->op, in->in[0]->dtype))

@@ -28,8 +28,11 @@ static int first_conv_infer(struct accel_infer *in, struct accel_error *err)
     struct accel_shape y = {.has_rank = true, .rank = x->rank};
     struct accel_conv c;
     int64_t out[ACCEL_SPATIAL_MAX];
-    int rc = accel_conv_sizes(in->node, x, &in->in[p->b]->shape, false, &c, out, err);
 
+    in->out[0]->dtype = accel_quant_result(in, p);
+    if (accel_conv_unsettled(in->node, x, &in->in[p->b]->shape, false, &in->out[0]->shape))
+        return ACCEL_OK;
+    int rc = accel_conv_sizes(in->node, x, &in->in[p->b]->shape, false, &c, out, err);
     if (rc == ACCEL_OK)
         rc = accel_quant_check(in, p, -1, (int64_t)c.cout, err);
     if (rc == ACCEL_OK)
@@ -48,7 +51,6 @@ static int first_conv_infer(struct accel_infer *in, struct accel_error *err)
         if (b->rank != 1 || (b->dims[0] >= 0 && (size_t)b->dims[0] != c.cout))
             return accel_fail(err, ACCEL_E_INVALID, "the bias must have %zu elements", c.cout);
     }
-    in->out[0]->dtype = accel_quant_result(in, p);
     in->out[0]->shape = y;
     if (accel_shape_static(&y) && accel_shape_static(x) && x->dims[0] > 0) {
         c.batch = (size_t)x->dims[0];

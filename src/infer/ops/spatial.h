@@ -56,6 +56,9 @@ int accel_conv_parse(const struct accel_node *node, struct accel_bump *mem, cons
 int accel_conv_sizes(const struct accel_node *node, const struct accel_shape *x,
                      const struct accel_shape *w, bool transposed, struct accel_conv *c,
                      int64_t out[ACCEL_SPATIAL_MAX], struct accel_error *err);
+/* Are dimensions of w not known before the run? Then *y is what is known of the result's shape. */
+bool accel_conv_unsettled(const struct accel_node *node, const struct accel_shape *x,
+                          const struct accel_shape *w, bool transposed, struct accel_shape *y);
 /* parse() of every pool: params for accel_pool_window(). In ops/pool.c. */
 int accel_pool_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
                      struct accel_error *err);

@@ -72,6 +72,9 @@ def pool(d, op):
         drawn['ceil_mode'] = 1
     if op == 'AveragePool' and d.chance(0.4):
         drawn['count_include_pad'] = 1
+    # ONNX Runtime pads for a window without gaps then, and its shape is not the standard's.
+    if drawn.get('auto_pad', '').startswith('SAME'):
+        drawn.pop('dilations', None)
     if op == 'LpPool':
         drawn['p'] = d.integer(1, 3)
     outputs = 2 if op == 'MaxPool' and d.chance(0.3) and d.opset >= 8 else 1

@@ -154,7 +154,7 @@ static void NAME(grid_range)(void *context, size_t begin, size_t end, unsigned t
 static T NAME(position)(size_t i, size_t n, bool align_corners)
 {
     if (align_corners)
-        return n > 1 ? (T)2 * (T)i / (T)(n - 1) - 1 : -1;
+        return n > 1 ? (T)2 * (T)i / (T)(n - 1) - 1 : 1; /* one point: ONNX Runtime's is the end */
     return ((T)2 * (T)i + 1) / (T)n - 1;
 }
 

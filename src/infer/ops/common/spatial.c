@@ -100,7 +100,8 @@ int accel_spatial_transposed(struct accel_axis_window *w, int64_t in, int64_t ou
     const bool same = w->auto_pad == ACCEL_PAD_SAME_UPPER || w->auto_pad == ACCEL_PAD_SAME_LOWER;
 
     if (want >= 0 || same) {
-        *out = want >= 0 ? want : in * w->stride;
+        /* Padding is never negative: ONNX Runtime's result is no larger than all that is added. */
+        *out = want >= 0 ? want : ACCEL_MIN(in * w->stride, full);
         const int64_t total = full - *out;
         /* A larger output has elements at its end that nothing was added to. */
         if (total < -LARGEST)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What random graphs found (tests/differential): corners of attributes and shapes where this core answered otherwise."""
+import numpy as np
+from onnx import TensorProto, helper
+
+from oracle_cases import F
+
+
+def log_sum_exp_of_integers(w):
+    """Exponentials and logarithm in the integer type: only the largest elements count."""
+    for dtype in (np.int32, np.int64):
+        x = w.rng.integers(-9, 9, (3, 4, 5)).astype(dtype)
+        x[:, 1] = x[:, 0]
+        for axes in ([0], [1], [-1], [0, 2]):
+            w.case(f'log_sum_exp_{np.dtype(dtype)}_{"_".join(map(str, axes))}', 'ReduceLogSumExp', [('x', x)], axes=axes)
+
+
+def affine_grid_of_one(w):
+    """An axis of one point has it at its end when corners are aligned."""
+    theta = w.rng.standard_normal((2, 2, 3)).astype(F)
+    for size in ([2, 2, 6, 1], [2, 2, 1, 5], [2, 2, 1, 1]):
+        w.case(f'affine_grid_{"x".join(map(str, size))}', 'AffineGrid', [('theta', theta), ('size', np.array(size, np.int64))],
+               constants=['size'], opset=20, align_corners=1)
+
+
+def transposed_stride_beyond_kernel(w):
+    """SAME_* with gaps between the windows: no more comes out than is added."""
+    x, weights = w.rng.standard_normal((1, 2, 3, 4)).astype(F), w.rng.standard_normal((2, 3, 1, 2)).astype(F)
+    for auto_pad in ('SAME_UPPER', 'SAME_LOWER'):
+        w.case(f'conv_transpose_{auto_pad.lower()}_gaps', 'ConvTranspose', [('x', x), ('w', weights)], constants=['w'],
+               auto_pad=auto_pad, strides=[3, 3])
+
+
+def symbolic(w, name, op, values, **attributes):
+    """A node of which every input has named dimensions only."""
+    names = list(values)
+    graph = helper.make_graph(
+        [helper.make_node(op, names, ['y'], **attributes)], name,
+        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), [f'{n}{i}' for i in range(a.ndim)])
+         for n, a in values.items()], [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)])
+    w.whole(name, helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), values)
+
+
+def weights_of_symbolic_shape(w):
+    """Weights that are inputs: their shape is the run's to tell."""
+    x = w.rng.standard_normal((2, 4, 5, 6)).astype(F)
+    symbolic(w, 'conv_symbolic_weights', 'Conv',
+             {'x': x, 'w': w.rng.standard_normal((6, 2, 3, 2)).astype(F), 'b': w.rng.standard_normal(6).astype(F)},
+             group=2, pads=[1, 0, 1, 1])
+    symbolic(w, 'conv_transpose_symbolic_weights', 'ConvTranspose', {'x': x, 'w': w.rng.standard_normal((4, 3, 3, 2)).astype(F)},
+             group=2, strides=[2, 1])
+    symbolic(w, 'prelu_symbolic_slope', 'PRelu', {'x': x, 'slope': w.rng.standard_normal((4, 1, 1)).astype(F)})
+    symbolic(w, 'prelu_symbolic_row', 'PRelu', {'x': x[0, 0, 0], 'slope': w.rng.standard_normal(6).astype(F)})
+
+
+EXACT = (log_sum_exp_of_integers,)
+NEAR = (affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
