@@ -84,6 +84,11 @@ double accel_node_items(const struct accel_prepare *prep, const struct accel_cos
         return 0;
     if (strcmp(op, "Transpose") == 0)
         return transposed(prep);
+    /* Row by row of the input, however often. */
+    if (strcmp(op, "Tile") == 0 && prep->in[0]->shape.rank > 0)
+        return rows(prep->out[0], -1) *
+               (double)prep->out[0]->shape.dims[prep->out[0]->shape.rank - 1] /
+               ACCEL_MAX((double)prep->in[0]->shape.dims[prep->in[0]->shape.rank - 1], 1.0);
     /* One stretch per index tuple, wherever it points. */
     if (strcmp(op, "ScatterND") == 0 || strcmp(op, "GatherND") == 0)
         return rows(prep->in[1], -1);
