@@ -96,6 +96,33 @@ def nested(depth):
     return wire_model(body + field(2, b'nested') + b''.join(field(11, i.SerializeToString()) for i in inputs) + field(12, output))
 
 
+def branch(*nodes, output='r', inputs=(), outputs=None):
+    """A graph for an attribute: of free shapes."""
+    return GraphProto(name='inner', node=nodes, input=[helper.make_tensor_value_info(n, t, s) for n, t, s in inputs],
+                      output=[helper.make_tensor_value_info(o, FLOAT, None) for o in outputs or (output,)])
+
+
+def choice(then, otherwise, outputs=('y',), name='culprit'):
+    """If the constant c, which is true."""
+    return node('If', ['c'], outputs, name, then_branch=then, else_branch=otherwise)
+
+
+def body(*nodes, outputs=('more', 'r'), inputs=('i', 'go', 's')):
+    """Of a Loop that carries one tensor of float."""
+    types = {'i': (INT64, []), 'go': (TensorProto.BOOL, [])}
+    return branch(*nodes, inputs=[(n, *types.get(n, (FLOAT, None))) for n in inputs], outputs=outputs)
+
+
+def functions(*made, call='f', opset=17):
+    """y = own.f (x); made: (name, nodes) or (name, nodes, attributes), each from a to b."""
+    result = ModelProto(ir_version=8, producer_name='hostile', graph=graph([node(call, ['x'], domain='own')]))
+    for domain, version in (('', opset), ('own', 1)):
+        result.opset_import.add(domain=domain, version=version)
+    for name, nodes, *attributes in made:
+        result.functions.append(helper.make_function('own', name, ['a'], ['b'], nodes, result.opset_import, *attributes))
+    return result.SerializeToString()
+
+
 def chain(length):
     names = ['x', *(f't{i}' for i in range(length - 1)), 'y']
     return [node('Relu', [a], [b], f'relu_{i}') for i, (a, b) in enumerate(zip(names, names[1:]))]
@@ -252,6 +279,69 @@ def cases():
         ('culprit', 'sequence_lens'))
     yield Case('rnn-activations-short', computed('RNN', np.ones((2, 2, 4), f32), np.ones((2, 2, 2), f32), shape=(2, 1, 4), hidden_size=2,
                                                  direction='bidirectional', activations=['Tanh']), ('culprit', 'activations'))
+    # Graphs in nodes.
+    yes, copy = tensor('c', np.array(True)), node('Identity', ['x'], ['r'])
+    yield Case('branch-reads-undefined', model([choice(branch(node('Relu', ['nowhere'], ['r'], 'inside')), branch(copy))], [yes]),
+               ('inside', 'nowhere'))
+    yield Case('branch-reads-what-it-makes', model([choice(branch(node('Add', ['x', 'y'], ['r'])), branch(copy))], [yes]), ('cycle', 'culprit'))
+    yield Case('branches-read-each-other', model([choice(branch(node('Neg', ['v'], ['r'])), branch(copy), ['u'], 'first'),
+                                                  choice(branch(node('Neg', ['u'], ['r'])), branch(copy), ['v'], 'second'),
+                                                  node('Add', ['u', 'v'])], [yes]), ('cycle', 'first|second'))
+    yield Case('branch-reads-the-other-branch', model([choice(branch(node('Relu', ['x'], ['t']), node('Neg', ['t'], ['r'])),
+                                                              branch(node('Abs', ['t'], ['r'], 'inside')))], [yes]), ('inside', "'t'"))
+    yield Case('branch-shadows', model([node('Relu', ['x'], ['t'], 'first'), choice(branch(node('Neg', ['x'], ['t']), output='t'), branch(copy))], [yes]),
+               refused=False)
+    yield Case('branch-without-outputs', model([choice(branch(copy, outputs=('r',)), GraphProto(name='inner'))], [yes]), ('culprit', 'else_branch'))
+    yield Case('branch-missing', model([node('If', ['c'], then_branch=branch(copy))], [yes]), ('culprit', 'else_branch'))
+    yield Case('branches-of-two-types', model([choice(branch(node('Cast', ['x'], ['r'], to=INT64)), branch(copy))], [yes]), ('culprit',),
+               refused=False)
+    yield Case('condition-of-three', model([node('If', ['three'], name='culprit', then_branch=branch(copy), else_branch=branch(copy))],
+                                           [tensor('three', np.ones(3, bool))]), ('culprit', 'one element'))
+    more = node('Identity', ['go'], ['more'])
+    yield Case('loop-body-takes-too-few', model([node('Loop', ['', '', 'x'], body=body(more, copy, inputs=('i', 'go')))]), ('culprit', 'inputs'))
+    yield Case('loop-body-gives-too-few', model([node('Loop', ['', '', 'x'], body=body(more, outputs=('more',)))]), ('culprit', 'outputs'))
+    yield Case('loop-changes-type', model([node('Loop', ['n', '', 'x'], body=body(more, node('Cast', ['s'], ['r'], to=INT64)))],
+                                          [tensor('n', np.array(2))]), ('culprit',))
+    yield Case('loop-grows', model([node('Loop', ['n', '', 'x'], body=body(more, node('Tile', ['s', 'many'], ['r'], 'inside')))],
+                                   [tensor('n', np.array((1 << 63) - 1)), tensor('many', np.array([1, 1 << 20]))]), ('culprit', 'limit'))
+    yield Case('scan-of-nothing', model([node('Scan', ['x'], num_scan_inputs=2, body=branch(copy))]), ('culprit', 'num_scan_inputs'))
+    yield Case('scan-axis-beyond', model([node('Scan', ['x'], num_scan_inputs=1, scan_input_axes=[7], body=branch(
+        node('Neg', ['v'], ['r']), inputs=[('v', FLOAT, None)]))]), ('culprit', 'axis'))
+    yield Case('scan-lengths-disagree', model([node('Scan', ['x', 'w'], num_scan_inputs=2, scan_input_axes=[1, 0], body=branch(
+        node('Add', ['u', 'v'], ['r']), inputs=[('u', FLOAT, None), ('v', FLOAT, None)]))], [tensor('w', np.ones(5, f32))]), ('culprit', 'length'))
+    yield Case('sequence-position-beyond', model([node('SequenceConstruct', ['x'], ['q']), node('SequenceAt', ['q', 'p'])],
+                                                 [tensor('p', np.array((1 << 63) - 1))]), ('culprit', 'position'))
+    yield Case('sequence-where-a-tensor-is', model([node('SequenceConstruct', ['x'], ['q']), node('Relu', ['q'])]), ('culprit', 'tensor'))
+    yield Case('sequence-split-endless', model([node('SplitToSequence', ['x', 'p'], ['q']), node('SequenceAt', ['q', 'z'], name='after')],
+                                               [tensor('p', np.array([-1, 1 << 40])), tensor('z', np.array(0))]), ('culprit', 'piece'))
+    yield Case('optional-of-nothing', model([node('Optional', [], ['o'], type=helper.make_tensor_type_proto(FLOAT, None)),
+                                             node('OptionalGetElement', ['o'])], opset=18), ('culprit', 'nothing'))
+
+    # Functions of the model.
+    relu = node('Relu', ['a'], ['b'])
+    yield Case('function-calls-itself', functions(('f', [node('f', ['a'], ['b'], domain='own')])), ('culprit', 'itself'))
+    yield Case('functions-call-each-other', functions(('f', [node('g', ['a'], ['b'], 'inside', domain='own')]),
+                                                      ('g', [node('f', ['a'], ['b'], domain='own')])), ('inside', 'itself'))
+    yield Case('functions-nest-deep', functions(*((f'f{i}' if i else 'f', [node(f'f{i + 1}', ['a'], ['b'], domain='own')]) for i in range(99)),
+                                                ('f99', [relu])), ('deep', '32'))
+    yield Case('functions-double', functions(*((f'f{i}' if i else 'f', [node(f'f{i + 1}', ['a'], ['t'], domain='own'),
+                                                                       node(f'f{i + 1}', ['t'], ['b'], domain='own')]) for i in range(30)),
+                                             ('f30', [relu])), ('50,?000', 'node'))
+    yield Case('function-is-not-there', functions(('g', [relu])), ('culprit', 'own'))
+    yield Case('function-twice', functions(('f', [relu]), ('f', [relu])), ('twice', "'f'"))
+    yield Case('function-gives-nothing', functions(('f', [node('Relu', ['a'], ['t'])])), ('culprit', "'b'"))
+    yield Case('function-hands-on', functions(('f', [node('Relu', ['a'], ['b'])], ['unused'])), refused=False)
+    yield Case('function-reads-outside', functions(('f', [node('Add', ['a', 'x'], ['b'], 'inside')])), ('inside', "'x'"))
+    refers = node('LeakyRelu', ['a'], ['b'], 'inside')
+    refers.attribute.add(name='alpha', ref_attr_name='slope', type=AttributeProto.INT)
+    slope = functions(('f', [refers], ['slope']))
+    given = ModelProto.FromString(slope)
+    given.graph.node[0].attribute.add(name='slope', f=0.5, type=AttributeProto.FLOAT)
+    yield Case('function-attribute-of-another-type', given.SerializeToString(), ('inside', 'slope'))
+    yield Case('function-attribute-left-out', slope, refused=False)
+    outside = model([node('LeakyRelu', ['x'])])
+    yield Case('attribute-refers-to-no-function', (lambda m: (m.graph.node[0].attribute.add(name='alpha', ref_attr_name='slope', type=1),
+                                                              m.SerializeToString())[1])(ModelProto.FromString(outside)), ('culprit', 'alpha'))
     yield Case('integer-divided-by-zero', model([node('Div', ['x', 'c'])], [tensor('c', np.zeros((1, 4), i64))], dtype=INT64), refused=False)
     yield Case('folded-division-by-zero', model([node('Div', ['a', 'b'], ['q'], 'folded'), node('Reshape', ['x', 'q'])],
                                                 [tensor('a', np.array([-(1 << 63), 4], i64)), tensor('b', np.array([-1, 0], i64))]), refused=False)

@@ -1056,14 +1056,11 @@ static int node_of(struct reader *r, struct accel_slice proto, struct accel_grap
     if (node->name == NULL)
         return no_memory(err);
     const struct function *called = find_function(r, node->domain, op_type, overload);
-    if (r->call != NULL) {
-        const char *inside =
-            accel_bump_printf(&r->ir->mem, "%s/%s", r->call->node->name, node->name);
-
-        if (inside == NULL)
+    /* Short ones only: fifty thousand nodes thirty calls deep may not add up. */
+    if (r->call != NULL && strlen(r->call->node->name) + strlen(node->name) < 256) {
+        node->name = accel_bump_printf(&r->ir->mem, "%s/%s", r->call->node->name, node->name);
+        if (node->name == NULL)
             return no_memory(err);
-        if (strlen(inside) <= NAME_MAX_BYTES)
-            node->name = inside;
     }
     if (called == NULL)
         rc = append_node(graph, node, err);
