@@ -222,8 +222,51 @@ static void takes_and_gives_sequences(void)
     accel_model_unref(m);
 }
 
+/* y = If (c) { op of x }; the other branch holds what no core has. */
+static struct accel_buf choice(bool constant, const char *op)
+{
+    struct accel_buf g = {0}, then = {0}, otherwise = {0}, n = ob_node("If", "c", "y");
+    const uint8_t yes = 1;
+
+    ob_add(&then, OB_NODE, ob_node(op, "x", "t"));
+    ob_add(&then, OB_OUTPUT, ob_value("t", ACCEL_DTYPE_FLOAT, 1, two));
+    ob_add(&otherwise, OB_NODE, ob_node("Frobnicate", "x", "f"));
+    ob_add(&otherwise, OB_OUTPUT, ob_value("f", ACCEL_DTYPE_FLOAT, 1, two));
+    ob_attr_graph(&n, "then_branch", &then);
+    ob_attr_graph(&n, "else_branch", &otherwise);
+    ob_add(&g, OB_NODE, n);
+    ob_add(&g, OB_INPUT, ob_value("x", ACCEL_DTYPE_FLOAT, 1, two));
+    if (constant)
+        ob_add(&g, OB_INITIALIZER, ob_tensor("c", ACCEL_DTYPE_BOOL, 0, NULL, &yes, 1));
+    else
+        ob_add(&g, OB_INPUT, ob_value("c", ACCEL_DTYPE_BOOL, 0, NULL));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_FLOAT, 1, two));
+    return ob_model(&g, 17);
+}
+
+static void inlines_the_branch_that_is_known(void)
+{
+    struct accel_buf open = choice(false, "Neg"), known = choice(true, "Neg");
+    struct accel_load_options o;
+    struct accel_error err = {0};
+    struct accel_model *m = NULL;
+
+    accel_load_options_init(&o);
+    ok(ob_load(&open, &o, &m, &err) == ACCEL_E_UNSUPPORTED && strstr(err.msg, "Frobnicate") != NULL,
+       "what cannot be run in a branch is refused: %s", err.msg);
+    ok(ob_load(&known, &o, &m, &err) == ACCEL_OK && accel_model_analysis(m)->ops_count == 1 &&
+           strcmp(accel_model_analysis(m)->ops[0].op, "Neg") == 0,
+       "a branch that is never taken is not there %s", err.msg);
+    accel_model_unref(m);
+    o.passes_off = "inline-if";
+    ok(ob_load(&known, &o, &m, &err) == ACCEL_E_UNSUPPORTED, "it is without the pass: %s", err.msg);
+    accel_buf_free(&open);
+    accel_buf_free(&known);
+}
+
 int main(void)
 {
+    inlines_the_branch_that_is_known();
     ends_what_has_no_end();
     takes_and_gives_sequences();
     frees_all_whatever_fails();

@@ -143,25 +143,32 @@ static struct accel_owned *owned_new(struct accel_ir *ir, size_t bytes, struct a
     return o;
 }
 
-struct accel_value *accel_value_new(struct accel_graph *graph, const char *name,
-                                    struct accel_error *err)
+int accel_value_adopt(struct accel_graph *graph, struct accel_value *v, struct accel_error *err)
 {
     struct accel_ir *ir = graph->ir;
 
     if (accel_grow(&ir->values, &ir->values_capacity, ir->values_count + 1, sizeof(*ir->values),
                    err) != ACCEL_OK)
-        return NULL;
+        return ACCEL_E_NOMEM;
+    v->id = (uint32_t)ir->values_count;
+    v->graph = graph;
+    ir->values[ir->values_count++] = v;
+    return ACCEL_OK;
+}
+
+struct accel_value *accel_value_new(struct accel_graph *graph, const char *name,
+                                    struct accel_error *err)
+{
+    struct accel_ir *ir = graph->ir;
+
     struct accel_value *v = accel_bump_alloc(&ir->mem, 1, sizeof(*v));
     const char *copy = accel_bump_strdup(&ir->mem, name);
     if (v == NULL || copy == NULL) {
         accel_fail(err, ACCEL_E_NOMEM, "no memory for a value");
         return NULL;
     }
-    v->id = (uint32_t)ir->values_count;
     v->name = copy;
-    v->graph = graph;
-    ir->values[ir->values_count++] = v;
-    return v;
+    return accel_value_adopt(graph, v, err) == ACCEL_OK ? v : NULL;
 }
 
 int accel_value_make_constant(struct accel_value *v, enum accel_dtype dtype,

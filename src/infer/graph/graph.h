@@ -215,6 +215,9 @@ int64_t accel_ir_opset(const struct accel_ir *ir, const char *domain);
 /* All of the following return NULL (or a code) with *err filled when memory is out. */
 struct accel_value *accel_value_new(struct accel_graph *graph, const char *name,
                                     struct accel_error *err);
+/* A value of a subgraph becomes one of this graph, under a new id. Errors: NOMEM. */
+int accel_value_adopt(struct accel_graph *graph, struct accel_value *value,
+                      struct accel_error *err);
 /* A constant whose data the caller fills: tensor->data points to size_bytes zeroed bytes,
  * 64-aligned. Errors: LIMIT (over limits.tensor_bytes), INVALID (dims overflow), NOMEM. */
 struct accel_value *accel_constant_new(struct accel_graph *graph, const char *name,

@@ -9,6 +9,10 @@ const struct accel_pass accel_passes[] = {
      accel_pass_drop_identity},
     {"fold-constants", "what depends on constants and known shapes alone is computed at load",
      accel_pass_fold_all_but_weights},
+    {"inline-if", "an If whose condition is known is the branch that it takes",
+     accel_pass_inline_if},
+    {"fold-constants", NULL, accel_pass_fold_all_but_weights}, /* what is known inside it */
+    {"inline-if", NULL, accel_pass_inline_if},
     {"sink-dequantize",
      "Reshape, Transpose, Slice, ... move integers; Relu before them is left out",
      accel_pass_sink_dequantize},

@@ -15,6 +15,7 @@ int accel_pass_merge_transposes(struct accel_ir *ir, size_t *changes, struct acc
 int accel_pass_fold_all_but_weights(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_sink_dequantize(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fuse_qdq(struct accel_ir *ir, size_t *changes, struct accel_error *err);
+int accel_pass_inline_if(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_widen_f16(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_pad(struct accel_ir *ir, size_t *changes, struct accel_error *err);
 int accel_pass_fold_batchnorm(struct accel_ir *ir, size_t *changes, struct accel_error *err);
