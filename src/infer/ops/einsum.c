@@ -673,6 +673,8 @@ static void product(const struct accel_run *run, const struct step *s, const str
     const char *a = address(run, &s->from), *b = address(run, &s->other);
     char *y = address(run, &s->to);
 
+    if (s->batch * mn == 0)
+        return;
     if (s->k == 0) {
         memset(y, 0, s->batch * mn * size);
         return;

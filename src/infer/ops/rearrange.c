@@ -50,7 +50,7 @@ static int reverse_run(struct accel_run *run, struct accel_error *err)
         if (lens[b] < 0 || lens[b] > (int64_t)time)
             return accel_fail(err, ACCEL_E_INVALID,
                               "length %zu is %" PRId64 " in a time axis of %zu", b, lens[b], time);
-        for (size_t t = 0; t < time; t++) {
+        for (size_t t = 0; t < time && bytes > 0; t++) {
             const size_t from = t < (size_t)lens[b] ? (size_t)lens[b] - 1 - t : t;
 
             memcpy((char *)run->out[0]->data + (b * row + t * step) * bytes,
@@ -215,7 +215,7 @@ static int scatter_run(struct accel_run *run, struct accel_error *err)
                               "write index %zu is %" PRId64 " for %zu places in a cache of %zu", b,
                               at, length, room);
         for (size_t i = b * heads; i < (b + 1) * heads; i++)
-            for (size_t k = 0; k < length; k++)
+            for (size_t k = 0; k < length && bytes > 0; k++)
                 memcpy((char *)y->data + (i * room + ((size_t)at + k) % room) * bytes,
                        (const char *)u->data + (i * length + k) * bytes, bytes);
     }

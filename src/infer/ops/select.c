@@ -65,7 +65,7 @@ static void copy_column(const struct view *v, const void *x, size_t from, void *
 {
     const size_t bytes = v->inner * v->size;
 
-    for (size_t o = 0; o < v->outer; o++)
+    for (size_t o = 0; o < v->outer && bytes > 0; o++)
         memcpy((char *)y + (o * columns + to) * bytes, (const char *)x + (o * v->n + from) * bytes,
                bytes);
 }
@@ -251,8 +251,8 @@ static int unique_outputs(struct accel_run *run, size_t n, size_t groups, const 
         if (rc != ACCEL_OK)
             return rc;
         int64_t *y = run->out[o]->data;
-        if (o == 3)
-            memset(y, 0, count * sizeof(*y));
+        for (size_t g = 0; o == 3 && g < count; g++)
+            y[g] = 0;
         for (size_t i = 0; i < (o == 3 ? n : count); i++) {
             if (o == 3)
                 y[group[i]]++;

@@ -72,6 +72,8 @@ bool accel_columns_to_image(const struct accel_columns *c, enum accel_dtype dtyp
         steps *= c->steps[d];
         pixels *= c->image[d];
     }
+    if (c->planes * pixels == 0)
+        return true;
     memset(y, 0, c->planes * pixels * accel_dtype_size(dtype));
     return add_all(c, dtype, taps, steps, pixels, x, y);
 }

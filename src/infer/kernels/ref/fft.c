@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/kernels/real.h"
+
 /* ---------------------------------------------------------------- lengths and tables */
 
 static bool power_of_two(size_t n)
@@ -149,29 +151,16 @@ void accel_fft(size_t n, bool inverse, const double *tables, double *values, dou
 
 /* ---------------------------------------------------------------- many */
 
-static double number(enum accel_dtype dtype, const void *x, size_t i)
-{
-    return dtype == ACCEL_DTYPE_FLOAT ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
-static void store(enum accel_dtype dtype, void *y, size_t i, double value)
-{
-    if (dtype == ACCEL_DTYPE_FLOAT)
-        ((float *)y)[i] = (float)value;
-    else
-        ((double *)y)[i] = value;
-}
-
 static void read_line(const struct accel_dft *d, const void *x, size_t at, double *line)
 {
     const size_t count = ACCEL_MIN(d->x_count, d->half_in ? d->n / 2 + 1 : d->n);
 
     memset(line, 0, 2 * d->n * sizeof(*line));
     for (size_t k = 0; k < count; k++) {
-        const double scale = d->window != NULL ? number(d->dtype, d->window, k) : 1;
+        const double scale = d->window != NULL ? accel_real(d->dtype, d->window, k) : 1;
 
         for (size_t part = 0; part < d->x_parts; part++)
-            line[2 * k + part] = scale * number(d->dtype, x, at + k * d->x_step + part);
+            line[2 * k + part] = scale * accel_real(d->dtype, x, at + k * d->x_step + part);
     }
     for (size_t k = d->n / 2 + 1; k < d->n && d->half_in; k++) {
         line[2 * k] = line[2 * (d->n - k)];
@@ -200,7 +189,7 @@ static void run_lines(void *context, size_t begin, size_t end, unsigned thread)
         accel_fft(d->n, d->inverse, d->tables, line, line + 2 * d->n);
         for (size_t k = 0; k < d->y_count; k++)
             for (size_t part = 0; part < d->y_parts; part++)
-                store(d->dtype, job->y, to + k * d->y_step + part, line[2 * k + part]);
+                accel_real_set(d->dtype, job->y, to + k * d->y_step + part, line[2 * k + part]);
     }
 }
 

@@ -3,18 +3,7 @@
 
 #include <math.h>
 
-static double number(enum accel_dtype dtype, const void *x, size_t i)
-{
-    return dtype == ACCEL_DTYPE_FLOAT ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
-static void store(enum accel_dtype dtype, void *y, size_t i, double value)
-{
-    if (dtype == ACCEL_DTYPE_FLOAT)
-        ((float *)y)[i] = (float)value;
-    else
-        ((double *)y)[i] = value;
-}
+#include "infer/kernels/real.h"
 
 size_t accel_nll(const struct accel_nll *p, void *y)
 {
@@ -31,17 +20,17 @@ size_t accel_nll(const struct accel_nll *p, void *y)
                 return i;
             const size_t at = (i / p->inner * p->classes + (size_t)label) * p->inner + i % p->inner;
             const double weight =
-                p->weight != NULL ? number(p->dtype, p->weight, (size_t)label) : 1;
+                p->weight != NULL ? accel_real(p->dtype, p->weight, (size_t)label) : 1;
 
-            loss = -number(p->dtype, p->x, at) * weight;
+            loss = -accel_real(p->dtype, p->x, at) * weight;
             weights += weight;
         }
         sum += loss;
         if (p->reduction == ACCEL_LOSS_NONE)
-            store(p->dtype, y, i, loss);
+            accel_real_set(p->dtype, y, i, loss);
     }
     if (p->reduction != ACCEL_LOSS_NONE)
-        store(p->dtype, y, 0, p->reduction == ACCEL_LOSS_MEAN ? sum / weights : sum);
+        accel_real_set(p->dtype, y, 0, p->reduction == ACCEL_LOSS_MEAN ? sum / weights : sum);
     return n;
 }
 
@@ -53,11 +42,11 @@ void accel_log_softmax(enum accel_dtype dtype, size_t outer, size_t classes, siz
         double largest = -INFINITY, sum = 0;
 
         for (size_t c = 0; c < classes; c++)
-            largest = fmax(largest, number(dtype, x, base + c * inner));
+            largest = fmax(largest, accel_real(dtype, x, base + c * inner));
         for (size_t c = 0; c < classes; c++)
-            sum += exp(number(dtype, x, base + c * inner) - largest);
+            sum += exp(accel_real(dtype, x, base + c * inner) - largest);
         for (size_t c = 0; c < classes; c++)
-            store(dtype, y, base + c * inner,
-                  number(dtype, x, base + c * inner) - largest - log(sum));
+            accel_real_set(dtype, y, base + c * inner,
+                           accel_real(dtype, x, base + c * inner) - largest - log(sum));
     }
 }

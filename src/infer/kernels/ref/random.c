@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/kernels/real.h"
+
 void accel_philox(const uint32_t counter[4], struct accel_random_key key, uint32_t out[4])
 {
     uint32_t k0 = key.word[0], k1 = key.word[1];
@@ -43,11 +45,6 @@ double accel_random_unit(struct accel_random_key key, uint64_t i)
     return unit_of(words, i % 2);
 }
 
-static double number(enum accel_dtype dtype, const void *x, size_t i)
-{
-    return dtype == ACCEL_DTYPE_FLOAT ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
 void accel_random_uniform(struct accel_random_key key, enum accel_dtype dtype, size_t n, double low,
                           double high, void *y)
 {
@@ -74,12 +71,8 @@ void accel_random_normal(struct accel_random_key key, enum accel_dtype dtype, si
                      angle = 2 * M_PI * unit_of(words, 1);
         const double pair[] = {mean + scale * radius * cos(angle),
                                mean + scale * radius * sin(angle)};
-        for (size_t k = 0; k < 2 && i + k < n; k++) {
-            if (dtype == ACCEL_DTYPE_FLOAT)
-                ((float *)y)[i + k] = (float)pair[k];
-            else
-                ((double *)y)[i + k] = pair[k];
-        }
+        for (size_t k = 0; k < 2 && i + k < n; k++)
+            accel_real_set(dtype, y, i + k, pair[k]);
     }
 }
 
@@ -87,7 +80,7 @@ void accel_random_bernoulli(struct accel_random_key key, enum accel_dtype dtype,
                             const void *p, uint8_t *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = accel_random_unit(key, i) < number(dtype, p, i);
+        y[i] = accel_random_unit(key, i) < accel_real(dtype, p, i);
 }
 
 /* The first class whose running sum is above v. */
@@ -113,9 +106,9 @@ size_t accel_random_classes(struct accel_random_key key, enum accel_dtype dtype,
         double largest = -INFINITY, sum = 0;
 
         for (size_t c = 0; c < classes; c++)
-            largest = fmax(largest, number(dtype, x, r * classes + c));
+            largest = fmax(largest, accel_real(dtype, x, r * classes + c));
         for (size_t c = 0; c < classes; c++) {
-            sum += exp(number(dtype, x, r * classes + c) - largest);
+            sum += exp(accel_real(dtype, x, r * classes + c) - largest);
             sums[c] = sum;
         }
         if (!(sum > 0 && sum < INFINITY))

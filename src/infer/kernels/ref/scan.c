@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/kernels/real.h"
+
 #define SCAN(T, op)                                                        \
     do {                                                                   \
         const T *from = x;                                                 \
@@ -52,10 +54,7 @@ void accel_one_hot_axis(enum accel_dtype dtype, size_t outer, size_t n, size_t i
     for (size_t j = 0; j < outer * inner; j++) {
         const size_t at = (j / inner * n + (size_t)index[j]) * inner + j % inner;
 
-        if (dtype == ACCEL_DTYPE_FLOAT)
-            ((float *)y)[at] = 1;
-        else
-            ((double *)y)[at] = 1;
+        accel_real_set(dtype, y, at, 1);
     }
 }
 
@@ -101,13 +100,7 @@ void accel_det(enum accel_dtype dtype, size_t count, size_t n, const void *x, vo
 {
     for (size_t m = 0; m < count; m++) {
         for (size_t i = 0; i < n * n; i++)
-            work[i] = dtype == ACCEL_DTYPE_FLOAT ? (double)((const float *)x)[m * n * n + i]
-                                                 : ((const double *)x)[m * n * n + i];
-        const double det = eliminate(n, work);
-
-        if (dtype == ACCEL_DTYPE_FLOAT)
-            ((float *)y)[m] = (float)det;
-        else
-            ((double *)y)[m] = det;
+            work[i] = accel_real(dtype, x, m * n * n + i);
+        accel_real_set(dtype, y, m, eliminate(n, work));
     }
 }

@@ -27,6 +27,8 @@ static double edge_row(const struct accel_mel *m, size_t edge)
 
 bool accel_mel_matrix(const struct accel_mel *m, size_t rows, double *y)
 {
+    if (m->bins == 0)
+        return true;
     memset(y, 0, rows * m->bins * sizeof(*y));
     for (size_t i = 0; i < m->bins; i++) {
         const double edges[] = {edge_row(m, i), edge_row(m, i + 1), edge_row(m, i + 2)};
