@@ -6,6 +6,7 @@
  *
  *     in x float N,3,8,8               a dimension N is free; no dimensions: a scalar
  *     out y float N,3,8,8
+ *     out y float ?                    of no stated shape
  *     const w float 4,3,3,3            numbers made from the name, floats in -1..1
  *     const s int64 2 = 6,6            numbers given
  *     Conv x,w -> c pads=[1,1,1,1] group=1 alpha=0.5 mode='reflect'
@@ -178,6 +179,18 @@ static inline struct accel_buf gt_node(char *op, const char *inputs, const char 
     return node;
 }
 
+/* ValueInfoProto with a type but no shape. */
+static inline struct accel_buf gt_shapeless(const char *name, enum accel_dtype dtype)
+{
+    struct accel_buf value = {0}, type = {0}, tensor = {0};
+
+    ob_int(&tensor, 1, dtype);
+    ob_put(&type, 1, &tensor);
+    ob_text(&value, 1, name);
+    ob_put(&value, 2, &type);
+    return value;
+}
+
 static inline void gt_line(struct accel_buf *graph, char *line)
 {
     char *word[24], *save = NULL;
@@ -189,8 +202,13 @@ static inline void gt_line(struct accel_buf *graph, char *line)
         return;
     if (n >= 3 && (strcmp(word[0], "in") == 0 || strcmp(word[0], "out") == 0)) {
         int64_t dims[8];
-        const unsigned rank = gt_dims(n > 3 ? word[3] : NULL, dims);
 
+        if (n > 3 && strcmp(word[3], "?") == 0) {
+            ob_add(graph, word[0][0] == 'i' ? OB_INPUT : OB_OUTPUT,
+                   gt_shapeless(word[1], gt_dtype(word[2])));
+            return;
+        }
+        const unsigned rank = gt_dims(n > 3 ? word[3] : NULL, dims);
         ob_add(graph, word[0][0] == 'i' ? OB_INPUT : OB_OUTPUT,
                ob_value(word[1], gt_dtype(word[2]), rank, dims));
     } else if (n >= 3 && strcmp(word[0], "const") == 0) {

@@ -211,7 +211,7 @@ static int propagate(struct accel_infer *in, enum accel_binary_op op, struct acc
     int64_t a[ACCEL_INTS_MAX], b[ACCEL_INTS_MAX], y[ACCEL_INTS_MAX];
     size_t na, nb;
 
-    if (op > ACCEL_BINARY_DIV || in->node->inputs_count != 2 || in->out[0]->shape.rank > 1 ||
+    if (op > ACCEL_BINARY_MAX || in->node->inputs_count != 2 || in->out[0]->shape.rank > 1 ||
         (in->in[0]->data != NULL && in->in[1]->data != NULL) ||
         !accel_infer_partial(in, 0, a, ACCEL_INTS_MAX, &na) ||
         !accel_infer_partial(in, 1, b, ACCEL_INTS_MAX, &nb) || na == 0 || nb == 0 ||
@@ -228,6 +228,10 @@ static int propagate(struct accel_infer *in, enum accel_binary_op op, struct acc
             wraps = __builtin_sub_overflow(l, r, &y[i]);
         else if (!wraps && op == ACCEL_BINARY_MUL)
             wraps = __builtin_mul_overflow(l, r, &y[i]);
+        else if (!wraps && op == ACCEL_BINARY_MIN)
+            y[i] = ACCEL_MIN(l, r);
+        else if (!wraps && op == ACCEL_BINARY_MAX)
+            y[i] = ACCEL_MAX(l, r);
         else if (!wraps && (r == 0 || r == -1))
             wraps = true;
         else if (!wraps)
@@ -386,10 +390,26 @@ static int pow_run(struct accel_run *run, struct accel_error *err)
 
 static int where_infer(struct accel_infer *in, struct accel_error *err)
 {
+    int64_t cond[ACCEL_INTS_MAX], a[ACCEL_INTS_MAX], b[ACCEL_INTS_MAX];
+    size_t n, na, nb;
     const int rc = accel_infer_broadcast(in, err);
 
     in->out[0]->dtype = in->in[1]->dtype;
-    return rc;
+    /* A shape with some of its numbers put in for others. */
+    if (rc != ACCEL_OK || in->out[0]->shape.rank > 1 ||
+        (in->in[1]->data != NULL && in->in[2]->data != NULL) ||
+        !accel_infer_ints(in, 0, cond, ACCEL_INTS_MAX, &n) ||
+        !accel_infer_partial(in, 1, a, ACCEL_INTS_MAX, &na) ||
+        !accel_infer_partial(in, 2, b, ACCEL_INTS_MAX, &nb))
+        return rc;
+    const size_t count = ACCEL_MAX(n, ACCEL_MAX(na, nb));
+    if (n == 0 || na == 0 || nb == 0 || (n != 1 && n != count) || (na != 1 && na != count) ||
+        (nb != 1 && nb != count))
+        return rc;
+    int64_t y[ACCEL_INTS_MAX];
+    for (size_t i = 0; i < count; i++)
+        y[i] = cond[n == 1 ? 0 : i] != 0 ? a[na == 1 ? 0 : i] : b[nb == 1 ? 0 : i];
+    return accel_infer_set_ints(in, 0, y, count, err);
 }
 
 static int where_prepare(struct accel_prepare *prep, struct accel_error *err)

@@ -730,8 +730,19 @@ static int expand_infer(struct accel_infer *in, struct accel_error *err)
     size_t n;
 
     in->out[0]->dtype = in->in[0]->dtype;
-    if (!accel_infer_partial(in, 1, dims, ACCEL_RANK_MAX, &n))
-        return ACCEL_OK;
+    if (!accel_infer_partial(in, 1, dims, ACCEL_RANK_MAX, &n)) {
+        const struct accel_shape *s = &in->in[1]->shape;
+
+        if (s->rank != 1 || s->dims[0] > ACCEL_RANK_MAX)
+            return accel_fail(err, ACCEL_E_INVALID, "input 1 'shape' is no list of at most %d",
+                              ACCEL_RANK_MAX);
+        /* How many dimensions is known, if not which. */
+        n = s->dims[0] >= 0 ? (size_t)s->dims[0] : 0;
+        for (size_t i = 0; i < n; i++)
+            dims[i] = ACCEL_INT_ANY;
+        if (s->dims[0] < 0)
+            return ACCEL_OK;
+    }
     want.rank = (uint32_t)n;
     for (size_t i = 0; i < n; i++) {
         if (dims[i] != ACCEL_INT_ANY && dims[i] < 0)
