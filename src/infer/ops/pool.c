@@ -40,8 +40,13 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
         const int64_t in = x->dims[2 + i];
         int rc = accel_spatial_axis(&p->spatial, spatial, i, p->spatial.kernel[i], &a, err);
 
+        /* ONNX Runtime's SAME counts the kernel without its dilation in pools: padding and output
+         * are smaller than the standard has them. */
+        const int64_t dilation = a.dilation;
+        a.dilation = 1;
         if (rc == ACCEL_OK && in >= 0)
             rc = accel_spatial_resolve(&a, in, err);
+        a.dilation = dilation;
         if (rc != ACCEL_OK)
             return rc;
         /* A window costs all of its taps, however few meet the input: a kernel made of nothing but

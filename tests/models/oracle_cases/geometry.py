@@ -63,8 +63,6 @@ def grids(w):
             r = len(size) - 2
             theta = floats(w, size[0], r, r + 1, dtype=dtype)
             for align in (0, 1):
-                if align and 1 in size[2:]:
-                    continue
                 for constant in (('size',), ()):
                     w.case(f'affinegrid_{np.dtype(dtype).name}_{label}_{align}_{"constant" if constant else "given"}',
                            'AffineGrid', [('theta', theta), ('size', np.array(size, np.int64))], constant, opset=20,
@@ -131,6 +129,11 @@ def lp(w):
         w.case(f'globallppool_{label}', 'GlobalLpPool', [('x', x)], p=attributes.get('p', 2))
     w.case('lppool_ceil', 'LpPool', [('x', floats(w, 1, 2, 8, 7))], opset=22, kernel_shape=[3, 3], strides=[2, 3],
            ceil_mode=1, dilations=[1, 2])
+
+    for op in ('LpPool', 'MaxPool', 'AveragePool'):  # ONNX Runtime's SAME does not count the dilation
+        for pad in ('SAME_UPPER', 'SAME_LOWER'):
+            w.case(f'{op.lower()}_{pad}_dilated'.lower(), op, [('x', floats(w, 1, 2, 9, 8))], opset=19, kernel_shape=[3, 2],
+                   dilations=[2, 3], auto_pad=pad)
 
 
 EXACT = (blocks, unpool)
