@@ -358,7 +358,8 @@ ACCEL_EXPORT uint32_t accel_calibration_count(void);
 /* Measures points from `first` on, in order, about `point_us` each, until `part_ms` have passed or
  * none is left; *next is the first one left, accel_calibration_count() at the end. So a calibration
  * may be cut into parts between which others have their turn. `threads` 0: as many as CPUs may be
- * used. *rates, one per operator measured, is freed by accel_rates_free. */
+ * used. *rates, one per operator measured, is freed by accel_rates_free; a point for which memory
+ * does not suffice is left out. */
 ACCEL_EXPORT int accel_calibrate_part(unsigned threads, unsigned cpu_mask, int64_t point_us,
                                       int64_t part_ms, uint32_t first, uint32_t *next,
                                       struct accel_rate **rates, size_t *count,
@@ -368,7 +369,8 @@ ACCEL_EXPORT int accel_calibrate_part(unsigned threads, unsigned cpu_mask, int64
 #define ACCEL_CALIBRATION_ROUNDS 3
 ACCEL_EXPORT int64_t accel_calibration_point_us(int64_t budget_ms);
 /* Takes in another round's rates of the same points, both in the order of `point`: the quietest of
- * each is kept, `spread` grows by what lies between. */
+ * each is kept, `spread` grows by what lies between. Of those that one round lacks `rates`' stay.
+ */
 ACCEL_EXPORT void accel_rates_merge(struct accel_rate *rates, size_t count,
                                     const struct accel_rate *more, size_t more_count);
 /* Three rounds over all points, the quietest of each taken. Takes about `budget_ms`; on a busy

@@ -89,15 +89,18 @@ static void rounds_keep_the_quietest(void)
 {
     struct accel_rate rates[] = {{.point = 1, .bytes = 100, .bytes_per_s = 100},
                                  {.point = 2, .bytes = 100, .bytes_per_s = 50},
-                                 {.point = 4, .flops = 100, .flops_per_s = 10}};
+                                 {.point = 3, .bytes = 100, .bytes_per_s = 7},
+                                 {.point = 5, .flops = 100, .flops_per_s = 10}};
     const struct accel_rate more[] = {{.point = 1, .bytes = 100, .bytes_per_s = 50},
                                       {.point = 2, .bytes = 100, .bytes_per_s = 200},
-                                      {.point = 4, .flops = 100, .flops_per_s = 10}};
+                                      {.point = 4, .bytes = 100, .bytes_per_s = 900},
+                                      {.point = 5, .flops = 100, .flops_per_s = 10}};
 
-    accel_rates_merge(rates, 3, more, 3);
+    accel_rates_merge(rates, 4, more, 4);
     ok(rates[0].bytes_per_s == 100 && rates[0].spread == 1, "1 s, then 2 s: 1 s, spread by all");
     ok(rates[1].bytes_per_s == 200 && rates[1].spread == 3, "2 s, then 0.5 s: 0.5 s, by three");
-    ok(rates[2].flops_per_s == 10 && rates[2].spread == 0, "the same twice: no spread");
+    ok(rates[2].point == 3 && rates[2].bytes_per_s == 7, "what the other round lacks stays");
+    ok(rates[3].flops_per_s == 10 && rates[3].spread == 0, "the same twice: no spread");
 }
 
 int main(void)

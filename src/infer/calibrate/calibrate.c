@@ -229,7 +229,7 @@ static int measure_point(uint32_t point, unsigned threads, unsigned cpu_mask, in
         const struct accel_op_analysis *op = &a->ops[i];
         /* Less than a nanosecond cannot be told from nothing. */
         const double seconds = fmax((whole_s - empty_s) * ops[i] / fmax(sum, 1e-9), 1e-9);
-        const struct accel_rate rate = rate_of(op, point * OPS_MAX + (uint32_t)i, seconds);
+        const struct accel_rate rate = rate_of(op, (point + 1) * OPS_MAX + (uint32_t)i, seconds);
 
         if (rate.flops > 0 || rate.bytes > 0)
             rc = add_rate(rates, &rate, err);
@@ -262,15 +262,16 @@ int accel_calibrate_part(unsigned threads, unsigned cpu_mask, int64_t point_us, 
         threads = accel_usable_cpus();
     int rc = empty_run(threads, cpu_mask, share_ns, &empty_s, err);
     if (rc == ACCEL_OK && first == 0) {
-        const struct accel_rate run = {.kind = ACCEL_KIND_OTHER,
-                                       .precision = ACCEL_DTYPE_FLOAT,
-                                       .overhead_s = empty_s,
-                                       .point = UINT32_MAX};
+        const struct accel_rate run = {
+            .kind = ACCEL_KIND_OTHER, .precision = ACCEL_DTYPE_FLOAT, .overhead_s = empty_s};
         rc = add_rate(&rates, &run, err);
     }
     uint32_t p = first;
     while (rc == ACCEL_OK && p < accel_calibration_count()) {
         rc = measure_point(p++, threads, cpu_mask, share_ns, empty_s, &rates, err);
+        /* The largest need some hundred megabytes, which a worker may not be granted. */
+        if (rc == ACCEL_E_NOMEM)
+            rc = ACCEL_OK;
         if ((accel_now_ns() - begin) / 1000000 >= part_ms)
             break;
     }
@@ -292,12 +293,16 @@ static double seconds_of(const struct accel_rate *r)
 void accel_rates_merge(struct accel_rate *rates, size_t count, const struct accel_rate *more,
                        size_t more_count)
 {
-    for (size_t i = 0, k = 0; i < count && k < more_count; i++) {
+    for (size_t i = 0, k = 0; i < count && k < more_count;) {
         struct accel_rate *r = &rates[i];
         const struct accel_rate *m = &more[k];
 
-        if (r->point != m->point)
+        if (r->point != m->point) { /* one round lacks it */
+            i += r->point < m->point;
+            k += r->point > m->point;
             continue;
+        }
+        i++;
         k++;
         const double a = seconds_of(r), b = seconds_of(m);
         const double slowest = fmax(a * (1 + r->spread), b * (1 + m->spread));
