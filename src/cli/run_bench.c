@@ -60,6 +60,10 @@ static int make_tensors(struct bench *b, struct accel_error *err)
         b->outputs[i].name = accel_model_output(b->model, i)->name;
     for (size_t i = 0; i < b->inputs_count; i++) {
         const struct accel_tensor_info *info = accel_model_input(b->model, i);
+
+        if (accel_model_input_kind(b->model, i) != ACCEL_VALUE_TENSOR)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                              "input '%s' is no tensor: bench makes up tensors only", info->name);
         int64_t dims[ACCEL_RANK_MAX];
         uint32_t rank;
 

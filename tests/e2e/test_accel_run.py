@@ -369,3 +369,28 @@ def test_flipped_bytes_of_a_packed_model_do_no_harm(tmp_path):
         done = subprocess.run([str(PROGRAM), 'bench', str(packed), '--packed', '--runs', '1', '--threads', '1'],
                               capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode in (0, 1) and 'Sanitizer' not in done.stderr, f'byte {at}: {done.returncode} {done.stderr}'
+
+
+# ---------------------------------------------------------------- sequences and optionals
+def test_runs_on_sequences_and_writes_them(tmp_path):
+    model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 18]>
+        m (seq(float[N]) s, optional(float[2]) o, float[2] x) => (seq(float[N]) longer, optional(float[2]) there, optional(float[2]) absent) {
+            longer = SequenceInsert (s, x) there = Optional (x) absent = Identity (o) }''')
+    (tmp_path / 'model.onnx').write_bytes(model.SerializeToString())
+    given = onnx.SequenceProto(name='s', elem_type=onnx.SequenceProto.TENSOR)
+    given.tensor_values.extend(numpy_helper.from_array(np.arange(n, dtype=np.float32)) for n in (3, 0))
+    (tmp_path / 's.pb').write_bytes(given.SerializeToString())
+    (tmp_path / 'o.pb').write_bytes(onnx.OptionalProto(name='o').SerializeToString())
+    np.save(tmp_path / 'x.npy', np.array([7, 8], np.float32))
+    inputs = [part for name, file in (('s', 's.pb'), ('o', 'o.pb'), ('x', 'x.npy')) for part in ('--input', f'{name}={tmp_path / file}')]
+    out, _ = run('run', tmp_path / 'model.onnx', *inputs, '--output', tmp_path / 'out')
+    assert 'a sequence of 3' in out
+    longer = onnx.SequenceProto.FromString((tmp_path / 'out' / 'longer.pb').read_bytes())
+    assert longer.name == 'longer' and [list(numpy_helper.to_array(t)) for t in longer.tensor_values] == [[0, 1, 2], [], [7, 8]]
+    there = onnx.OptionalProto.FromString((tmp_path / 'out' / 'there.pb').read_bytes())
+    assert there.elem_type == onnx.OptionalProto.TENSOR and list(numpy_helper.to_array(there.tensor_value)) == [7, 8]
+    absent = onnx.OptionalProto.FromString((tmp_path / 'out' / 'absent.pb').read_bytes())
+    assert absent.elem_type == onnx.OptionalProto.UNDEFINED and not absent.HasField('tensor_value')
+    (tmp_path / 's.pb').write_bytes(given.SerializeToString()[:-3])
+    _, err = run('run', tmp_path / 'model.onnx', *inputs, '--output', tmp_path / 'out', status=1)
+    assert 's.pb' in err and 'cut off' in err

@@ -317,6 +317,14 @@ def cases():
     yield Case('optional-of-nothing', model([node('Optional', [], ['o'], type=helper.make_tensor_type_proto(FLOAT, None)),
                                              node('OptionalGetElement', ['o'])], opset=18), ('culprit', 'nothing'))
 
+    # What only accel_session_run_values takes and gives: bench and REST know tensors.
+    takes = ModelProto.FromString(model([node('SequenceAt', ['s', 'z'])], [tensor('z', np.array(0))]))
+    takes.graph.input.append(helper.make_tensor_sequence_value_info('s', FLOAT, None))
+    yield Case('input-is-a-sequence', takes.SerializeToString(), (r"'s'", 'sequence|no tensor'))
+    gives = ModelProto.FromString(model([node('SequenceConstruct', ['x', 'x'])]))
+    gives.graph.output[0].CopyFrom(helper.make_tensor_sequence_value_info('y', FLOAT, None))
+    yield Case('output-is-a-sequence', gives.SerializeToString(), (r"'y'", 'no tensor'))
+
     # Functions of the model.
     relu = node('Relu', ['a'], ['b'])
     yield Case('function-calls-itself', functions(('f', [node('f', ['a'], ['b'], domain='own')])), ('culprit', 'itself'))
