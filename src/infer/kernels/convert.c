@@ -17,35 +17,28 @@ struct convert_job {
     const struct accel_cast *cast;
 };
 
-/* Out of range is undefined in ONNX and in C: here it saturates at the 32- and 64-bit types and
- * wraps from 32 bits to the narrower ones, which is what x86 code compiled from C does in range. */
+/* Out of range is undefined in ONNX and in C. ONNX Runtime gives what x86 has for it, and so does
+ * this: the smallest number of the 32- or 64-bit type, also for NaN, of which narrower types take
+ * the low bits; unsigned types of 32 and 64 bits count on from 2^31 and 2^63, and give 0 beyond
+ * their end. */
 static int32_t to_i32(double v)
 {
-    if (v != v)
-        return 0;
-    return v >= 0x1p31 ? INT32_MAX : (v < -0x1p31 ? INT32_MIN : (int32_t)v);
+    return v > -0x1p31 && v < 0x1p31 ? (int32_t)v : INT32_MIN;
 }
 
 static uint32_t to_u32(double v)
 {
-    if (v != v)
-        return 0;
-    /* A negative value wraps as it would by way of the signed type. */
-    return v >= 0x1p32 ? UINT32_MAX : (v < 0 ? (uint32_t)to_i32(v) : (uint32_t)v);
+    return v >= 0x1p31 ? (uint32_t)to_i32(v - 0x1p31) ^ 0x80000000u : (uint32_t)to_i32(v);
 }
 
 static int64_t to_i64(double v)
 {
-    if (v != v)
-        return 0;
-    return v >= 0x1p63 ? INT64_MAX : (v < -0x1p63 ? INT64_MIN : (int64_t)v);
+    return v > -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
 }
 
 static uint64_t to_u64(double v)
 {
-    if (v != v)
-        return 0;
-    return v >= 0x1p64 ? UINT64_MAX : (v < 0 ? (uint64_t)to_i64(v) : (uint64_t)v);
+    return v >= 0x1p63 ? (uint64_t)to_i64(v - 0x1p63) ^ (uint64_t)INT64_MIN : (uint64_t)to_i64(v);
 }
 
 #define TO(T, expression)                  \

@@ -47,7 +47,15 @@ bool accel_unary_supported(enum accel_unary_op op, enum accel_dtype dtype)
     return is_integer(dtype) &&
            (op == ACCEL_UNARY_IDENTITY || op == ACCEL_UNARY_RELU || op == ACCEL_UNARY_ABS ||
             op == ACCEL_UNARY_NEG || op == ACCEL_UNARY_SIGN || op == ACCEL_UNARY_SQUARE ||
-            op == ACCEL_UNARY_NOT);
+            op == ACCEL_UNARY_NOT || op == ACCEL_UNARY_SHRINK);
+}
+
+/* In float, then cut to the integer, as ONNX Runtime does it. */
+static int64_t shrink(float v, const struct unary_job *job)
+{
+    const float y = v < -job->alpha ? v + job->beta : v > job->alpha ? v - job->beta : 0;
+
+    return y > -0x1p63f && y < 0x1p63f ? (int64_t)y : INT64_MIN;
 }
 
 /* U: the unsigned type of the same size, in which overflow wraps. */
@@ -75,6 +83,9 @@ bool accel_unary_supported(enum accel_unary_op op, enum accel_dtype dtype)
                 break;                                   \
             case ACCEL_UNARY_NOT:                        \
                 y[i] = (T) ~(U)v;                        \
+                break;                                   \
+            case ACCEL_UNARY_SHRINK:                     \
+                y[i] = (T)shrink((float)v, job);         \
                 break;                                   \
             default:                                     \
                 y[i] = v;                                \

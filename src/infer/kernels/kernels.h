@@ -263,6 +263,9 @@ void accel_gemm_f32(const struct accel_kernels *kernels, struct accel_pool *pool
 /* The oracle: sums in double. Reads a and b, not the packed forms. */
 void accel_gemm_f32__ref(const struct accel_gemm *gemm);
 
+/* Of g the sizes, strides, transpositions, alpha and beta; no batches, biases and activation. */
+void accel_gemm_f64__ref(const struct accel_gemm *g, const double *a, const double *b,
+                         const double *c, double *y);
 /* Matrix product of other types, plain: y[m][n] = a[m][k] * b[k][n], dense, one matrix. DOUBLE,
  * INT32, INT64, UINT32, UINT64 (wrapping); false: another type. */
 bool accel_matmul_any(enum accel_dtype dtype, size_t m, size_t n, size_t k, const void *a,
@@ -409,7 +412,7 @@ struct accel_cast {
     enum { ACCEL_ROUND_UP, ACCEL_ROUND_DOWN, ACCEL_ROUND_NEAREST } round; /* FLOAT8E8M0 */
 };
 /* ONNX Cast between all types of fixed size but the complex ones (dense). Float to integer cuts
- * towards 0, saturates at 32 and 64 bits, wraps below; NaN gives 0; INT4 and its kin see small.h.
+ * towards 0; what has no integer gives what it does on x86 (convert.c); INT4 and its kin: small.h.
  * cast NULL: saturate, up. false: a type it cannot do. */
 bool accel_cast(const struct accel_kernels *kernels, struct accel_pool *pool, size_t n,
                 enum accel_dtype from, const void *x, enum accel_dtype to, void *y,
@@ -437,9 +440,9 @@ void accel_fill(size_t element_size, size_t n, const void *value, void *y);
 /* ---------------------------------------------------------------- reductions and norms */
 
 /* x: dense, dims[rank]; axes: bit i set when axis i goes (0: none, an elementwise pass). y: dense,
- * what is left. FLOAT; DOUBLE, INT32, INT64, UINT32, UINT64 and, for MAX and MIN, INT8, UINT8,
- * INT16, UINT16, BOOL. An empty set gives 0 (PROD 1, MAX lowest, MIN largest, MEAN NaN).
- * false: not for this type. */
+ * what is left. Integers saturate. FLOAT; DOUBLE, INT32, INT64, UINT32, UINT64 and, for MAX and
+ * MIN, INT8, UINT8, INT16, UINT16, BOOL. An empty set gives 0 (PROD 1, MAX lowest, MIN largest,
+ * MEAN NaN). false: not for this type. */
 bool accel_reduce(const struct accel_kernels *kernels, struct accel_pool *pool,
                   enum accel_reduce_op op, enum accel_dtype dtype, unsigned rank,
                   const size_t *dims, uint32_t axes, const void *x, void *y);
@@ -453,6 +456,8 @@ void accel_softmax_f32(const struct accel_kernels *kernels, struct accel_pool *p
                        size_t axis, size_t inner, bool log_softmax, const float *x, float *y);
 void accel_softmax_f32__ref(size_t outer, size_t axis, size_t inner, bool log_softmax,
                             const float *x, float *y);
+void accel_softmax_f64__ref(size_t outer, size_t axis, size_t inner, bool log_softmax,
+                            const double *x, double *y);
 /* y = act(x * scale[c] + shift[c]) on [batch][channels][inner]; may be in place. BatchNormalization
  * with scale = gamma / sqrt(var + eps), shift = beta - mean * scale. */
 void accel_channel_affine_f32(const struct accel_kernels *kernels, struct accel_pool *pool,
@@ -509,8 +514,8 @@ struct accel_resize {
 };
 int accel_resize_scratch_bytes(const struct accel_resize *resize, size_t *bytes,
                                struct accel_error *err);
-/* FLOAT: all modes. Any type of 1, 2, 4, 8 bytes: NEAREST. UINT8, INT8: all, rounded to even and
- * saturated. false: not this type in this mode. */
+/* FLOAT: all modes. Any type of 1, 2, 4, 8 bytes: NEAREST. UINT8, INT8, INT32: all, cut to integers
+ * (antialiased: rounded to even) and saturated. false: not this type in this mode. */
 bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
                   const struct accel_resize *resize, enum accel_dtype dtype, const void *x, void *y,
                   void *scratch);

@@ -219,12 +219,34 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
 /* ---------------------------------------------------------------- other types */
 
 /* inf - inf would be NaN. */
-#define SHIFT(max) (isfinite((double)(max)) ? (max) : 0)
+#define SHIFT(max) (isfinite((double)(max)) ? (double)(max) : 0)
 
-/* Integers collect in A, the unsigned 64-bit type: sums wrap in T as they would in T itself.
- * LogSumExp of integers has its exponentials and their logarithm in T, as ONNX Runtime: what is
- * less than the largest counts 0. */
-#define ANY(name, T, A, lowest, highest, ABS, REAL)                                        \
+/* ONNX Runtime collects integers in double and saturates: here long double holds every sum below
+ * 2^64 exactly, of which the same is made. Its LogSumExp of integers has integer exponentials: only
+ * the largest numbers count. */
+static double as_double(long double v)
+{
+    return (double)v;
+}
+
+#define SATURATED(T, lowest, highest)                  \
+    static T T##_of(double v)                          \
+    {                                                  \
+        return !(v > (double)(lowest))  ? (T)(lowest)  \
+               : v >= (double)(highest) ? (T)(highest) \
+                                        : (T)v;        \
+    }
+SATURATED(int8_t, INT8_MIN, INT8_MAX)
+SATURATED(uint8_t, 0, UINT8_MAX)
+SATURATED(int16_t, INT16_MIN, INT16_MAX)
+SATURATED(uint16_t, 0, UINT16_MAX)
+SATURATED(int32_t, INT32_MIN, INT32_MAX)
+SATURATED(uint32_t, 0, UINT32_MAX)
+SATURATED(int64_t, INT64_MIN, INT64_MAX)
+SATURATED(uint64_t, 0, UINT64_MAX)
+#define double_of(v) (v)
+
+#define ANY(name, T, A, lowest, highest, REAL)                                             \
     static T name(const struct reduce_job *job, const T *x)                                \
     {                                                                                      \
         const unsigned last = job->gone.rank - 1;                                          \
@@ -238,7 +260,7 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
                 accel_nd_row(&job->gone, 1, r / width, at);                                \
                 const T v = x[at[0] + (ptrdiff_t)(r % width) * job->gone.stride[0][last]]; \
                 if (pass == 1) {                                                           \
-                    sumexp += (double)(T)exp((double)v - (double)SHIFT(max));              \
+                    sumexp += (double)(T)exp((double)v - SHIFT(max));                      \
                     continue;                                                              \
                 }                                                                          \
                 max = v > max || v != v ? v : max;                                         \
@@ -246,43 +268,42 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
                 sum += (A)v;                                                               \
                 product *= (A)v;                                                           \
                 sumsq += (A)v * (A)v;                                                      \
-                sumabs += (A)ABS(v);                                                       \
+                sumabs += (A)fabsl((long double)v);                                        \
             }                                                                              \
+        const double n = (double)job->gone_count;                                          \
         switch (job->op) {                                                                 \
         case ACCEL_REDUCE_SUM:                                                             \
-            return (T)sum;                                                                 \
+            return T##_of(as_double(sum));                                                 \
         case ACCEL_REDUCE_MEAN:                                                            \
-            return job->gone_count == 0 ? (T)REAL : (T)((T)sum / (T)job->gone_count);      \
+            return n == 0 ? (T)REAL : T##_of(as_double(sum) / n);                          \
         case ACCEL_REDUCE_MAX:                                                             \
             return max;                                                                    \
         case ACCEL_REDUCE_MIN:                                                             \
             return min;                                                                    \
         case ACCEL_REDUCE_PROD:                                                            \
-            return (T)product;                                                             \
+            return T##_of(as_double(product));                                             \
         case ACCEL_REDUCE_L1:                                                              \
-            return (T)sumabs;                                                              \
+            return T##_of(as_double(sumabs));                                              \
         case ACCEL_REDUCE_L2:                                                              \
-            return (T)sqrt((double)sumsq);                                                 \
+            return T##_of(sqrt(as_double(sumsq)));                                         \
         case ACCEL_REDUCE_SUMSQ:                                                           \
-            return (T)sumsq;                                                               \
+            return T##_of(as_double(sumsq));                                               \
         case ACCEL_REDUCE_LOGSUM:                                                          \
-            return (T)log((double)(T)sum);                                                 \
+            return T##_of(log(as_double(sum)));                                            \
         default:                                                                           \
-            return sumexp == 0 ? lowest : (T)(SHIFT(max) + (T)log(sumexp));                \
+            return sumexp == 0 ? lowest : T##_of(SHIFT(max) + log(sumexp));                \
         }                                                                                  \
     }
 
-#define ABS_UNSIGNED(v) (v)
-#define ABS_SIGNED(v)   ((v) < 0 ? 0 - (uint64_t)(v) : (uint64_t)(v))
-ANY(any_double, double, double, -HUGE_VAL, HUGE_VAL, fabs, NAN)
-ANY(any_int8, int8_t, uint64_t, INT8_MIN, INT8_MAX, ABS_SIGNED, 0)
-ANY(any_uint8, uint8_t, uint64_t, 0, UINT8_MAX, ABS_UNSIGNED, 0)
-ANY(any_int16, int16_t, uint64_t, INT16_MIN, INT16_MAX, ABS_SIGNED, 0)
-ANY(any_uint16, uint16_t, uint64_t, 0, UINT16_MAX, ABS_UNSIGNED, 0)
-ANY(any_int32, int32_t, uint64_t, INT32_MIN, INT32_MAX, ABS_SIGNED, 0)
-ANY(any_uint32, uint32_t, uint64_t, 0, UINT32_MAX, ABS_UNSIGNED, 0)
-ANY(any_int64, int64_t, uint64_t, INT64_MIN, INT64_MAX, ABS_SIGNED, 0)
-ANY(any_uint64, uint64_t, uint64_t, 0, UINT64_MAX, ABS_UNSIGNED, 0)
+ANY(any_double, double, double, -HUGE_VAL, HUGE_VAL, NAN)
+ANY(any_int8, int8_t, long double, INT8_MIN, INT8_MAX, 0)
+ANY(any_uint8, uint8_t, long double, 0, UINT8_MAX, 0)
+ANY(any_int16, int16_t, long double, INT16_MIN, INT16_MAX, 0)
+ANY(any_uint16, uint16_t, long double, 0, UINT16_MAX, 0)
+ANY(any_int32, int32_t, long double, INT32_MIN, INT32_MAX, 0)
+ANY(any_uint32, uint32_t, long double, 0, UINT32_MAX, 0)
+ANY(any_int64, int64_t, long double, INT64_MIN, INT64_MAX, 0)
+ANY(any_uint64, uint64_t, long double, 0, UINT64_MAX, 0)
 
 #define CASE(NAME, name, T)                                            \
     case ACCEL_DTYPE_##NAME:                                           \

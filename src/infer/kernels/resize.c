@@ -215,22 +215,38 @@ static float load(const struct resize_job *job, size_t at)
         return ((const uint8_t *)job->x)[at];
     case ACCEL_DTYPE_INT8:
         return ((const int8_t *)job->x)[at];
+    case ACCEL_DTYPE_INT32:
+        return (float)((const int32_t *)job->x)[at];
     default:
         return ((const float *)job->x)[at];
     }
 }
 
-/* Integers as ONNX Runtime makes them: cut off towards zero, but rounded with antialias. */
+/* The nearest number that the integer type has. */
+static float within(enum accel_dtype dtype, float v)
+{
+    switch (dtype) {
+    case ACCEL_DTYPE_UINT8:
+        return fminf(fmaxf(v, 0), 255);
+    case ACCEL_DTYPE_INT8:
+        return fminf(fmaxf(v, -128), 127);
+    default:
+        return v;
+    }
+}
+
+/* Integers as ONNX Runtime makes them: cut off towards zero. */
 static void store(const struct resize_job *job, size_t at, float v)
 {
-    if (job->dtype != ACCEL_DTYPE_FLOAT)
-        v = job->r->antialias ? nearbyintf(v) : truncf(v);
     switch (job->dtype) {
     case ACCEL_DTYPE_UINT8:
-        ((uint8_t *)job->y)[at] = (uint8_t)fminf(fmaxf(v, 0), 255);
+        ((uint8_t *)job->y)[at] = (uint8_t)within(job->dtype, v);
         break;
     case ACCEL_DTYPE_INT8:
-        ((int8_t *)job->y)[at] = (int8_t)fminf(fmaxf(v, -128), 127);
+        ((int8_t *)job->y)[at] = (int8_t)within(job->dtype, v);
+        break;
+    case ACCEL_DTYPE_INT32:
+        ((int32_t *)job->y)[at] = v >= 0x1p31f ? INT32_MAX : v > -0x1p31f ? (int32_t)v : INT32_MIN;
         break;
     default:
         ((float *)job->y)[at] = v;
@@ -254,6 +270,36 @@ static void sum_taps(const struct resize_job *job, const size_t *index, unsigned
         if (axis->taps == 1 || taps[t].weight != 0)
             sum_taps(job, index, d + 1, at * axis->in + taps[t].index,
                      axis->taps == 1 ? weight : weight * taps[t].weight, sum);
+}
+
+/* Antialiased integers are integers again, halves going up, after each axis, as in the passes of
+ * ONNX Runtime. */
+static float sum_of_integers(const struct resize_job *job, const size_t *index, unsigned d,
+                             size_t at)
+{
+    if (d == job->r->rank)
+        return load(job, at);
+    const struct axis *axis = &job->axes[d];
+    const struct tap *taps = axis->table + index[d] * axis->taps;
+    float sum = 0;
+
+    if (axis->taps == 1)
+        return sum_of_integers(job, index, d + 1, at * axis->in + taps->index);
+    for (size_t t = 0; t < axis->taps; t++)
+        if (taps[t].weight != 0)
+            sum +=
+                taps[t].weight * sum_of_integers(job, index, d + 1, at * axis->in + taps[t].index);
+    return within(job->dtype, floorf(sum + 0.5f));
+}
+
+static float interpolate(const struct resize_job *job, const size_t *index)
+{
+    float sum = 0;
+
+    if (job->dtype != ACCEL_DTYPE_FLOAT && job->r->antialias)
+        return sum_of_integers(job, index, 0, 0);
+    sum_taps(job, index, 0, 0, 1, &sum);
+    return sum;
 }
 
 /* One row of floats whose outer axes have a single tap each: no recursion. `plane` is where the
@@ -317,11 +363,8 @@ static void resize_range(void *context, size_t begin, size_t end, unsigned threa
                        (const char *)job->x + (source + inner->table[i].index) * job->element_size,
                        job->element_size);
             } else {
-                float sum = 0;
-
                 index[last] = i;
-                sum_taps(job, index, 0, 0, 1, &sum);
-                store(job, at, sum);
+                store(job, at, interpolate(job, index));
             }
         }
     }
@@ -358,8 +401,8 @@ bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
 {
     struct resize_job job = {
         .r = resize, .dtype = dtype, .element_size = size_of(dtype), .x = x, .y = y};
-    const bool weighs =
-        dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_UINT8 || dtype == ACCEL_DTYPE_INT8;
+    const bool weighs = dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_UINT8 ||
+                        dtype == ACCEL_DTYPE_INT8 || dtype == ACCEL_DTYPE_INT32;
     char *room = scratch;
     size_t rows = 1, work = 1, outer_taps = 1;
 

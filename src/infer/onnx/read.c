@@ -431,12 +431,16 @@ static int strings_data(struct reader *r, struct accel_slice proto, struct accel
     return ACCEL_OK;
 }
 
+static bool is_packed(enum accel_dtype dtype)
+{
+    return dtype != ACCEL_DTYPE_STRING && accel_dtype_bits(dtype) < 8;
+}
+
 /* Bytes of a tensor as the file holds it: types below eight bits are packed. */
 static size_t stored_bytes(const struct accel_tensor *t)
 {
-    const unsigned bits = accel_dtype_bits(t->dtype);
-
-    return bits > 0 && bits < 8 ? accel_subbyte_size(bits, t->size_bytes) : t->size_bytes;
+    return is_packed(t->dtype) ? accel_subbyte_size(accel_dtype_bits(t->dtype), t->size_bytes)
+                               : t->size_bytes;
 }
 
 static void unpack(struct accel_tensor *t, const uint8_t *packed)
@@ -573,7 +577,7 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
     }
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "tensor '%s'", fields.name);
-    if (data != NULL && stored != t->size_bytes) {
+    if (data != NULL && is_packed(t->dtype)) {
         t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
         if (t->data == NULL)
             return no_memory(err);

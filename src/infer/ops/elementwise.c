@@ -177,15 +177,25 @@ static const struct {
     const char *name;
     enum accel_binary_op op;
 } binaries[] = {
-    {"Add", ACCEL_BINARY_ADD},    {"Sub", ACCEL_BINARY_SUB},
-    {"Mul", ACCEL_BINARY_MUL},    {"Div", ACCEL_BINARY_DIV},
-    {"Min", ACCEL_BINARY_MIN},    {"Max", ACCEL_BINARY_MAX},
-    {"Sum", ACCEL_BINARY_ADD},    {"PRelu", ACCEL_BINARY_PRELU},
-    {"Pow", ACCEL_BINARY_POW},    {"Mod", ACCEL_BINARY_MOD},
-    {"And", ACCEL_BINARY_AND},    {"Or", ACCEL_BINARY_OR},
-    {"Xor", ACCEL_BINARY_XOR},    {"Equal", ACCEL_BINARY_EQ},
-    {"Less", ACCEL_BINARY_LT},    {"LessOrEqual", ACCEL_BINARY_LE},
-    {"Greater", ACCEL_BINARY_GT}, {"GreaterOrEqual", ACCEL_BINARY_GE},
+    {"Add", ACCEL_BINARY_ADD},
+    {"Sub", ACCEL_BINARY_SUB},
+    {"Mul", ACCEL_BINARY_MUL},
+    {"Div", ACCEL_BINARY_DIV},
+    {"Min", ACCEL_BINARY_MIN},
+    {"Max", ACCEL_BINARY_MAX},
+    {"Sum", ACCEL_BINARY_ADD},
+    {"Mean", ACCEL_BINARY_ADD},
+    {"PRelu", ACCEL_BINARY_PRELU},
+    {"Pow", ACCEL_BINARY_POW},
+    {"Mod", ACCEL_BINARY_MOD},
+    {"And", ACCEL_BINARY_AND},
+    {"Or", ACCEL_BINARY_OR},
+    {"Xor", ACCEL_BINARY_XOR},
+    {"Equal", ACCEL_BINARY_EQ},
+    {"Less", ACCEL_BINARY_LT},
+    {"LessOrEqual", ACCEL_BINARY_LE},
+    {"Greater", ACCEL_BINARY_GT},
+    {"GreaterOrEqual", ACCEL_BINARY_GE},
 };
 
 static int binary_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
@@ -303,6 +313,21 @@ static int binary_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static int mean_run(struct accel_run *run, struct accel_error *err)
+{
+    const double count = (double)run->node->inputs_count;
+    const float single = (float)count;
+    struct accel_tensor *y = run->out[0];
+    const struct accel_nd nd = {.rank = 1, .dims = {elements_of(y)}, .stride = {{1}, {0}}};
+    const int rc = binary_run(run, err);
+
+    if (rc == ACCEL_OK)
+        accel_binary(run->kernels, run->pool, ACCEL_BINARY_DIV, y->dtype, &nd, y->data,
+                     y->dtype == ACCEL_DTYPE_FLOAT ? (const void *)&single : (const void *)&count,
+                     y->data);
+    return rc;
+}
+
 /* ---------------------------------------------------------------- Equal on strings */
 
 static int equal_infer(struct accel_infer *in, struct accel_error *err)
@@ -341,8 +366,14 @@ static int equal_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- Pow */
 
-/* Pow-12: the exponent may be of another type. Then both are taken as doubles and the result is of
- * the base's type, as ONNX Runtime has it. */
+/* Pow-12: the exponent may be of another type. Then, and for integers, both are taken as doubles
+ * and the result is of the base's type, as ONNX Runtime has it; but squares and cubes of integers
+ * by one exponent are products. */
+static bool as_doubles(enum accel_dtype base, enum accel_dtype exponent)
+{
+    return base != exponent || (ACCEL_T_INTS >> base & 1) != 0;
+}
+
 static int pow_infer(struct accel_infer *in, struct accel_error *err)
 {
     if (in->in[0]->dtype == in->in[1]->dtype)
@@ -350,12 +381,32 @@ static int pow_infer(struct accel_infer *in, struct accel_error *err)
     return accel_infer_broadcast(in, err);
 }
 
+/* x * x or x * x * x, of integers. */
+static bool small_power(struct accel_run *run)
+{
+    const struct accel_tensor *a = run->in[0], *b = run->in[1];
+    const struct accel_nd nd = {.rank = 1, .dims = {elements_of(a)}, .stride = {{1}, {1}}};
+
+    if ((ACCEL_T_INTS >> a->dtype & 1) == 0 || elements_of(b) != 1 ||
+        a->size_bytes != run->out[0]->size_bytes)
+        return false;
+    const double exponent = accel_dtype_number(b->dtype, b->data);
+    if (exponent != 2 && exponent != 3)
+        return false;
+    accel_binary(run->kernels, run->pool, ACCEL_BINARY_MUL, a->dtype, &nd, a->data, a->data,
+                 run->out[0]->data);
+    if (exponent == 3)
+        accel_binary(run->kernels, run->pool, ACCEL_BINARY_MUL, a->dtype, &nd, run->out[0]->data,
+                     a->data, run->out[0]->data);
+    return true;
+}
+
 static int pow_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     size_t elements[3], all;
 
     const int rc = binary_prepare(prep, err);
-    if (rc != ACCEL_OK || prep->in[0]->dtype == prep->in[1]->dtype)
+    if (rc != ACCEL_OK || !as_doubles(prep->in[0]->dtype, prep->in[1]->dtype))
         return rc;
     accel_shape_elements(&prep->in[0]->shape, &elements[0]);
     accel_shape_elements(&prep->in[1]->shape, &elements[1]);
@@ -373,8 +424,10 @@ static int pow_run(struct accel_run *run, struct accel_error *err)
     const size_t na = elements_of(a), nb = elements_of(b);
     double *wide_a = run->scratch, *wide_b, *wide_y;
 
-    if (a->dtype == b->dtype)
+    if (!as_doubles(a->dtype, b->dtype))
         return binary_run(run, err);
+    if (small_power(run))
+        return ACCEL_OK;
     wide_b = wide_a + na;
     wide_y = wide_b + nb;
     accel_convert(run->kernels, run->pool, na, a->dtype, a->data, ACCEL_DTYPE_DOUBLE, wide_a);
@@ -469,6 +522,13 @@ static const struct accel_attr_rule mod_attrs[] = {{"fmod", ACCEL_ATTR_INT, 0}, 
         .out = {{"C", result, var, 0}}, .attrs = mod_attrs, .parse = binary_parse,  \
         .infer = binary_infer, .prepare = binary_prepare, .run = binary_run         \
     }
+#define POW(version, exponent)                                                            \
+    {                                                                                     \
+        .name = "Pow", .domain = "", .since = version, .kind = ACCEL_KIND_TRANSCENDENTAL, \
+        .flops_per_value = 8, .in = {{"X", NUM, 'T', 0}, {"Y", NUM, exponent, 0}},        \
+        .out = {{"Z", NUM, 'T', 0}}, .parse = binary_parse, .infer = pow_infer,           \
+        .prepare = pow_prepare, .run = pow_run                                            \
+    }
 #define VARIADIC(op)                                                                    \
     {                                                                                   \
         .name = op, .domain = "", .since = 6, .kind = ACCEL_KIND_ELEMENTWISE,           \
@@ -544,18 +604,8 @@ const struct accel_op accel_ops_elementwise[] = {
     BINARY("Mul", 7, NUM, 'T'),
     BINARY("Div", 7, NUM, 'T'),
     BINARY("PRelu", 7, NUM, 'T'),
-    BINARY("Pow", 7, NUM, 'T'),
-    {.name = "Pow",
-     .domain = "",
-     .since = 12,
-     .kind = ACCEL_KIND_TRANSCENDENTAL,
-     .flops_per_value = 8,
-     .in = {{"X", NUM, 'T', 0}, {"Y", NUM, 'U', 0}},
-     .out = {{"Z", NUM, 'T', 0}},
-     .parse = binary_parse,
-     .infer = pow_infer,
-     .prepare = pow_prepare,
-     .run = pow_run},
+    POW(7, 'T'),
+    POW(12, 'U'),
     BINARY("Mod", 10, NUM, 'T'),
     BINARY("And", 7, BOOL, 'T'),
     BINARY("Or", 7, BOOL, 'T'),
@@ -578,6 +628,17 @@ const struct accel_op accel_ops_elementwise[] = {
     VARIADIC("Min"),
     VARIADIC("Max"),
     VARIADIC("Sum"),
+    {.name = "Mean",
+     .domain = "",
+     .since = 6,
+     .kind = ACCEL_KIND_ELEMENTWISE,
+     .flops_per_value = 1,
+     .in = {{"data_0", ACCEL_T_FLOATS, 'T', ACCEL_ARG_VARIADIC}},
+     .out = {{"mean", ACCEL_T_FLOATS, 'T', 0}},
+     .parse = binary_parse,
+     .infer = binary_infer,
+     .prepare = binary_prepare,
+     .run = mean_run},
     {.name = "Where",
      .domain = "",
      .since = 9,

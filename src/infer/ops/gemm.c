@@ -133,6 +133,7 @@ static int gemm_prepare(struct accel_prepare *prep, struct accel_error *err)
     g->alpha = p->alpha;
     g->beta = p->beta;
     g->act = p->act.op != ACCEL_UNARY_IDENTITY ? p->act : prep->node->epilogue.act;
+    s->any = prep->in[0]->dtype != ACCEL_DTYPE_FLOAT;
     if (prep->node->inputs_count > 2 && prep->in[2] != NULL) {
         const struct accel_shape *c = &prep->in[2]->shape;
         const int64_t rows = c->rank == 2 ? c->dims[0] : 1;
@@ -148,13 +149,19 @@ static int gemm_run(struct accel_run *run, struct accel_error *err)
 {
     const struct gemm_state *s = run->state;
     struct accel_gemm g = s->gemm;
+    const bool has_c = run->node->inputs_count > 2 && run->in[2] != NULL;
 
     (void)err;
     if (s->empty)
         return ACCEL_OK;
+    if (s->any) {
+        accel_gemm_f64__ref(&g, run->in[0]->data, run->in[1]->data, has_c ? run->in[2]->data : NULL,
+                            run->out[0]->data);
+        return ACCEL_OK;
+    }
     g.a = run->in[0]->data;
     g.b = run->in[1]->data;
-    if (run->node->inputs_count > 2 && run->in[2] != NULL)
+    if (has_c)
         g.c = run->in[2]->data;
     g.y = run->out[0]->data;
     accel_gemm_f32(run->kernels, run->pool, &g, run->scratch);
@@ -266,7 +273,7 @@ static void product_cost(const struct accel_prepare *prep, struct accel_cost *co
     cost->kind = rows == 1 ? ACCEL_KIND_GEMV : ACCEL_KIND_GEMM;
 }
 
-#define F32  ACCEL_T(FLOAT)
+#define REAL ACCEL_T_FLOATS
 #define MM_T (ACCEL_T_FLOATS | ACCEL_T(INT32) | ACCEL_T(INT64) | ACCEL_T(UINT32) | ACCEL_T(UINT64))
 
 static const struct accel_attr_rule gemm_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 0},
@@ -291,8 +298,8 @@ const struct accel_op accel_ops_gemm[] = {
      .since = 7,
      .flags = ACCEL_OP_EPILOGUE,
      .kind = ACCEL_KIND_GEMM,
-     .in = {{"A", F32, 'T', 0}, {"B", F32, 'T', 0}, {"C", F32, 'T', ACCEL_ARG_OPTIONAL}},
-     .out = {{"Y", F32, 'T', 0}},
+     .in = {{"A", REAL, 'T', 0}, {"B", REAL, 'T', 0}, {"C", REAL, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"Y", REAL, 'T', 0}},
      .attrs = gemm_attrs,
      .parse = gemm_parse,
      .infer = gemm_infer,

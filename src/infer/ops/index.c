@@ -61,6 +61,9 @@ static int scatter_parse(const struct accel_node *n, struct accel_bump *mem, con
     return reduction_of(n, &r, err);
 }
 
+static void combine(const struct accel_kernels *k, enum reduction r, enum accel_dtype dtype,
+                    size_t n, const void *x, void *y);
+
 /* y[i] = y[i] op x[i]. U: the unsigned type of the size, in which integers wrap. */
 #define REDUCE(T, U)                                                                    \
     do {                                                                                \
@@ -83,13 +86,39 @@ static int scatter_parse(const struct accel_node *n, struct accel_bump *mem, con
                                : ACCEL_MIN(from[i], to[i]); \
     } while (0)
 
-static void combine(enum reduction r, enum accel_dtype dtype, size_t n, const void *x, void *y)
+/* Halves by way of float, a row at a time. */
+static void combine_halves(const struct accel_kernels *k, enum reduction r, enum accel_dtype dtype,
+                           size_t n, const char *from, char *to)
+{
+    float x[64], y[64];
+
+    for (size_t at = 0; at < n; at += ACCEL_COUNT(x)) {
+        const size_t m = ACCEL_MIN(ACCEL_COUNT(x), n - at);
+
+        accel_convert(k, NULL, m, dtype, from + at * 2, ACCEL_DTYPE_FLOAT, x);
+        accel_convert(k, NULL, m, dtype, to + at * 2, ACCEL_DTYPE_FLOAT, y);
+        combine(k, r, ACCEL_DTYPE_FLOAT, m, x, y);
+        accel_convert(k, NULL, m, ACCEL_DTYPE_FLOAT, y, dtype, to + at * 2);
+    }
+}
+
+static void combine(const struct accel_kernels *k, enum reduction r, enum accel_dtype dtype,
+                    size_t n, const void *x, void *y)
 {
     if (r == REPLACE) {
         memcpy(y, x, n * accel_element_bytes(dtype));
         return;
     }
     switch (dtype) {
+    case ACCEL_DTYPE_FLOAT16:
+    case ACCEL_DTYPE_BFLOAT16:
+        combine_halves(k, r, dtype, n, x, y);
+        break;
+    case ACCEL_DTYPE_BOOL: /* the sum is or, the product and */
+        for (size_t i = 0; i < n; i++)
+            ((uint8_t *)y)[i] = r == ADD || r == MAX ? ((uint8_t *)y)[i] | ((const uint8_t *)x)[i]
+                                                     : ((uint8_t *)y)[i] & ((const uint8_t *)x)[i];
+        break;
     case ACCEL_DTYPE_FLOAT:
         REDUCE(float, float);
         break;
@@ -127,11 +156,46 @@ static int check_reduction(const struct accel_infer *in, struct accel_error *err
 {
     enum reduction r = REPLACE;
     const int rc = reduction_of(in->node, &r, err);
+    const uint32_t types =
+        ACCEL_T_NUMBERS | ACCEL_T_HALVES | ACCEL_T(BOOL) | (r == ADD ? ACCEL_T(STRING) : 0);
 
-    if (rc == ACCEL_OK && r != REPLACE && (1u << in->in[0]->dtype & ACCEL_T_NUMBERS) == 0)
+    if (rc == ACCEL_OK && r != REPLACE && (types >> in->in[0]->dtype & 1) == 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "a reduction of %s",
                           accel_dtype_name(in->in[0]->dtype));
     return rc;
+}
+
+/* The sum of strings is one behind the other. */
+static int append(struct accel_run *run, size_t n, const char *const *x, const char **y,
+                  struct accel_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t head = strlen(y[i]), tail = strlen(x[i]);
+        void *memory;
+        const int rc = accel_run_memory(run, head + tail + 1, &memory, err);
+
+        if (rc != ACCEL_OK)
+            return rc;
+        memcpy(memory, y[i], head);
+        memcpy((char *)memory + head, x[i], tail);
+        y[i] = memory;
+    }
+    return ACCEL_OK;
+}
+
+/* n elements of the updates from element `from` on into the output from `to` on. */
+static int scatter(struct accel_run *run, enum reduction r, size_t n, size_t from, size_t to,
+                   struct accel_error *err)
+{
+    const enum accel_dtype dtype = run->out[0]->dtype;
+    const size_t size = accel_element_bytes(dtype);
+    const char *x = (const char *)run->in[2]->data + from * size;
+    char *y = (char *)run->out[0]->data + to * size;
+
+    if (dtype == ACCEL_DTYPE_STRING && r == ADD)
+        return append(run, n, (const char *const *)(const void *)x, (const char **)(void *)y, err);
+    combine(run->kernels, r, dtype, n, x, y);
+    return ACCEL_OK;
 }
 
 static void copy_data(const struct accel_tensor *from, const struct accel_tensor *to)
@@ -209,11 +273,10 @@ static int tuple_offset(const struct accel_tensor *x, const struct accel_tensor 
 
 static int scatter_nd_run(struct accel_run *run, struct accel_error *err)
 {
-    const struct accel_tensor *x = run->in[0], *at = run->in[1], *u = run->in[2];
+    const struct accel_tensor *x = run->in[0], *at = run->in[1];
     const size_t depth = (size_t)at->dims[at->rank - 1];
     const size_t tuples = accel_dims_product(at->dims, 0, at->rank - 1);
     const size_t n = accel_dims_product(x->dims, (uint32_t)depth, x->rank);
-    const size_t size = accel_element_bytes(x->dtype);
     enum reduction r = REPLACE;
     int rc = reduction_of(run->node, &r, err);
 
@@ -223,8 +286,7 @@ static int scatter_nd_run(struct accel_run *run, struct accel_error *err)
 
         rc = tuple_offset(x, at, i, 0, depth, &offset, err);
         if (rc == ACCEL_OK && n > 0)
-            combine(r, x->dtype, n, (const char *)u->data + i * n * size,
-                    (char *)run->out[0]->data + offset * size);
+            rc = scatter(run, r, n, i * n, offset, err);
     }
     return rc;
 }
@@ -331,8 +393,8 @@ static int element_offset(const struct accel_tensor *x, const struct accel_tenso
 
 static int scatter_elements_run(struct accel_run *run, struct accel_error *err)
 {
-    const struct accel_tensor *x = run->in[0], *at = run->in[1], *u = run->in[2];
-    const size_t n = count_of(at), size = accel_element_bytes(x->dtype);
+    const struct accel_tensor *x = run->in[0], *at = run->in[1];
+    const size_t n = count_of(at);
     enum reduction r = REPLACE;
     uint32_t axis = 0;
     int rc = accel_axis(accel_attr_int(run->node, "axis", 0), x->rank, &axis, err);
@@ -345,8 +407,7 @@ static int scatter_elements_run(struct accel_run *run, struct accel_error *err)
 
         rc = element_offset(x, at, i, axis, &offset, err);
         if (rc == ACCEL_OK)
-            combine(r, x->dtype, 1, (const char *)u->data + i * size,
-                    (char *)run->out[0]->data + offset * size);
+            rc = scatter(run, r, 1, i, offset, err);
     }
     return rc;
 }

@@ -44,7 +44,10 @@ static int softmax_run(struct accel_run *run, struct accel_error *err)
         n = flat ? product(x, (uint32_t)axis, x->rank) : (size_t)x->dims[axis];
         inner = flat ? 1 : product(x, (uint32_t)axis + 1, x->rank);
     }
-    if (x->size_bytes > 0)
+    if (x->dtype == ACCEL_DTYPE_DOUBLE)
+        accel_softmax_f64__ref(outer, n, inner, run->node->op_type[0] == 'L', x->data,
+                               run->out[0]->data);
+    else if (x->size_bytes > 0)
         accel_softmax_f32(run->kernels, run->pool, outer, n, inner, run->node->op_type[0] == 'L',
                           x->data, run->out[0]->data);
     return ACCEL_OK;
@@ -88,8 +91,9 @@ static const struct accel_attr_rule lrn_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 0
 #define SOFTMAX(op, version)                                                                       \
     {                                                                                              \
         .name = op, .domain = "", .since = version, .kind = ACCEL_KIND_NORM, .flops_per_value = 5, \
-        .in_place = 1, .in = {{"input", F32, 'T', 0}}, .out = {{"output", F32, 'T', 0}},           \
-        .attrs = axis_attrs, .infer = softmax_infer, .run = softmax_run                            \
+        .in_place = 1, .in = {{"input", ACCEL_T_FLOATS, 'T', 0}},                                  \
+        .out = {{"output", ACCEL_T_FLOATS, 'T', 0}}, .attrs = axis_attrs, .infer = softmax_infer,  \
+        .run = softmax_run                                                                         \
     }
 
 const struct accel_op accel_ops_norm[] = {

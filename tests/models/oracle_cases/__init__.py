@@ -76,7 +76,7 @@ class Writer:
         node = helper.make_node(op, names, results, domain=domain, **(attributes or {}), **more)
         self.model(name, [node], given, constants, results, opset)
 
-    def model(self, name, nodes, given, constants, results, opset=15, oracle='runtime'):
+    def model(self, name, nodes, given, constants, results, opset=15, oracle='runtime', domain=''):
         """Several nodes. given: (name, array); oracle: 'runtime', 'optimised' for its default level, or 'reference' for
         what ONNX Runtime has not."""
         graph = helper.make_graph(
@@ -85,7 +85,8 @@ class Writer:
              for n, a in given if n not in constants],
             [onnx.ValueInfoProto(name=r) for r in results],
             [numpy_helper.from_array(a, n) for n, a in given if n in constants])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset), helper.make_opsetid(MS, 1)],
+        imports = {'': opset, MS: 1, domain: opset}
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, v) for d, v in imports.items()],
                                   ir_version=8 if opset < 19 else 13)
         inputs = [(n, a) for n, a in given if n not in constants]
         if oracle == 'reference':

@@ -52,6 +52,25 @@ void accel_gemm_f32__ref(const struct accel_gemm *g)
     }
 }
 
+void accel_gemm_f64__ref(const struct accel_gemm *g, const double *a, const double *b,
+                         const double *c, double *y)
+{
+    const size_t a_row = g->trans_a ? 1 : g->lda, a_step = g->trans_a ? g->lda : 1;
+    const size_t b_column = g->trans_b ? g->ldb : 1, b_step = g->trans_b ? 1 : g->ldb;
+
+    for (size_t i = 0; i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++) {
+            double sum = 0;
+
+            for (size_t k = 0; k < g->k; k++)
+                sum += a[i * a_row + k * a_step] * b[j * b_column + k * b_step];
+            sum *= (double)g->alpha;
+            if (c != NULL)
+                sum += (double)g->beta * c[i * g->c_row_stride + j * g->c_col_stride];
+            y[i * g->ldy + j] = sum;
+        }
+}
+
 /* Integers wrap: the sums are done in the unsigned type of the same size. */
 #define MATMUL(T)                                                   \
     do {                                                            \
