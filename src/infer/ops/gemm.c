@@ -273,6 +273,7 @@ static void product_cost(const struct accel_prepare *prep, struct accel_cost *co
     cost->kind = rows == 1 ? ACCEL_KIND_GEMV : ACCEL_KIND_GEMM;
 }
 
+#define F32  ACCEL_T(FLOAT)
 #define REAL ACCEL_T_FLOATS
 #define MM_T (ACCEL_T_FLOATS | ACCEL_T(INT32) | ACCEL_T(INT64) | ACCEL_T(UINT32) | ACCEL_T(UINT64))
 

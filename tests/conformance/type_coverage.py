@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does every operator that the core has run on every type that ONNX Runtime's CPU provider runs it on, with its numbers?
 
-    tests/conformance/types.py [--build DIR] [--per-op N] [OP...]
+    tests/conformance/type_coverage.py [--build DIR] [--per-op N] [OP...]
 
 The cases are those of tests/models/type_cases.py. An operator that the core lacks is no matter of types: it is listed.
 The last line is `N passed, N failed, N skipped`.
