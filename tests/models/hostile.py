@@ -150,6 +150,14 @@ def computed(op, *constants, dtype=FLOAT, shape=(1, 4), opset=13, **attributes):
 
 
 # ---------------------------------------------------------------- the collection
+def sparse(dims, at, count=2, dtype=np.int64):
+    """x + w with a sparse w of `count` values."""
+    made = ModelProto.FromString(model([node('Add', ['x', 'w'])]))
+    made.graph.sparse_initializer.add(values=tensor('w', np.ones(count, np.float32)),
+                                      indices=tensor('at', np.asarray(at, dtype)), dims=dims)
+    return made.SerializeToString()
+
+
 def cases():
     sound, big = valid(), 1 << 40
     i64, f32 = np.int64, np.float32
@@ -189,6 +197,17 @@ def cases():
     yield Case('overflowing-dims-to-zero', model([node('Add', ['x', 'w'])], [claims('w', [1 << 32, 1 << 32], b'')]), (r'\bw\b',))
     yield Case('overflowing-dims-input', model([node('Relu', ['x'])], shape=(1 << 62, 1 << 62)), ('x|culprit',))
     yield Case('huge-input', model([node('Relu', ['x'])], shape=(1 << 20, 1 << 20)), ('x|culprit',))
+    yield Case('sparse-outside', sparse([1, 4], [0, 4]), (r'\bw\b', 'index 4'))
+    yield Case('sparse-negative', sparse([1, 4], [-1, 2]), (r'\bw\b', 'index -1'))
+    yield Case('sparse-outside-axis', sparse([2, 4], [[0, 1], [2, 0]]), (r'\bw\b', 'axis 0'))
+    yield Case('sparse-descending', sparse([1, 4], [3, 1]), (r'\bw\b', 'ascend'))
+    yield Case('sparse-twice', sparse([1, 4], [1, 1]), (r'\bw\b', 'ascend'))
+    yield Case('sparse-fewer-indices', sparse([1, 4], [1]), (r'\bw\b', 'indices'))
+    yield Case('sparse-more-axes', sparse([1, 4], [[0, 0, 1], [0, 0, 2]]), (r'\bw\b', 'indices'))
+    yield Case('sparse-indices-of-floats', sparse([1, 4], [1, 2], dtype=np.float32), (r'\bw\b', 'indices'))
+    yield Case('sparse-huge', sparse([1 << 20, 1 << 20], [1, 2]), (r'\bw\b', 'limit'))
+    yield Case('sparse-overflowing', sparse([big, big], [1, 2]), (r'\bw\b', 'size|overflow'))
+    yield Case('sparse-negative-dim', sparse([1, -4], [1, 2]), (r'\bw\b', 'size'))
     yield Case('2-gb-claim-in-1-kb', model([node('Add', ['x', 'w'])], [claims('w', [1 << 29], bytes(700))]), (r'\bw\b',))
     yield Case('short-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(15))]), (r'\bw\b',))
     yield Case('long-by-one-byte', model([node('Add', ['x', 'w'])], [claims('w', [1, 4], bytes(17))]), (r'\bw\b',))

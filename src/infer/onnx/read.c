@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/subbyte.h"
 #include "infer/onnx/onnx.h"
+#include "infer/onnx/sparse.h"
 #include "infer/ops/op.h"
 
 #include <inttypes.h>
@@ -67,6 +68,7 @@ struct reader {
     size_t graphs;         /* subgraphs among them */
     size_t captures;       /* likewise */
     size_t external_bytes; /* claimed so far */
+    size_t dense_bytes;    /* that sparse tensors became */
 };
 
 static int no_memory(struct accel_error *err)
@@ -593,6 +595,52 @@ static int tensor_of(struct reader *r, struct accel_slice proto, struct accel_te
     return ACCEL_OK;
 }
 
+/* SparseTensorProto -> dense tensor in memory of the ir; all of these together are held against the
+ * limit of the model's size, whatever few bytes the file spends on them. */
+static int sparse_of(struct reader *r, struct accel_slice proto, struct accel_tensor *t,
+                     const char **name, struct accel_error *err)
+{
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    struct accel_tensor values = {0}, indices = {0};
+    struct accel_shape shape = {.has_rank = true};
+    const size_t limit = ACCEL_MIN(r->ir->limits.tensor_bytes, r->ir->limits.model_bytes);
+    const char *unnamed;
+    size_t rank = 0;
+    int more, rc = ACCEL_OK;
+
+    *name = "";
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) != 0) {
+        if (more < 0)
+            return -more;
+        if (f.number == 1)
+            rc = tensor_of(r, f.bytes, &values, name, err);
+        else if (f.number == 2)
+            rc = tensor_of(r, f.bytes, &indices, &unnamed, err);
+        else if (f.number == 3)
+            rc = int64s_of(&f, shape.dims, ACCEL_RANK_MAX, &rank, err);
+    }
+    shape.rank = (uint32_t)rank;
+    if (rc == ACCEL_OK)
+        rc = accel_sparse_check(&values, &indices, &shape, err);
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "sparse tensor '%s'", *name);
+    *t = (struct accel_tensor){.dtype = values.dtype, .rank = shape.rank};
+    memcpy(t->dims, shape.dims, sizeof(t->dims));
+    if (!accel_shape_static(&shape) || !accel_shape_bytes(&shape, t->dtype, &t->size_bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "sparse tensor '%s': its shape has no size", *name);
+    if (t->size_bytes > limit - ACCEL_MIN(r->dense_bytes, limit))
+        return accel_fail(err, ACCEL_E_LIMIT,
+                          "sparse tensor '%s': %zu bytes, over the limit of %zu", *name,
+                          t->size_bytes, limit);
+    r->dense_bytes += t->size_bytes;
+    t->data = accel_bump_alloc(&r->ir->mem, t->size_bytes + 1, 1);
+    if (t->data == NULL)
+        return no_memory(err);
+    rc = accel_sparse_fill(&values, &indices, &shape, t, err);
+    return rc == ACCEL_OK ? rc : accel_fail_in(err, "sparse tensor '%s'", *name);
+}
+
 /* ---------------------------------------------------------------- types */
 
 static int shape_of_proto(struct reader *r, struct accel_slice proto, struct accel_shape *shape,
@@ -894,6 +942,31 @@ static int attr_of_call(const struct call *call, const char *refers, enum accel_
     return ACCEL_OK;
 }
 
+/* A sparse attribute goes on as a dense one. */
+static int sparse_attr(struct reader *r, struct accel_slice proto, struct accel_attr *attr,
+                       struct accel_error *err)
+{
+    struct accel_tensor *t = accel_bump_alloc(&r->ir->mem, 1, sizeof(*t));
+    struct accel_wire w = accel_wire_of(proto);
+    struct accel_wire_field f;
+    const char *name;
+    int more, rc = ACCEL_OK;
+
+    if (t == NULL)
+        return no_memory(err);
+    while (rc == ACCEL_OK && (more = accel_wire_next(&w, &f, err)) > 0)
+        if (f.number == attr_field_of(ACCEL_ATTR_SPARSE_TENSOR))
+            rc = sparse_of(r, f.bytes, t, &name, err);
+    if (rc == ACCEL_OK && t->dtype == ACCEL_DTYPE_UNDEFINED)
+        rc = accel_fail(err, ACCEL_E_INVALID, "it has no value");
+    if (rc != ACCEL_OK)
+        return accel_fail_in(err, "attribute '%s'", attr->name);
+    attr->type = ACCEL_ATTR_TENSOR;
+    attr->count = 1;
+    attr->tensors = t;
+    return ACCEL_OK;
+}
+
 /* *inner: what is wrong lies inside a subgraph, which has said where. Proto2 writes no scalar that
  * is absent; proto3 none that is zero: an attribute of a scalar type without its field is the zero
  * of the type. */
@@ -930,8 +1003,10 @@ static int attr_of(struct reader *r, struct accel_slice proto, struct accel_node
     const uint32_t number = attr_field_of(attr->type);
     if (number == 0)
         return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has no value", attr->name);
-    if (attr->type == ACCEL_ATTR_SPARSE_TENSOR || attr->type == ACCEL_ATTR_SPARSE_TENSORS)
+    if (attr->type == ACCEL_ATTR_SPARSE_TENSORS)
         return ACCEL_OK; /* no operator of the table takes one: its rules refuse it */
+    if (attr->type == ACCEL_ATTR_SPARSE_TENSOR)
+        return sparse_attr(r, proto, attr, err);
     w = accel_wire_of(proto);
     while ((more = accel_wire_next(&w, &f, err)) > 0)
         if (f.number == number)
@@ -1191,7 +1266,7 @@ static int node_finish(struct reader *r, const struct pending *p, struct scope *
 
 /* What a graph's fields are counted to before anything is allocated. */
 struct graph_counts {
-    size_t nodes, initializers, inputs, outputs, sparse;
+    size_t nodes, initializers, inputs, outputs;
     const char *name;
 };
 
@@ -1205,16 +1280,16 @@ static int count_graph(struct reader *r, struct accel_slice proto, struct graph_
     *c = (struct graph_counts){.name = ""};
     while ((more = accel_wire_next(&w, &f, err)) > 0) {
         c->nodes += f.number == 1;
-        c->initializers += f.number == 5;
+        c->initializers += f.number == 5 || f.number == 15;
         c->inputs += f.number == 11;
         c->outputs += f.number == 12;
-        c->sparse += f.number == 15;
         if (f.number == 2) {
             const int rc = text_of(r, &f, "a graph's name", &c->name, err);
             if (rc != ACCEL_OK)
                 return rc;
         }
-        if ((f.number == 1 || f.number == 5 || f.number == 11 || f.number == 12) &&
+        if ((f.number == 1 || f.number == 5 || f.number == 11 || f.number == 12 ||
+             f.number == 15) &&
             f.type != ACCEL_WIRE_BYTES)
             return accel_fail(err, ACCEL_E_INVALID, "field %u of a graph is not a message",
                               f.number);
@@ -1228,8 +1303,6 @@ static int count_graph(struct reader *r, struct accel_slice proto, struct graph_
         c->outputs > 4 * r->ir->limits.nodes)
         return accel_fail(err, ACCEL_E_LIMIT, "%zu initialisers, %zu inputs, %zu outputs",
                           c->initializers, c->inputs, c->outputs);
-    if (c->sparse > 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "sparse initialisers are not supported");
     return ACCEL_OK;
 }
 
@@ -1252,12 +1325,13 @@ static int read_initializers(struct reader *r, struct accel_slice proto, struct 
         const char *name = "";
         struct accel_value *v;
 
-        if (f.number != 5)
+        if (f.number != 5 && f.number != 15)
             continue;
         struct accel_tensor *t = accel_bump_alloc(&r->ir->mem, 1, sizeof(*t));
         if (t == NULL)
             return no_memory(err);
-        int rc = tensor_of(r, f.bytes, t, &name, err);
+        int rc = f.number == 5 ? tensor_of(r, f.bytes, t, &name, err)
+                               : sparse_of(r, f.bytes, t, &name, err);
         if (rc == ACCEL_OK && name[0] == '\0')
             rc = accel_fail(err, ACCEL_E_INVALID, "an initialiser has no name");
         if (rc == ACCEL_OK)

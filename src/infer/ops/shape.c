@@ -444,10 +444,16 @@ static const struct accel_attr_rule axes_attrs[] = {{"axes", ACCEL_ATTR_INTS, 0}
 static const struct accel_attr_rule axes_required[] = {
     {"axes", ACCEL_ATTR_INTS, ACCEL_ATTR_REQUIRED}, {0}};
 static const struct accel_attr_rule constant_attrs[] = {
-    {"value", ACCEL_ATTR_TENSOR, 0},          {"value_float", ACCEL_ATTR_FLOAT, 0},
-    {"value_floats", ACCEL_ATTR_FLOATS, 0},   {"value_int", ACCEL_ATTR_INT, 0},
-    {"value_ints", ACCEL_ATTR_INTS, 0},       {"value_string", ACCEL_ATTR_STRING, 0},
-    {"value_strings", ACCEL_ATTR_STRINGS, 0}, {0}};
+    /* The loader has made it dense. */
+    {"sparse_value", ACCEL_ATTR_TENSOR, 0},
+    {"value", ACCEL_ATTR_TENSOR, 0},
+    {"value_float", ACCEL_ATTR_FLOAT, 0},
+    {"value_floats", ACCEL_ATTR_FLOATS, 0},
+    {"value_int", ACCEL_ATTR_INT, 0},
+    {"value_ints", ACCEL_ATTR_INTS, 0},
+    {"value_string", ACCEL_ATTR_STRING, 0},
+    {"value_strings", ACCEL_ATTR_STRINGS, 0},
+    {0}};
 static const struct accel_attr_rule filled_attrs[] = {{"value", ACCEL_ATTR_TENSOR, 0}, {0}};
 
 #define VIEW(op, version, function, rules)                                                        \

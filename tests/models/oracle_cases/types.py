@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 from onnx import TensorProto as T
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from oracle_cases import F
 
@@ -170,4 +170,26 @@ def quantised(w):
                     'reference')
 
 
-EXACT = (from_floats, to_others, between, text, strings, quantised)
+def sparse_tensor(dims, places, values, name=''):
+    return helper.make_sparse_tensor(numpy_helper.from_array(values, name),
+                                     numpy_helper.from_array(np.asarray(places, np.int64), f'{name}_at'), dims)
+
+
+def sparse(w):
+    """Sparse initialisers and constants, by linear index and by coordinates, in every type that has them."""
+    linear, coordinates = [1, 4, 11], [[0, 1], [1, 0], [2, 3]]
+    for dtype in (F, np.float64, np.float16, np.int8, np.uint8, np.int32, np.int64):
+        for label, places in (('linear', linear), ('coordinates', coordinates)):
+            tensor = sparse_tensor([3, 4], places, np.array([1, 2, 3], dtype), 's')
+            graph = helper.make_graph([helper.make_node('Identity', ['s'], ['y'])], 'sparse', [],
+                                      [helper.make_tensor_value_info('y', tensor.values.data_type, [3, 4])],
+                                      sparse_initializer=[tensor])
+            w.whole(f'sparse_initialiser_{np.dtype(dtype)}_{label}',
+                    helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=8), {})
+    for label, places in (('linear', linear), ('coordinates', coordinates)):
+        value = sparse_tensor([3, 4], places, np.array([1, 2, 3], F))
+        w.model(f'sparse_constant_{label}', [helper.make_node('Constant', [], ['c'], sparse_value=value),
+                                             helper.make_node('Relu', ['c'], ['y'])], [], (), ['y'], 18)
+
+
+EXACT = (from_floats, to_others, between, text, strings, quantised, sparse)
