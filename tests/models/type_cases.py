@@ -11,6 +11,7 @@ or cannot run is left out. `accel-run test OUT` then says what the core lacks.
 import argparse
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import node_cases  # noqa: E402
 import oracle_cases  # noqa: E402
 
+RANDOM = re.compile(r'test_training_dropout(?!_zero)')  # every engine draws other numbers
 OPSET_MAX = 26  # of ONNX Runtime 1.31
 
 
@@ -121,7 +123,7 @@ def choose(per_op, wanted):
     for case in node_cases.cases(['*']):
         graph = case.model.graph
         op = graph.node[0].op_type
-        if len(graph.node) != 1 or case.model.functions or (wanted and op not in wanted):
+        if len(graph.node) != 1 or case.model.functions or (wanted and op not in wanted) or RANDOM.match(case.name):
             continue
         if all(i.type.HasField('tensor_type') for i in list(graph.input) + list(graph.output)):
             BY_OP.setdefault(op, [])
