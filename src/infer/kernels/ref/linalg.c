@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infer/kernels/linalg.h"
+#include "infer/kernels/real.h"
 
 #include <math.h>
-
-static double get(enum accel_dtype dtype, const void *x, size_t i)
-{
-    return dtype == ACCEL_DTYPE_DOUBLE ? ((const double *)x)[i] : (double)((const float *)x)[i];
-}
-
-static void set(enum accel_dtype dtype, void *y, size_t i, double v)
-{
-    if (dtype == ACCEL_DTYPE_DOUBLE)
-        ((double *)y)[i] = v;
-    else
-        ((float *)y)[i] = (float)v;
-}
 
 static void swap(double *a, double *b, size_t n)
 {
@@ -26,8 +14,8 @@ static void swap(double *a, double *b, size_t n)
     }
 }
 
-/* In place: column k of the work becomes that of the inverse as it is cleared. Rows that were
- * swapped are columns to swap back, which `y` is told in the end by the order kept in `order`. */
+/* In place: column k of the work becomes that of the inverse as it is cleared. Rows that are
+ * swapped come out as columns that are: column j belongs where order[j] says. */
 bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work, void *y)
 {
     double *const order = work + n * n;
@@ -35,7 +23,7 @@ bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work
     if (dtype != ACCEL_DTYPE_FLOAT && dtype != ACCEL_DTYPE_DOUBLE)
         return false;
     for (size_t i = 0; i < n * n; i++)
-        work[i] = get(dtype, x, i);
+        work[i] = accel_real(dtype, x, i);
     for (size_t i = 0; i < n; i++)
         order[i] = (double)i;
     for (size_t k = 0; k < n; k++) {
@@ -63,6 +51,6 @@ bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work
     }
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            set(dtype, y, i * n + (size_t)order[j], work[i * n + j]);
+            accel_real_set(dtype, y, i * n + (size_t)order[j], work[i * n + j]);
     return true;
 }
