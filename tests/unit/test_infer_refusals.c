@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators refuse, and that they say why: attributes, shapes and values that cannot be. */
+#include "graph_text.h"
+#include "tap.h"
+
+static const struct {
+    int64_t opset;
+    const char *text, *why;
+} cases[] = {
+    {28, "in x uint8 3\nout y uint8 3\nBitShift x,x -> y direction='UP'", "not LEFT or RIGHT"},
+    {26, "in x float 3\nout y int64 3\nBitCast x -> y to=7", "not as many bits"},
+    {20, "in x float 3\nout y float 3\nGelu x -> y approximate='erf'", "not none or tanh"},
+    {28, "in a float 3,2\nin b float 2,3\nout y float 3,2\nSwiGLU a,b -> y", "must agree"},
+    {14, "in x float 3,2\nconst a int64 = 2\nout y float 3,2\nCumSum x,a -> y", "axis"},
+    {22, "in x float 3,2\nout y float -\nDet x -> y", "not of square matrices"},
+    {11, "in x float 3\nin c bool 3,1\nout y float N\nCompress x,c -> y", "rank 2 instead of 1"},
+    {11, "in x float 3\nout y float N\nUnique x -> y axis=1", "axis"},
+    {11, "in b float 1,6,4\nin s float 1,2,5\nout y int64 N,3\nNonMaxSuppression b,s -> y",
+     "not [batches, n, 4]"},
+    {10, "in x float 3,4\nin l int64 3\nout y float 3,4\nReverseSequence x,l -> y",
+     "3 lengths for a batch of 4"},
+    {10, "in x float 3,4\nin l int64 4\nout y float 3,4\nReverseSequence x,l -> y time_axis=1",
+     "not 0 and 1"},
+    {18, "in x float 3,4\nconst s int64 2 = 1,-1\nout y float N,N\nCenterCropPad x,s -> y",
+     "shape[1] is -1"},
+    {18,
+     "in x float 3,4\nconst s int64 2 = 1,1\nout y float N,N\nCenterCropPad x,s -> y axes=[0,-2]",
+     "given twice"},
+    {24, "in x float 2,4,3\nin u float 2,5,3\nout y float 2,4,3\nTensorScatter x,u -> y",
+     "an update of shape 2x5x3"},
+    {24, "in x float 2,4,3\nin u float 2,1,3\nout y float 2,4,3\nTensorScatter x,u -> y axis=0",
+     "that of the batch"},
+    {18,
+     "in x float 1,5,4\nconst i int64 2 = 3,3\nconst b int64 2 = 2,2\nout y float N,N,N,N\n"
+     "Col2Im x,i,b -> y",
+     "blocks of 4 elements at 4 places"},
+    {20, "in x float 1,8,1\nout y float N,N,N\nDFT x -> y inverse=1 onesided=1", "must be complex"},
+    {17, "in x float 1,8,3\nout y float N,N,N\nDFT x -> y axis=1", "not 1 (real) or 2 (complex)"},
+    {17, "in x float 1,8,2\nout y float N,N,N\nDFT x -> y axis=2", "that of the complex parts"},
+    {17,
+     "in x float 1,8,1\nconst s int64 = 2\nconst n int64 = 9\nout y float N,N,N,N\n"
+     "STFT x,s,,n -> y",
+     "do not fit into a signal of 8"},
+    {17, "const n int64 = -2\nout y float N\nHannWindow n -> y", "a size of -2"},
+    {17, "const n int64 = 2\nout y float N\nHannWindow n -> y output_datatype=9",
+     "output_datatype is 9"},
+    {13, "in x float 4,3\nin l int64 3\nout y float -\nNegativeLogLikelihoodLoss x,l -> y",
+     "not [N, C, d...]"},
+    {13,
+     "in x float 4,3\nin l int64 4\nout y float -\nSoftmaxCrossEntropyLoss x,l -> y "
+     "reduction='max'",
+     "not none, sum or mean"},
+    {22, "out y float N\nRandomNormal -> y shape=[-1]", "shape[0] is -1"},
+    {22, "out y float N\nRandomNormal -> y shape=[1] dtype=7", "dtype is 7"},
+    {22, "in x int32 2\nout y float N\nRandomUniformLike x -> y", "dtype must say"},
+    {22, "in x float 2,3\nout y int32 N,N\nMultinomial x -> y sample_size=0", "sample_size is 0"},
+    {12, "in x float 2,3\nout y float N\nEinsum x -> y equation='ijk->k'",
+     "rank 2 for a term of 3"},
+    {12, "in x float 2,3\nin z float 4,5\nout y float N,N\nEinsum x,z -> y equation='ij,jk->ik'",
+     "axes of 3 and 4"},
+    {12, "in x float 2,3\nout y float N\nEinsum x -> y equation='ij->k'", "one of no input"},
+    {12, "in x float 2,3\nout y float N\nEinsum x -> y equation='i1->i'", "neither a letter"},
+    {12, "in x float 2,3\nout y float N\nEinsum x -> y equation='...i->i'", "the output has none"},
+    {12, "in x float 2,3\nout y float N\nEinsum x -> y equation='ii->i'", "axes that differ"},
+    {10, "in x string 2,3\nout y string N\nStringNormalizer x -> y", "not [C] or [1, C]"},
+    {10, "in x string 3\nout y string N\nStringNormalizer x -> y locale='tr_TR.UTF-8'",
+     "a case of its own"},
+    {20, "in x string 3\nout y bool 3\nRegexFullMatch x -> y pattern='(a'", "not closed"},
+    {9,
+     "in x int64 3\nout y float N\nTfIdfVectorizer x -> y mode='TF' min_gram_length=1 "
+     "max_gram_length=2 max_skip_count=0 ngram_counts=[0,1] ngram_indexes=[0,1] "
+     "pool_int64s=[1,2,3,4]",
+     "are no n-grams"},
+};
+
+int main(void)
+{
+    for (size_t i = 0; i < ACCEL_COUNT(cases); i++) {
+        struct accel_buf model = gt_model(cases[i].text, cases[i].opset);
+        struct accel_model *m = NULL;
+        struct accel_load_options o;
+        struct accel_error err = {0};
+
+        accel_load_options_init(&o);
+        ok(ob_load(&model, &o, &m, &err) != ACCEL_OK && strstr(err.msg, cases[i].why) != NULL &&
+               strstr(err.msg, "node '") != NULL,
+           "'%s' is in: %s", cases[i].why, err.msg);
+        accel_model_unref(m);
+        accel_buf_free(&model);
+    }
+    return tap_done();
+}
