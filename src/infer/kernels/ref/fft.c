@@ -7,6 +7,12 @@
 
 #include "infer/kernels/real.h"
 
+/* CMPLX of C11, which glibc's header keeps from clang. */
+static inline double complex of_parts(double real, double imaginary)
+{
+    return __builtin_complex(real, imaginary);
+}
+
 /* ---------------------------------------------------------------- lengths and tables */
 
 static bool power_of_two(size_t n)
@@ -45,7 +51,7 @@ static void make_roots(size_t n, double complex *roots)
     for (size_t k = 0; k < n / 2; k++) {
         const double angle = -2 * M_PI * (double)k / (double)n;
 
-        roots[k] = CMPLX(cos(angle), sin(angle));
+        roots[k] = of_parts(cos(angle), sin(angle));
     }
 }
 
@@ -71,8 +77,8 @@ static void transform(size_t n, const double complex *roots, double complex *x)
                 const double complex w = roots[k * (n / 2 / half)];
                 double complex *a = &x[begin + k], *b = a + half;
                 /* Spelt out: C's product looks for infinities. */
-                const double complex t = CMPLX(creal(*b) * creal(w) - cimag(*b) * cimag(w),
-                                               creal(*b) * cimag(w) + cimag(*b) * creal(w));
+                const double complex t = of_parts(creal(*b) * creal(w) - cimag(*b) * cimag(w),
+                                                  creal(*b) * cimag(w) + cimag(*b) * creal(w));
 
                 *b = *a - t;
                 *a += t;
@@ -93,7 +99,7 @@ static void make_chirp(size_t n, double complex *roots)
     for (size_t k = 0; k < n; k++) {
         const double angle = -M_PI * (double)square / (double)n;
 
-        chirp[k] = CMPLX(cos(angle), sin(angle));
+        chirp[k] = of_parts(cos(angle), sin(angle));
         spectrum[k] = conj(chirp[k]);
         if (k > 0)
             spectrum[m - k] = conj(chirp[k]);
@@ -114,8 +120,8 @@ void accel_fft_tables(size_t n, double *tables)
 
 static double complex product(double complex a, double complex b)
 {
-    return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b),
-                 creal(a) * cimag(b) + cimag(a) * creal(b));
+    return of_parts(creal(a) * creal(b) - cimag(a) * cimag(b),
+                    creal(a) * cimag(b) + cimag(a) * creal(b));
 }
 
 static void chirped(size_t n, const double complex *roots, double complex *x, double complex *work)
