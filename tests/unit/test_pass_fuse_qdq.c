@@ -55,6 +55,11 @@ static const struct pass_case cases[] = {
      "DequantizeLinear x,s,z -> a\nDequantizeLinear w,sw,zw -> k\nDequantizeLinear b,sb -> c\n"
      "Gemm a,k,c -> y transB=1 beta=1.0\n",
      ON, "QGemm[DequantizeLinear]", 1e-5},
+    {"so does MatMul", 15,
+     "in x uint8 N,6\nout y float N,4\n" SCALES "const w int8 6,4\n"
+     "const sc float 4 = 0.03125,0.0625,0.015625,0.03125\nconst zc int8 4 = 0\n"
+     "DequantizeLinear x,s,z -> a\nDequantizeLinear w,sc,zc -> k axis=1\nMatMul a,k -> y\n",
+     ON, "MatMulIntegerToFloat[DequantizeLinear]", 1e-5},
     {"Relu that the zero point makes pointless, Clip that it does not", 15,
      "in x uint8 N,8\nin u uint8 N,8\nout y uint8 N,8\nout v uint8 N,8\n" SCALES
      "const s1 float - = 0.0625\nconst z1 uint8 - = 0\nconst lo float - = 0\nconst hi float - = 6\n"

@@ -95,6 +95,9 @@ def products(w, dtype):
         c = Chain(w, dtype)
         k, _ = c.weights(13, 5, axis=axis)
         c.done(f'matmul_{axis}', c.add('MatMul', [c.activation(3, 7, 13), k]), F(0.9))
+        c = Chain(w, dtype)
+        k, _ = c.weights(13, 5, axis=axis)
+        c.done(f'matmul_{axis}_floats', c.add('MatMul', [c.activation(3, 7, 13), k]))
         for trans in (0, 1):
             for quantised in (True, False):
                 c = Chain(w, dtype)

@@ -160,13 +160,14 @@ static int fuse_conv(struct fusion *f, struct accel_error *err)
     return become(f, "", "QLinearConv", in, has_bias ? 9 : 8, n->attrs, n->attrs_count, err);
 }
 
+/* Without a QuantizeLinear behind it the result is floats. */
 static int fuse_matmul(struct fusion *f, struct accel_error *err)
 {
     struct accel_node *n = f->node;
     struct accel_value *in[8];
 
-    if (f->after == NULL || !activation(n, 0, &f->in[0]) || !weights(n, 1, -1, &f->in[1]) ||
-        f->in[0].dtype != f->out.dtype)
+    if (!activation(n, 0, &f->in[0]) || !weights(n, 1, -1, &f->in[1]) ||
+        (f->after != NULL && f->in[0].dtype != f->out.dtype))
         return ACCEL_OK;
     /* One scale per column is for a matrix alone. */
     if (!f->in[1].per_tensor && f->in[1].x->data->rank != 2)
@@ -174,6 +175,12 @@ static int fuse_matmul(struct fusion *f, struct accel_error *err)
     if (put(n->graph, in, &f->in[0], err) != ACCEL_OK ||
         put(n->graph, in + 3, &f->in[1], err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
+    if (f->after == NULL) { /* A, B, their scales, their zero points */
+        struct accel_value *const floats[6] = {in[0], in[3], in[1], in[4], in[2], in[5]};
+
+        memcpy(in, floats, sizeof(floats));
+        return become(f, "com.microsoft", "MatMulIntegerToFloat", in, 6, NULL, 0, err);
+    }
     in[6] = f->out.scale;
     in[7] = zero_of(n->graph, &f->out, err);
     if (in[7] == NULL)
