@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 MS = 'com.microsoft'
 ML = 'ai.onnx.ml'
-ML_OPSET = 3
+ML_OPSETS = (1, 2, 3, 3, 4, 5)
 F = np.float32
 FLOATS = (np.float32, np.float64, np.float16)
 SIGNED = (np.int8, np.int16, np.int32, np.int64)
@@ -27,7 +27,7 @@ def onnx_type(array):
 
 def value_info(name, value, shape=None):
     if isinstance(value, list):
-        kind = onnx_type(value[0]) if value else TensorProto.FLOAT
+        kind = onnx_type(value[0]) if value else TensorProto.FLOAT  # recipes make no empty ones of other types
         return helper.make_tensor_sequence_value_info(name, kind, None)
     return helper.make_tensor_value_info(name, onnx_type(value), value.shape if shape is None else shape)
 
@@ -52,6 +52,7 @@ def infer(model, feeds):
 class Draft:
     def __init__(self, rng, opset, parent=None):
         self.rng, self.opset, self.parent = rng, opset, parent
+        self.ml_opset = parent.ml_opset if parent else self.choice(ML_OPSETS)
         self.values, self.inputs, self.constants = {}, {}, {}
         self.nodes, self.outputs, self.refused = [], [], []
         self.count = 0
@@ -114,6 +115,17 @@ class Draft:
         self.values[name] = array
         return name
 
+    def give_list(self, arrays):
+        """A new input that is a sequence."""
+        name = self.name('s')
+        self.inputs[name] = self.values[name] = arrays
+        return name
+
+    def forget(self, name):
+        """Takes back what give() just gave."""
+        for held in (self.inputs, self.constants, self.values):
+            held.pop(name, None)
+
     def constant(self, array, dtype=None):
         return self.give(np.asarray(array, dtype), True)
 
@@ -145,7 +157,7 @@ class Draft:
 
     def schema(self, op, domain=''):
         try:
-            return onnx.defs.get_schema(op, {'': self.opset, ML: ML_OPSET}.get(domain, 1), domain)
+            return onnx.defs.get_schema(op, {'': self.opset, ML: self.ml_opset}.get(domain, 1), domain)
         except onnx.defs.SchemaError:
             return None
 
@@ -162,7 +174,7 @@ class Draft:
         return schema is not None and attribute in schema.attributes
 
     def model(self, nodes, outputs, feeds, constants, shapes=None):
-        opsets = [helper.make_opsetid('', self.opset), helper.make_opsetid(ML, ML_OPSET), helper.make_opsetid(MS, 1)]
+        opsets = [helper.make_opsetid('', self.opset), helper.make_opsetid(ML, self.ml_opset), helper.make_opsetid(MS, 1)]
         graph = helper.make_graph(
             nodes, 'graph', [value_info(n, v, (shapes or {}).get(n)) for n, v in feeds.items()],
             [onnx.ValueInfoProto(name=n) if v is None else value_info(n, v) for n, v in outputs.items()],
@@ -212,12 +224,33 @@ class Draft:
         if not self.nodes or not self.outputs:
             return None
         wanted = dict.fromkeys(dict.fromkeys(self.outputs))
-        shapes = {n: [f'{n}_{i}' for i in range(v.ndim)] for n, v in self.inputs.items()} if self.chance(0.25) else None
+        shapes = None
+        if self.chance(0.25):
+            shapes = {n: [f'{n}_{i}' for i in range(v.ndim)] for n, v in self.inputs.items() if isinstance(v, np.ndarray)}
         model = self.model(self.nodes, {n: self.values[n] for n in wanted}, self.inputs, self.constants, shapes)
+        if self.chance(0.08):
+            self.move_into_function(model)
         for o in model.graph.output:  # shapes are the core's to find
             if o.type.HasField('tensor_type'):
                 o.type.tensor_type.ClearField('shape')
         return model, dict(self.inputs), list(wanted)
+
+    def move_into_function(self, model):
+        """All that the graph does becomes a function of the model, called once."""
+        graph = model.graph
+        if any(a.type == onnx.AttributeProto.GRAPH for n in graph.node for a in n.attribute):
+            return
+        # ONNX Runtime reads memory that is not its own when its own internal operators are inlined.
+        if any(n.op_type == 'SimplifiedLayerNormalization' for n in graph.node):
+            return
+        own = {o for n in graph.node for o in n.output}
+        given = list(dict.fromkeys(i for n in graph.node for i in n.input if i and i not in own))
+        results = [o.name for o in graph.output]
+        model.functions.append(helper.make_function('differential', 'Whole', given, results, graph.node, model.opset_import))
+        call = helper.make_node('Whole', given, results, domain='differential', name='call')
+        del graph.node[:]
+        graph.node.append(call)
+        model.opset_import.append(helper.make_opsetid('differential', 1))
 
     def chain(self, steps, domain=''):
         """Adds nodes in a row of which only the last's output is known: (operator, inputs, attributes) with None in the

@@ -56,10 +56,15 @@ def sensitive(folder):
     feeds = {}
     rng = np.random.default_rng(1)
     for i, info in enumerate(model.graph.input):
-        proto = onnx.TensorProto.FromString((folder / f'test_data_set_0/input_{i}.pb').read_bytes())
-        feeds[info.name] = numpy_helper.to_array(proto)
+        data = (folder / f'test_data_set_0/input_{i}.pb').read_bytes()
+        if info.type.HasField('sequence_type'):
+            feeds[info.name] = numpy_helper.to_list(onnx.SequenceProto.FromString(data))
+        else:
+            feeds[info.name] = numpy_helper.to_array(onnx.TensorProto.FromString(data))
 
     def shaken(a, step):
+        if isinstance(a, list):
+            return [shaken(e, step) for e in a]
         if a.dtype.kind != 'f':
             return a
         return (a.astype(np.float64) * (1 + step * rng.uniform(-1, 1, a.shape))).astype(a.dtype)
@@ -98,8 +103,8 @@ class Judge:
         """cases: {name: (model, feeds, wanted)}, already written below root."""
         for name, (model, _, _) in cases.items():
             self.graphs += 1
-            self.nodes += len(model.graph.node)
-            for node in model.graph.node:
+            for node in (*model.graph.node, *(n for f in model.functions for n in f.node)):
+                self.nodes += 1
                 self.operators[node.op_type] = self.operators.get(node.op_type, 0) + 1
         for way in ways:
             wrong, fell = run(self.program, root, way)

@@ -253,6 +253,15 @@ static void store(const struct resize_job *job, size_t at, float v)
     }
 }
 
+/* Is this the last place of a spatial axis that keeps its size? ONNX Runtime has two taps of a half
+ * each there: a sum that is cut off to an integer then has twice the roundings. */
+static bool halved(const struct resize_job *job, unsigned d, size_t index)
+{
+    return job->r->mode == ACCEL_RESIZE_LINEAR && !job->r->antialias &&
+           job->dtype != ACCEL_DTYPE_FLOAT && job->axes[d].taps == 1 &&
+           (d >= 2 || job->r->rank < 4) && index + 1 == job->axes[d].in;
+}
+
 /* Adds the taps of axes d.. of the output `index`, `at` the flat input index so far. Weights are
  * multiplied before the elements, as ONNX Runtime does: where a sum is cut off to an integer, the
  * last bit decides. */
@@ -266,6 +275,11 @@ static void sum_taps(const struct resize_job *job, const size_t *index, unsigned
     const struct axis *axis = &job->axes[d];
     const struct tap *taps = axis->table + index[d] * axis->taps;
 
+    if (halved(job, d, index[d])) {
+        sum_taps(job, index, d + 1, at * axis->in + taps->index, weight * 0.5f, sum);
+        sum_taps(job, index, d + 1, at * axis->in + taps->index, weight * 0.5f, sum);
+        return;
+    }
     for (size_t t = 0; t < axis->taps; t++)
         if (axis->taps == 1 || taps[t].weight != 0)
             sum_taps(job, index, d + 1, at * axis->in + taps[t].index,

@@ -43,6 +43,9 @@ static int deform_infer(struct accel_infer *in, struct accel_error *err)
 
     if (x->rank != 4)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "an input of rank %u instead of 4", x->rank);
+    in->out[0]->dtype = in->in[0]->dtype;
+    if (accel_conv_unsettled(in->node, x, &in->in[1]->shape, false, &in->out[0]->shape))
+        return ACCEL_OK;
     int rc = accel_conv_sizes(in->node, x, &in->in[1]->shape, false, &c, out, err);
     if (rc != ACCEL_OK)
         return rc;

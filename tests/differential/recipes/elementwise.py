@@ -42,6 +42,8 @@ def two(d, op, types, b_range=(None, None), a_range=(None, None)):
         a = d.pick([dtype], high=4)
         if a is None:
             return None
+        if b_range == (None, None) and d.chance(0.1):
+            return [a, a]
         shape = tuple(1 if d.chance(0.25) else n for n in d.of(a).shape)
         b = d.tensor(dtype, shape[d.integer(0, len(shape)):] if d.chance(0.3) else shape, *b_range)
         return [a, b] if b_range != (None, None) or d.chance(0.5) else [b, a]
@@ -152,7 +154,7 @@ def cast(d, op):
     return d.emit(op, [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(to)))
 
 
-@recipe('CastThrough')
+@recipe('cast-through')
 def cast_through(d, op):
     """To a type that numpy lacks and back: only the whole way can be compared."""
     if d.opset < 19:

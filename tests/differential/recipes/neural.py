@@ -25,6 +25,15 @@ def windows(d, spatial, transposed=False):
     return kernel, drawn
 
 
+def pooled(d, spatial):
+    """windows() for pools, which ONNX Runtime does not define with a stride beyond the kernel and SAME_*: padding is
+    negative then, and depending on type and dilation that is refused or the windows start within the image."""
+    kernel, drawn = windows(d, spatial)
+    if any(s > k for s, k in zip(drawn.get('strides', []), kernel, strict=False)):
+        drawn.pop('auto_pad', None)
+    return kernel, drawn
+
+
 def chosen_channels(d):
     """Channels in and out and the number of groups; depthwise among them."""
     if d.chance(0.25):
@@ -65,16 +74,13 @@ def conv_transpose(d, op):
 @recipe('MaxPool', 'AveragePool', 'LpPool')
 def pool(d, op):
     x = image(d, d.choice(d.types(op, among=FLOATS) or [np.float32]) if op != 'MaxPool' or d.chance(0.8) else np.uint8)
-    kernel, drawn = windows(d, d.of(x).shape[2:])
+    kernel, drawn = pooled(d, d.of(x).shape[2:])
     if not d.has_attribute(op, 'dilations'):
         drawn.pop('dilations', None)
     if d.has_attribute(op, 'ceil_mode') and d.chance(0.3):
         drawn['ceil_mode'] = 1
     if op == 'AveragePool' and d.chance(0.4):
         drawn['count_include_pad'] = 1
-    # ONNX Runtime pads for a window without gaps then, and its shape is not the standard's.
-    if drawn.get('auto_pad', '').startswith('SAME'):
-        drawn.pop('dilations', None)
     if op == 'LpPool':
         drawn['p'] = d.integer(1, 3)
     outputs = 2 if op == 'MaxPool' and d.chance(0.3) and d.opset >= 8 else 1

@@ -18,7 +18,8 @@ def reduce(d, op):
     # Nothing to reduce: ONNX Runtime leaves the shape as it was for some of them. Products that overflow are undefined.
     if (a.size == 0 and op != 'ReduceSum') or (op == 'ReduceProd' and np.abs(np.prod(a[a != 0].astype(np.float64))) > 1e8):
         return None
-    axes = [axis_of(d, a, i) if d.opset >= 11 else i for i in range(a.ndim) if d.chance(0.5)]
+    # Of an empty one it also leaves axes that are counted from the end.
+    axes = [axis_of(d, a, i) if d.opset >= 11 and a.size else i for i in range(a.ndim) if d.chance(0.5)]
     keep = {'keepdims': d.integer(0, 1)} if d.chance(0.7) else {}
     if not axes:
         return d.emit(op, [x], **keep)

@@ -7,10 +7,10 @@ from oracle_cases import F
 
 
 def log_sum_exp_of_integers(w):
-    """Exponentials and logarithm in the integer type: only the largest elements count."""
+    """Exponentials in the integer type: only the largest elements count; the sum with the logarithm is cut off at the end."""
     for dtype in (np.int32, np.int64):
         x = w.rng.integers(-9, 9, (3, 4, 5)).astype(dtype)
-        x[:, 1] = x[:, 0]
+        x[:, 1], x[0] = x[:, 0], -7
         for axes in ([0], [1], [-1], [0, 2]):
             w.case(f'log_sum_exp_{np.dtype(dtype)}_{"_".join(map(str, axes))}', 'ReduceLogSumExp', [('x', x)], axes=axes)
 
@@ -53,5 +53,15 @@ def weights_of_symbolic_shape(w):
     symbolic(w, 'prelu_symbolic_row', 'PRelu', {'x': x[0, 0, 0], 'slope': w.rng.standard_normal(6).astype(F)})
 
 
-EXACT = (log_sum_exp_of_integers,)
+def resize_of_one_axis(w):
+    """Integers, linear: an axis that keeps its size has two halves at its end, of which the sum is cut off."""
+    for dtype in (np.uint8, np.int8):
+        x = w.rng.integers(0, 10, (1, 200, 2, 2)).astype(dtype)
+        w.case(f'resize_linear_{np.dtype(dtype)}_columns', 'Resize', [('x', x), None, None, ('sizes', np.array([1, 200, 2, 10]))],
+               constants=['sizes'], opset=21, mode='linear')
+        w.case(f'resize_linear_{np.dtype(dtype)}_rows', 'Resize', [('x', x), None, None, ('sizes', np.array([1, 200, 10, 2]))],
+               constants=['sizes'], opset=21, mode='linear')
+
+
+EXACT = (log_sum_exp_of_integers, resize_of_one_axis)
 NEAR = (affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
