@@ -45,13 +45,13 @@ RUN_TESTS = .venv/bin/python tests/run.py
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 # A fresh make after the set-up: this one was read before compilers and libraries were there.
-check: setup-test ## build and run lint, unit, kernels, conformance, api and e2e tests
+check: setup-test ## build and run lint, unit, kernels, conformance, differential, api and e2e tests
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
-	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit fuzz-replay kernels conformance api e2e
+	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit fuzz-replay kernels conformance differential api e2e
 
 asan: setup-test ## all tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/asan SAN=address,undefined CFLAGS='-O1 -g' all tests
-	$(Q)$(RUN_TESTS) --build $(BUILD)/asan unit fuzz-replay kernels conformance api e2e
+	$(Q)$(RUN_TESTS) --build $(BUILD)/asan --graphs 300 unit fuzz-replay kernels conformance differential api e2e
 
 tsan: setup-test ## what is threaded under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/tsan SAN=thread CFLAGS='-O1 -g' all tests
@@ -89,6 +89,14 @@ fuzz: setup-test ## feed made-up bytes to every parser: FUZZ_SECONDS=30 each, FU
 	  SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=undefined' fuzzers
 	$(Q)$(PYTHON) tests/fuzz/run.py --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS) --only '$(FUZZ_ONLY)'
 FUZZ_CC ?= clang
+
+# Another SEED, other graphs; 0 takes one from the clock and prints it. What differs lies in $(BUILD)/differential.
+SECONDS ?= 600
+SEED ?= 0
+.PHONY: differential
+differential: setup-test ## random graphs here and in ONNX Runtime: SECONDS=3600 SEED=0
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	$(Q)cd tests && ../.venv/bin/python -m differential --build $(BUILD) --seconds $(SECONDS) --seed $(SEED)
 
 .PHONY: demo
 demo: setup-build ## build, start the daemon, find the devices, run a real model on a photograph

@@ -3,7 +3,7 @@
 
     tests/run.py [--build DIR] [--only PATTERN] TIER...
 
-Tiers: lint, unit, fuzz-replay, kernels, conformance, api, e2e. Exit 0 only when nothing failed and something ran.
+Tiers: lint, unit, fuzz-replay, kernels, conformance, differential, api, e2e. Exit 0 only when nothing failed and something ran.
 A program's exit status 77 means "skipped: no such hardware"; every skip is listed with its reason.
 """
 
@@ -154,7 +154,9 @@ def main():
     parser.add_argument("--build", default="build", help="folder the programs were built in")
     parser.add_argument("--only", default="*", help="run only the tests whose name matches")
     parser.add_argument("tiers", nargs="+",
-                        choices=["lint", "unit", "fuzz-replay", "kernels", "conformance", "api", "e2e"])
+                        choices=["lint", "unit", "fuzz-replay", "kernels", "conformance", "differential",
+                                 "api", "e2e"])
+    parser.add_argument("--graphs", default="600", help="how many the differential tier draws")
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     env, tally = sanitizer_environment(build), Tally()
@@ -174,6 +176,9 @@ def main():
         elif tier == "conformance":
             run_script(tally, tier, [sys.executable, "tests/conformance/run.py", "--build",
                                      str(build)], env, 3000)
+        elif tier == "differential":  # always the same graphs; `make differential` draws others
+            run_script(tally, tier, [sys.executable, "-m", "differential", "--build", str(build), "--seed", "1",
+                                     "--graphs", args.graphs], env, 1800)
         else:
             run_pytest(tally, tier, env, args.only)
     for name, reason in tally.skips:

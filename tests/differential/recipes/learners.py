@@ -100,9 +100,11 @@ def tree_ensemble(d, op):
                 nodes[f'{side}_leaf'].append(0 if deeper else 1)
                 if not deeper:
                     leaves.append(d.integer(0, targets - 1))
+    # Not 1 and 2: ONNX Runtime takes the number of SOFTMAX for LOGISTIC and the reverse.
+    post = d.choice([0, 3])
     tensor = lambda values, kind, name: numpy_helper.from_array(np.asarray(values, kind), name)  # noqa: E731
     x = d.give(maker(d).rows(d.integer(1, 40), features, dtype), False)
-    return d.emit(op, [x], domain=ML, n_targets=targets, aggregate_function=d.integer(0, 3), post_transform=d.integer(0, 3),
+    return d.emit(op, [x], domain=ML, n_targets=targets, aggregate_function=d.integer(0, 3), post_transform=post,
                   tree_roots=roots, nodes_splits=tensor(nodes['splits'], dtype, 'splits'),
                   nodes_modes=tensor(nodes['modes'], np.uint8, 'modes'), nodes_featureids=nodes['features'],
                   nodes_truenodeids=nodes['true'], nodes_trueleafs=nodes['true_leaf'], nodes_falsenodeids=nodes['false'],
