@@ -46,8 +46,8 @@ static void check_products(void)
 
         g.out = (struct accel_quant_out){.dtype = ACCEL_DTYPE_INT32, .y = y};
         KC_CASE("qgemm %zux%zux%zu", m, n, k);
-        accel_qgemm_scratch_bytes(n, 2, &size);
-        accel_qgemm(pools[round % 2], &g, kc_aligned(size));
+        accel_qgemm_scratch_bytes(kc_new, &g, accel_pool_threads(pools[round % 2]), &size);
+        accel_qgemm(kc_new, pools[round % 2], &g, kc_aligned(size));
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < n; j++) {
                 int64_t sum = 0;
@@ -92,8 +92,8 @@ static void check_convolutions(void)
         int32_t *y = kc_alloc(v->batch * v->cout * out * sizeof(*y));
         c.out = (struct accel_quant_out){.dtype = ACCEL_DTYPE_INT32, .y = y};
         KC_CASE("qconv in %zux%zu k %zux%zu", v->in[0], v->in[1], v->kernel[0], v->kernel[1]);
-        accel_qconv_scratch_bytes(v, 2, &size);
-        accel_qconv(pools[round % 2], &c, kc_aligned(size));
+        accel_qconv_scratch_bytes(kc_new, v, false, accel_pool_threads(pools[round % 2]), &size);
+        accel_qconv(kc_new, pools[round % 2], &c, kc_aligned(size));
         for (size_t o = 0; o < v->batch * v->cout * out; o++) {
             const size_t ox = o % v->out[1], oy = o / v->out[1] % v->out[0];
             const size_t ch = o / out % v->cout, b = o / out / v->cout;
@@ -181,10 +181,12 @@ static void sums_wrap_as_integers_do(void)
 
     memset(a, 255, k);
     memset(b, 255, k);
-    accel_qgemm_scratch_bytes(1, 1, &size);
-    accel_qgemm(NULL, &g, kc_aligned(size));
-    ok((uint32_t)y == (uint32_t)(70000ull * 255 * 255), "a sum beyond 32 bits wraps");
-    ok(!accel_qgemm_scratch_bytes(SIZE_MAX / 4, 64, &size), "a work space too large is refused");
+    KC_CASE("wrap");
+    accel_qgemm_scratch_bytes(kc_new, &g, 1, &size);
+    accel_qgemm(kc_new, NULL, &g, kc_aligned(size));
+    kc_near((uint32_t)y, (uint32_t)(70000ull * 255 * 255), 0);
+    g.n = SIZE_MAX / 4;
+    kc_near(accel_qgemm_scratch_bytes(kc_new, &g, 64, &size), false, 0);
     kc_release();
 }
 
@@ -199,7 +201,7 @@ int main(int argc, char **argv)
     kc_walk("each convolution of bytes", check_convolutions);
     rounds_to_even_and_saturates();
     every_block_has_its_scale();
-    sums_wrap_as_integers_do();
+    kc_walk("a sum beyond 32 bits", sums_wrap_as_integers_do);
     accel_pool_free(pools[1]);
     return tap_done();
 }

@@ -122,6 +122,12 @@ void accel_kernels_init(struct accel_kernels *kernels, unsigned cpu_mask)
         kernels->f32_gemm_nr = 16;
         kernels->f32_gemm = accel_f32_gemm_6x16__avx2;
         COMMON(avx2);
+        kernels->q8_gemm = accel_q8_gemm_6x16__avx2;
+        kernels->q8_mr = 6;
+        kernels->q8_nr = 16;
+        kernels->q8_group = 2;
+        kernels->q8_cells = accel_q8_cells__avx2;
+        kernels->q8_row = accel_q8_row__avx2;
         ACCEL_UNARY_VECTOR_MAP(UNARY_AVX2)
     }
     if (kernels->cpu & ACCEL_CPU_AVX512) {
@@ -129,7 +135,17 @@ void accel_kernels_init(struct accel_kernels *kernels, unsigned cpu_mask)
         kernels->f32_gemm_nr = 32;
         kernels->f32_gemm = accel_f32_gemm_14x32__avx512;
         COMMON(avx512);
+        kernels->q8_gemm = accel_q8_gemm_14x32__avx512;
+        kernels->q8_mr = 14;
+        kernels->q8_nr = 32;
+        kernels->q8_cells = accel_q8_cells__avx512;
+        kernels->q8_row = accel_q8_row__avx512;
         ACCEL_UNARY_VECTOR_MAP(UNARY_AVX512)
+    }
+    if ((kernels->cpu & ACCEL_CPU_AVX512) && (kernels->cpu & ACCEL_CPU_VNNI)) {
+        kernels->q8_gemm = accel_q8_gemm_14x32__vnni;
+        kernels->q8_group = 4;
+        kernels->q8_cells = accel_q8_cells__vnni;
     }
 #endif
 }

@@ -186,6 +186,40 @@ typedef void accel_f32_panel_fn(const void *context, size_t k0, size_t kc, size_
 typedef void accel_f16_to_f32_fn(size_t n, const uint16_t *x, float *y);
 typedef void accel_f32_to_f16_fn(size_t n, const float *x, uint16_t *y);
 
+/* Products of 8-bit integers. Both operands are packed into cells of 4 bytes that hold `q8_group`
+ * consecutive k of one row or column: two values widened to 16 bits, or, for VNNI, four bytes, of A
+ * signed and of B unsigned (the driver moves zero points along). One tile:
+ * c[i][j] = sum over cells g of a[g * a_rows + i] . b[g * NR + j], modulo 2^32, for i < m and all
+ * NR (the table's q8_nr) columns. a_rows 0: one cell for all g. */
+struct accel_q8_tile {
+    size_t cells;
+    const uint32_t *a;
+    size_t a_rows, m; /* m: 1 .. the table's q8_mr */
+    const uint32_t *b;
+    uint32_t *c;
+    size_t ldc;
+};
+typedef void accel_q8_gemm_fn(const struct accel_q8_tile *tile);
+/* cells[j] = the bytes rows[j + t * stride], t < q8_group, as B has them, for the NR columns. */
+typedef void accel_q8_cells_fn(const uint8_t *rows, size_t stride, bool is_signed, uint32_t *cells);
+/* What becomes of n sums of a row: see accel_quant_out in quant.h for the result. */
+struct accel_q8_row {
+    size_t n;
+    uint32_t *sum; /* is overwritten */
+    /* Added to each first: add + sums_factor * b_sums[j] + zeros_factor * b_zeros[j] + c[j]. */
+    uint32_t add;
+    uint32_t sums_factor, zeros_factor;
+    const uint32_t *b_sums, *b_zeros; /* NULL: none */
+    const int32_t *c;                 /* NULL: none */
+    enum accel_dtype dtype;           /* INT32, FLOAT, UINT8, INT8 */
+    float a, y_scale;                 /* scale of column j: a * b[j * b_step] */
+    const float *b;
+    size_t b_step; /* 0 or 1 */
+    int32_t y_zero;
+    void *y;
+};
+typedef void accel_q8_row_fn(const struct accel_q8_row *row);
+
 struct accel_kernels {
     unsigned cpu;       /* the ACCEL_CPU_* bits the slots were chosen for */
     size_t f32_gemm_mr; /* largest m and n of a tile */
@@ -207,6 +241,10 @@ struct accel_kernels {
     accel_f32_to_f16_fn *f32_to_f16;
     accel_f16_to_f32_fn *bf16_to_f32;
     accel_f32_to_f16_fn *f32_to_bf16;
+    accel_q8_gemm_fn *q8_gemm; /* NULL, as all q8_*: the plain products of quant.h serve */
+    size_t q8_mr, q8_nr, q8_group;
+    accel_q8_cells_fn *q8_cells;
+    accel_q8_row_fn *q8_row;
 };
 
 /* Fills the table for the ACCEL_CPU_* bits in `cpu_mask` that this CPU has; 0: plain C. */

@@ -63,6 +63,10 @@ ACCEL_UNARY_VECTOR_MAP(ACCEL_DECLARE_UNARY)
 
 accel_f32_gemm_fn accel_f32_gemm_4x8__ref, accel_f32_gemm_6x16__avx2, accel_f32_gemm_14x32__avx512;
 
+accel_q8_gemm_fn accel_q8_gemm_6x16__avx2, accel_q8_gemm_14x32__avx512, accel_q8_gemm_14x32__vnni;
+accel_q8_cells_fn accel_q8_cells__avx2, accel_q8_cells__avx512, accel_q8_cells__vnni;
+accel_q8_row_fn accel_q8_row__avx2, accel_q8_row__avx512;
+
 /* The double forms of the unary operations; no slots: accel_unary calls them. */
 typedef void accel_f64_unary_fn(size_t n, const double *x, double *y, double alpha, double beta);
 extern accel_f64_unary_fn *const accel_f64_unary__ref[ACCEL_UNARY_COUNT];

@@ -72,10 +72,22 @@ struct accel_qgemm {
     const int32_t *c;                  /* NULL: none; 0 strides repeat */
     size_t c_row, c_col;
     struct accel_quant_out out;
+    const void *packed_b; /* b of accel_qgemm_pack_b(), which is then not read; or NULL */
 };
-/* false: it overflows. */
-bool accel_qgemm_scratch_bytes(size_t n, unsigned threads, size_t *bytes);
-void accel_qgemm(struct accel_pool *pool, const struct accel_qgemm *gemm, void *scratch);
+/* Bytes of a packed b; 0: these kernels read it as it is. false: they overflow. */
+bool accel_qgemm_packed_b_bytes(const struct accel_kernels *kernels, size_t k, size_t n,
+                                size_t *bytes);
+/* Element (k, j) at b[k * b_row + j * b_col]. */
+void accel_qgemm_pack_b(const struct accel_kernels *kernels, size_t k, size_t n, bool b_signed,
+                        const void *b, size_t b_row, size_t b_col, void *packed);
+/* Reads m, n, k and whether b is packed. false: it overflows. */
+bool accel_qgemm_scratch_bytes(const struct accel_kernels *kernels, const struct accel_qgemm *gemm,
+                               unsigned threads, size_t *bytes);
+void accel_qgemm(const struct accel_kernels *kernels, struct accel_pool *pool,
+                 const struct accel_qgemm *gemm, void *scratch);
+/* The definition, and what serves where there is no microkernel. */
+bool accel_qgemm_scratch_bytes__ref(size_t n, unsigned threads, size_t *bytes);
+void accel_qgemm__ref(struct accel_pool *pool, const struct accel_qgemm *gemm, void *scratch);
 
 /* y = out(conv(x - x_zero, w - w_zero) + bias); padding is x_zero, that is 0. */
 struct accel_qconv {
@@ -87,9 +99,21 @@ struct accel_qconv {
     size_t w_zero_stride;
     const int32_t *bias; /* [cout] or NULL */
     struct accel_quant_out out;
+    const void *packed_w; /* w of accel_qconv_pack(), which is then not read; or NULL */
 };
-bool accel_qconv_scratch_bytes(const struct accel_conv *conv, unsigned threads, size_t *bytes);
-void accel_qconv(struct accel_pool *pool, const struct accel_qconv *conv, void *scratch);
+/* Bytes of packed weights, from channels, groups and kernel alone; 0: these kernels read them as
+ * they are. false: they overflow. */
+bool accel_qconv_packed_bytes(const struct accel_kernels *kernels, const struct accel_conv *conv,
+                              size_t *bytes);
+void accel_qconv_pack(const struct accel_kernels *kernels, const struct accel_conv *conv,
+                      bool w_signed, const void *w, void *packed);
+/* packed: w comes packed. false: it overflows. */
+bool accel_qconv_scratch_bytes(const struct accel_kernels *kernels, const struct accel_conv *conv,
+                               bool packed, unsigned threads, size_t *bytes);
+void accel_qconv(const struct accel_kernels *kernels, struct accel_pool *pool,
+                 const struct accel_qconv *conv, void *scratch);
+bool accel_qconv_scratch_bytes__ref(const struct accel_conv *conv, unsigned threads, size_t *bytes);
+void accel_qconv__ref(struct accel_pool *pool, const struct accel_qconv *conv, void *scratch);
 
 /* One quantised operand: UINT8 or INT8. */
 struct accel_quant_param {

@@ -393,7 +393,10 @@ static int prepare_operands(struct accel_prepare *prep, struct state *st, const 
         if (prep->node->op_type[0] == 'A')
             rc = accel_gemm_f32_scratch_bytes(prep->kernels, &st->projection, prep->threads,
                                               &products, err);
-        else if (!accel_qgemm_scratch_bytes(all, prep->threads, &products))
+        else if (!accel_qgemm_scratch_bytes(
+                     prep->kernels,
+                     &(struct accel_qgemm){.m = st->projection.m, .n = all, .k = st->projection.k},
+                     prep->threads, &products))
             rc = accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
         /* The projection is over when attention begins: both use the same part. */
         return rc == ACCEL_OK ? part(products / sizeof(float) + 1, &products, prep, err) : rc;
@@ -507,7 +510,7 @@ static void project(const struct accel_run *run, const struct state *st, float *
                 .b_scale = run->in[p->scale + 1]->data,
                 .b_scale_stride = run->in[p->scale + 1]->size_bytes > sizeof(float),
                 .y = y}};
-    accel_qgemm(run->pool, &q, rest);
+    accel_qgemm(run->kernels, run->pool, &q, rest);
     if (bias != NULL)
         add_bias(run, g.m, g.n, y, bias, y);
 }

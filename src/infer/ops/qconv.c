@@ -59,6 +59,38 @@ static int first_conv_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Weights are packed by channels, groups and kernel alone: any image will do. */
+static int conv_prepack(struct accel_prepack *pack, struct accel_error *err)
+{
+    const struct accel_quant_places *p = conv_places(pack->node);
+    const struct accel_tensor *w = accel_prepack_input(pack, p->b);
+    struct accel_shape ws, x = {.has_rank = true};
+    struct accel_conv c;
+    int64_t out[ACCEL_SPATIAL_MAX];
+    size_t bytes;
+    void *blob;
+    bool fill;
+
+    if (w == NULL)
+        return ACCEL_OK; /* computed by the graph: packed at each run */
+    ws = accel_shape_of(w);
+    x.rank = w->rank;
+    for (uint32_t i = 0; i < ACCEL_RANK_MAX; i++)
+        x.dims[i] = ACCEL_DIM_ANY;
+    int rc = accel_conv_sizes(pack->node, &x, &ws, false, &c, out, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (!accel_qconv_packed_bytes(pack->kernels, &c, &bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "the weights of the convolution are too large");
+    if (bytes == 0)
+        return ACCEL_OK;
+    rc = accel_prepack_blob(pack, 0, bytes, &blob, &fill, err);
+    if (rc == ACCEL_OK && fill)
+        accel_qconv_pack(pack->kernels, &c, w->dtype == ACCEL_DTYPE_INT8, w->data, blob);
+    pack->consumed = 1u << p->b;
+    return rc;
+}
+
 static int first_conv_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_quant_places *p = conv_places(prep->node);
@@ -73,7 +105,8 @@ static int first_conv_prepare(struct accel_prepare *prep, struct accel_error *er
     if (rc != ACCEL_OK)
         return rc;
     c->batch = (size_t)prep->in[0]->shape.dims[0];
-    if (!accel_qconv_scratch_bytes(c, prep->threads, &prep->scratch_bytes))
+    if (!accel_qconv_scratch_bytes(prep->kernels, c, prep->blobs[0] != NULL, prep->threads,
+                                   &prep->scratch_bytes))
         return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
     return ACCEL_OK;
 }
@@ -90,11 +123,12 @@ static int first_conv_run(struct accel_run *run, struct accel_error *err)
                             .w_zero = accel_quant_data(run, p->b_zero),
                             .w_zero_stride = accel_quant_stride(run, p->b_zero),
                             .bias = accel_quant_data(run, p->c),
+                            .packed_w = run->blobs[0],
                             .out = accel_quant_out_of(run, p)};
 
     (void)err;
     if (run->out[0]->size_bytes > 0)
-        accel_qconv(run->pool, &c, run->scratch);
+        accel_qconv(run->kernels, run->pool, &c, run->scratch);
     return ACCEL_OK;
 }
 
@@ -170,6 +204,7 @@ const struct accel_op accel_ops_qconv[] = {
      .attrs = conv_attrs,
      .parse = accel_conv_parse,
      .infer = conv_infer,
+     .prepack = conv_prepack,
      .prepare = conv_prepare,
      .run = conv_run,
      .cost = conv_cost},
@@ -185,6 +220,7 @@ const struct accel_op accel_ops_qconv[] = {
      .attrs = conv_attrs,
      .parse = accel_conv_parse,
      .infer = conv_infer,
+     .prepack = conv_prepack,
      .prepare = conv_prepare,
      .run = conv_run,
      .cost = conv_cost},
@@ -200,6 +236,7 @@ const struct accel_op accel_ops_qconv[] = {
      .attrs = ms_conv_attrs,
      .parse = accel_conv_parse,
      .infer = conv_infer,
+     .prepack = conv_prepack,
      .prepare = conv_prepare,
      .run = conv_run,
      .cost = conv_cost},

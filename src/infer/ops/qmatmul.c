@@ -89,6 +89,36 @@ static int qgemm_infer(struct accel_infer *in, struct accel_error *err)
     return rc;
 }
 
+static bool transposed(const struct accel_node *n, const char *name)
+{
+    return places_of(n) == &qgemm && accel_attr_int(n, name, 0) != 0;
+}
+
+/* One constant B for all products; a stack of them is read as it is. */
+static int matmul_prepack(struct accel_prepack *pack, struct accel_error *err)
+{
+    const struct accel_quant_places *p = places_of(pack->node);
+    const struct accel_tensor *b = accel_prepack_input(pack, p->b);
+    const bool trans_b = transposed(pack->node, "transB");
+    size_t bytes;
+    void *blob;
+    bool fill;
+
+    if (b == NULL || b->rank != 2)
+        return ACCEL_OK;
+    const size_t k = (size_t)b->dims[trans_b ? 1 : 0], n = (size_t)b->dims[trans_b ? 0 : 1];
+    if (!accel_qgemm_packed_b_bytes(pack->kernels, k, n, &bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "a matrix of %zu x %zu is too large", k, n);
+    if (bytes == 0)
+        return ACCEL_OK;
+    const int rc = accel_prepack_blob(pack, 0, bytes, &blob, &fill, err);
+    if (rc == ACCEL_OK && fill)
+        accel_qgemm_pack_b(pack->kernels, k, n, b->dtype == ACCEL_DTYPE_INT8, b->data,
+                           trans_b ? 1 : n, trans_b ? k : 1, blob);
+    pack->consumed = 1u << p->b;
+    return rc;
+}
+
 /* Sizes of one product, and how many there are. */
 struct matmul_state {
     struct accel_qgemm gemm;
@@ -110,8 +140,8 @@ static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
     struct accel_qgemm *g = &s->gemm;
     g->a_col = g->b_col = 1;
     if (p == &qgemm) {
-        const bool trans_a = accel_attr_int(prep->node, "transA", 0) != 0;
-        const bool trans_b = accel_attr_int(prep->node, "transB", 0) != 0;
+        const bool trans_a = transposed(prep->node, "transA");
+        const bool trans_b = transposed(prep->node, "transB");
 
         g->m = (size_t)a->dims[trans_a ? 1 : 0];
         g->k = (size_t)a->dims[trans_a ? 0 : 1];
@@ -133,7 +163,8 @@ static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
         accel_matmul_strides(a, g->m * g->k, s->batch_rank, s->a_stride);
         accel_matmul_strides(b, g->k * g->n, s->batch_rank, s->b_stride);
     }
-    if (!accel_qgemm_scratch_bytes(g->n, prep->threads, &s->product_bytes) ||
+    g->packed_b = prep->blobs[0];
+    if (!accel_qgemm_scratch_bytes(prep->kernels, g, prep->threads, &s->product_bytes) ||
         (p == &dynamic && !accel_shape_elements(a, &values)) ||
         __builtin_add_overflow(s->product_bytes, values, &prep->scratch_bytes))
         return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
@@ -212,9 +243,10 @@ static int matmul_run(struct accel_run *run, struct accel_error *err)
             rest /= s->batch[i];
         }
         g.a = (const char *)first + at_a;
-        g.b = (const char *)run->in[p->b]->data + at_b;
+        if (g.packed_b == NULL)
+            g.b = (const char *)run->in[p->b]->data + at_b;
         g.out.y = (char *)run->out[0]->data + k * step;
-        accel_qgemm(run->pool, &g, run->scratch);
+        accel_qgemm(run->kernels, run->pool, &g, run->scratch);
     }
     if (accel_quant_data(run, p->bias) != NULL)
         add_bias(run, g.n, accel_quant_data(run, p->bias));
@@ -225,8 +257,7 @@ static void matmul_cost(const struct accel_prepare *prep, struct accel_cost *cos
 {
     /* From the shapes alone: an analysis asks without having prepared anything. */
     const struct accel_shape *a = &prep->in[0]->shape;
-    const bool trans_a =
-        places_of(prep->node) == &qgemm && accel_attr_int(prep->node, "transA", 0) != 0;
+    const bool trans_a = transposed(prep->node, "transA");
     size_t elements = 0;
 
     if (a->rank == 0)
@@ -259,6 +290,7 @@ const struct accel_op accel_ops_qmatmul[] = {
             {"b_zero_point", Q8, 'B', OPT}},
      .out = {{"Y", I32, 0, 0}},
      .infer = matmul_infer,
+     .prepack = matmul_prepack,
      .prepare = matmul_prepare,
      .run = matmul_run,
      .cost = matmul_cost},
@@ -269,6 +301,7 @@ const struct accel_op accel_ops_qmatmul[] = {
      .in = {ACCEL_QUANTISED_PAIR("a", "b"), {"y_scale", F32, 0, 0}, {"y_zero_point", Q8, 'Y', 0}},
      .out = {{"y", Q8, 'Y', 0}},
      .infer = matmul_infer,
+     .prepack = matmul_prepack,
      .prepare = matmul_prepare,
      .run = matmul_run,
      .cost = matmul_cost},
@@ -283,6 +316,7 @@ const struct accel_op accel_ops_qmatmul[] = {
      .out = {{"Y", Q8 | F32, 0, 0}},
      .attrs = gemm_attrs,
      .infer = qgemm_infer,
+     .prepack = matmul_prepack,
      .prepare = matmul_prepare,
      .run = matmul_run,
      .cost = matmul_cost},
@@ -299,6 +333,7 @@ const struct accel_op accel_ops_qmatmul[] = {
             {"bias", F32, 0, OPT}},
      .out = {{"Y", F32, 0, 0}},
      .infer = matmul_infer,
+     .prepack = matmul_prepack,
      .prepare = matmul_prepare,
      .run = matmul_run,
      .cost = matmul_cost},
@@ -313,6 +348,7 @@ const struct accel_op accel_ops_qmatmul[] = {
             {"bias", F32, 0, OPT}},
      .out = {{"Y", F32, 0, 0}},
      .infer = matmul_infer,
+     .prepack = matmul_prepack,
      .prepare = matmul_prepare,
      .run = matmul_run,
      .cost = matmul_cost},

@@ -132,7 +132,7 @@ static bool sums_stride(size_t n, size_t *stride)
     return true;
 }
 
-bool accel_qgemm_scratch_bytes(size_t n, unsigned threads, size_t *bytes)
+bool accel_qgemm_scratch_bytes__ref(size_t n, unsigned threads, size_t *bytes)
 {
     size_t stride;
 
@@ -140,7 +140,7 @@ bool accel_qgemm_scratch_bytes(size_t n, unsigned threads, size_t *bytes)
            !__builtin_mul_overflow(stride * sizeof(uint32_t), ACCEL_MAX(threads, 1u), bytes);
 }
 
-void accel_qgemm(struct accel_pool *pool, const struct accel_qgemm *gemm, void *scratch)
+void accel_qgemm__ref(struct accel_pool *pool, const struct accel_qgemm *gemm, void *scratch)
 {
     struct gemm_job job = {.g = gemm, .sums = scratch};
 
@@ -217,12 +217,12 @@ static void conv_rows(void *context, size_t begin, size_t end, unsigned thread)
     }
 }
 
-bool accel_qconv_scratch_bytes(const struct accel_conv *conv, unsigned threads, size_t *bytes)
+bool accel_qconv_scratch_bytes__ref(const struct accel_conv *conv, unsigned threads, size_t *bytes)
 {
-    return accel_qgemm_scratch_bytes(conv->out[conv->spatial - 1], threads, bytes);
+    return accel_qgemm_scratch_bytes__ref(conv->out[conv->spatial - 1], threads, bytes);
 }
 
-void accel_qconv(struct accel_pool *pool, const struct accel_qconv *conv, void *scratch)
+void accel_qconv__ref(struct accel_pool *pool, const struct accel_qconv *conv, void *scratch)
 {
     struct conv_job job = {.c = conv, .sums = scratch};
     struct accel_window window = {.spatial = conv->conv.spatial};

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define Q8_ROW accel_q8_row__avx512
+#include "infer/kernels/vec/q8_row.h"
