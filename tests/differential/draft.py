@@ -32,17 +32,18 @@ def value_info(name, value, shape=None):
     return helper.make_tensor_value_info(name, onnx_type(value), value.shape if shape is None else shape)
 
 
-def options():
-    """What ONNX Runtime is to do: each operator as it stands, on one thread."""
+def options(optimised):
+    """What ONNX Runtime is to do: each operator as it stands, or its default; on one thread."""
     o = onnxruntime.SessionOptions()
-    o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimised:
+        o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     o.intra_op_num_threads = o.inter_op_num_threads = 1
     o.log_severity_level = 4
     return o
 
 
-def infer(model, feeds):
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options(), providers=['CPUExecutionProvider'])
+def infer(model, feeds, optimised=False):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options(optimised), providers=['CPUExecutionProvider'])
     given = {i.name for i in session.get_inputs()}
     # numpy gives scalars for tensors of rank 0.
     return [v if isinstance(v, list) else np.asarray(v) for v in

@@ -81,9 +81,10 @@ static int axes_of(const struct accel_node *n, uint32_t rank, uint32_t axes[ACCE
     return ACCEL_OK;
 }
 
-/* keep_aspect_ratio_policy of Resize-18: one scale for all axes that are resized. */
-static void keep_ratio(const struct resize_params *p, const struct accel_shape *x,
-                       const uint32_t *axes, size_t n, int64_t *sizes)
+/* keep_aspect_ratio_policy of Resize-18: one scale for all axes that are resized. It stays the
+ * scale where the size that follows from it is rounded, as in ONNX Runtime. */
+static float keep_ratio(const struct resize_params *p, const struct accel_shape *x,
+                        const uint32_t *axes, size_t n, int64_t *sizes)
 {
     float scale = p->keep_not_larger ? INFINITY : 0;
 
@@ -94,6 +95,7 @@ static void keep_ratio(const struct resize_params *p, const struct accel_shape *
     }
     for (size_t i = 0; i < n; i++)
         sizes[i] = (int64_t)floorf(scale * (float)x->dims[axes[i]] + 0.5f);
+    return scale;
 }
 
 /* Fills r from the known inputs. *known: sizes or scales are, and every axis they change. */
@@ -105,7 +107,7 @@ static int resize_of(const struct accel_infer *in, struct accel_resize *r, bool 
     const struct accel_shape *x = &in->in[0]->shape;
     const bool old = n->op->since < 11;
     const size_t scales_at = old ? 1 : 2;
-    float scales[ACCEL_RANK_MAX], roi[2 * ACCEL_RANK_MAX];
+    float scales[ACCEL_RANK_MAX], roi[2 * ACCEL_RANK_MAX], kept = 0;
     int64_t sizes[ACCEL_RANK_MAX];
     uint32_t axes[ACCEL_RANK_MAX];
     size_t count, got = 0, got_sizes = 0, got_roi = 0;
@@ -148,7 +150,7 @@ static int resize_of(const struct accel_infer *in, struct accel_resize *r, bool 
         if (x->dims[axes[i]] < 0 && (got == 0 || scales[i] != 1.0f))
             return ACCEL_OK;
     if (got_sizes > 0 && (p->keep_not_larger || p->keep_not_smaller))
-        keep_ratio(p, x, axes, count, sizes);
+        kept = keep_ratio(p, x, axes, count, sizes);
     for (size_t i = 0; i < count; i++) {
         const uint32_t a = axes[i];
 
@@ -166,7 +168,10 @@ static int resize_of(const struct accel_infer *in, struct accel_resize *r, bool 
             if (sizes[i] < 0)
                 return accel_fail(err, ACCEL_E_INVALID, "a size of %" PRId64, sizes[i]);
             r->out[a] = (size_t)sizes[i];
-            r->scale[a] = r->in[a] > 0 ? (float)r->out[a] / (float)r->in[a] : 1;
+            if (kept > 0)
+                r->scale[a] = kept;
+            else
+                r->scale[a] = r->in[a] > 0 ? (float)r->out[a] / (float)r->in[a] : 1;
         }
         if (got_roi > 0) {
             r->roi_start[a] = roi[i];

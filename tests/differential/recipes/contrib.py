@@ -150,3 +150,31 @@ def linear_attention(d, op):
               d.tensor(F, (b, t, kv * d.choice([1, k])), -1, 0) if gated else '',
               d.tensor(F, (b, t, d.choice([1, kv])), 0, 1) if delta else '']
     return d.emit(op, trimmed(inputs), 2, domain=MS, q_num_heads=q, kv_num_heads=kv, update_rule=rule)
+
+
+@recipe('Inverse')
+def inverse(d, op):
+    n = d.integer(1, 5)
+    a = d.array(F, (*d.shape(d.integer(0, 2)), n, n)) + 4 * np.eye(n, dtype=F)
+    return d.emit(op, [d.give(a)], domain=MS)
+
+
+@recipe('EmbedLayerNormalization')
+def embed(d, op):
+    b, s, words, width = d.integer(1, 3), d.integer(1, 6), d.integer(1, 9), d.integer(1, 12)
+    table = lambda n: d.constant(d.array(F, (n, width)))  # noqa: E731
+    inputs = [d.give(d.array(np.int32, (b, s), 0, words - 1)), d.give(d.array(np.int32, (b, s), 0, 1)), table(words),
+              table(s + d.integer(0, 3)), table(2), d.constant(d.array(F, (width,))), d.constant(d.array(F, (width,))),
+              d.give(d.array(np.int32, (b, s), 0, 1)) if d.chance(0.5) else '']
+    return d.emit(op, trimmed(inputs), 2, domain=MS, epsilon=1e-5)
+
+
+@recipe('MatMulNBits')
+def n_bits(d, op):
+    k, n, block = d.choice([16, 32, 48, 64]), d.integer(1, 9), d.choice([16, 32])
+    blocks = -(-k // block)
+    inputs = [d.tensor(F, (*d.shape(high=1), d.integer(1, 4), k)), d.constant(d.array(np.uint8, (n, blocks, block // 2), 0, 255)),
+              d.constant(d.array(F, (n * blocks,), 0.01, 0.1))]
+    if d.chance(0.5):
+        inputs.append(d.constant(d.array(np.uint8, (n * ((blocks + 1) // 2),), 0, 255)))
+    return d.emit(op, inputs, domain=MS, K=k, N=n, bits=4, block_size=block)

@@ -27,7 +27,9 @@ def grow(inner, like):
 
 
 def add(inner):
-    op = inner.choice(SIMPLE)
+    # Graphs within graphs, two deep.
+    nested = inner.parent is not None and inner.parent.parent is None and inner.chance(0.15)
+    op = inner.choice(['If', 'Loop']) if nested else inner.choice(SIMPLE)
     return RECIPES[op](inner, op)
 
 
@@ -71,29 +73,56 @@ def loop(d, op):
     out = inner.emit('Identity', damped)
     inner.outputs = [go_on[0], damped[0], out[0]]
     graph = graph_of(inner, [(go_on[0], np.asarray(True)), (damped[0], like), (out[0], like)], formal)
-    trips = d.give(np.asarray(d.integer(0, 5), np.int64))
+    # Not of no trip: the shape of what is stacked is what ONNX Runtime happens to have inferred then.
+    trips = d.give(np.asarray(d.integer(1, 5), np.int64))
     return d.emit(op, [trips, d.give(np.asarray(True)) if d.chance(0.5) else '', start], 2, subgraphs=[inner], body=graph)
 
 
 @recipe('Scan')
 def scan(d, op):
+    """Some states and some sequences, each along an axis and in a direction of its own."""
     if d.opset < 9:
         return None
-    t, width = d.integer(1, 5), d.integer(1, 6)
-    state, item = d.name('state'), d.name('item')
-    formal = [(state, d.array(F, (width,))), (item, d.array(F, (width,)))]
+    t, width, states, items = d.integer(1, 5), d.integer(1, 6), d.integer(1, 2), d.integer(1, 2)
+    formal = [(d.name('state'), d.array(F, (width,))) for _ in range(states)] + [
+        (d.name('item'), d.array(F, (width,))) for _ in range(items)]
     inner = body(d, formal)
-    total = inner.emit('Add', [state, item])
-    made = total and inner.emit('Tanh', total)
-    more = made and grow(inner, formal[0][1])
+    ends = []
+    for i in range(states):
+        total = inner.emit('Add', [formal[i][0], formal[states + i % items][0]])
+        made = total and inner.emit('Tanh', total)
+        if not made:
+            return None
+        ends.append(made[0])
+    more = grow(inner, formal[0][1])
     if not more:
         return None
-    inner.outputs = [made[0], more[0]]
-    graph = graph_of(inner, [(made[0], formal[0][1]), (more[0], formal[0][1])], formal)
-    axis = d.integer(0, 1)
-    return d.emit(op, [d.tensor(F, (width,)), d.tensor(F, (t, width) if axis == 0 else (width, t))], 2, subgraphs=[inner],
-                  body=graph, num_scan_inputs=1, scan_input_axes=[axis], scan_input_directions=[d.integer(0, 1)],
-                  scan_output_axes=[d.integer(0, 1)], scan_output_directions=[d.integer(0, 1)])
+    inner.outputs = [*ends, more[0]]
+    graph = graph_of(inner, [(n, formal[0][1]) for n in inner.outputs], formal)
+    axes = [d.integer(0, 1) for _ in range(items)]
+    given = [d.tensor(F, (width,)) for _ in range(states)] + [
+        d.tensor(F, (t, width) if axis == 0 else (width, t)) for axis in axes]
+    return d.emit(op, given, states + 1, subgraphs=[inner], body=graph, num_scan_inputs=items, scan_input_axes=axes,
+                  scan_input_directions=[d.integer(0, 1) for _ in axes], scan_output_axes=[d.integer(0, 1)],
+                  scan_output_directions=[d.integer(0, 1)])
+
+
+@recipe('SequenceMap')
+def sequence_map(d, op):
+    """Of each element, with one value that all share."""
+    if d.opset < 17:
+        return None
+    shape = d.shape(2)
+    parts = [d.tensor(F, shape) for _ in range(d.integer(1, 4))]
+    made = d.emit('SequenceConstruct', parts)
+    formal = [(d.name('element'), d.of(parts[0]))]
+    inner = body(d, formal)
+    end = made and inner.emit(d.choice(['Relu', 'Neg', 'Tanh', 'Abs']), [formal[0][0]])
+    end = end and inner.emit('Add', [end[0], inner.constant(inner.array(F, shape))])
+    if not end:
+        return None
+    inner.outputs = [end[0]]
+    return d.emit(op, made, subgraphs=[inner], body=graph_of(inner, [(end[0], d.of(parts[0]))], formal))
 
 
 @recipe('SplitToSequence')
@@ -105,7 +134,8 @@ def sequence(d, op):
     if not parts:
         return None
     after = d.choice(['ConcatFromSequence', 'SequenceAt', 'SequenceLength', 'SequenceErase'])
-    d.outputs = [n for n in d.outputs if n != parts[0]]
+    if d.chance(0.5):
+        d.outputs = [n for n in d.outputs if n != parts[0]]
     if after == 'ConcatFromSequence':
         return d.emit(after, parts, axis=0)
     if after == 'SequenceLength':

@@ -135,6 +135,13 @@ def recurrent(d, op):
     more = {'linear_before_reset': d.integer(0, 1)} if op == 'GRU' else {}
     if d.chance(0.2):
         more['clip'] = 0.7
+    if d.chance(0.3):
+        count = {'RNN': 1, 'GRU': 2, 'LSTM': 3}[op] * n
+        more['activations'] = [d.choice(['Relu', 'Tanh', 'Sigmoid', 'Softsign', 'Softplus']) for _ in range(count)]
+        if d.chance(0.4):
+            more['activations'], more['activation_alpha'] = ['LeakyRelu'] * count, [0.1 * (i + 1) for i in range(count)]
+    if op == 'LSTM' and d.chance(0.2):
+        more['input_forget'] = 1
     return d.emit(op, inputs, 3 if op == 'LSTM' else 2, direction=direction, hidden_size=h, **more)
 
 
@@ -158,6 +165,12 @@ def resize(d, op):
     if d.opset >= 18 and mode != 'nearest' and a.dtype == F and d.chance(0.3):
         more['antialias'] = 1
     roi = d.constant(np.zeros(0, F)) if d.opset < 13 else ''
+    if d.opset >= 18 and d.chance(0.3):  # of these axes alone
+        axes, policy = list(range(2, a.ndim)), d.choice(['stretch', 'not_larger', 'not_smaller'])
+        sizes = np.array([d.integer(1, 12) for _ in axes], np.int64)
+        if policy == 'stretch':  # else ONNX Runtime leaves axes alone that are counted from the end
+            axes = [i - a.ndim if d.chance(0.3) else i for i in axes]
+        return d.emit(op, [x, '', '', d.constant(sizes)], mode=mode, axes=axes, keep_aspect_ratio_policy=policy, **more)
     if d.chance(0.4):
         sizes = np.array([*a.shape[:2], *(d.integer(1, 12) for _ in a.shape[2:])], np.int64)
         return d.emit(op, [x, roi, d.constant(np.zeros(0, F)) if d.opset < 13 else '', d.constant(sizes)], mode=mode, **more)

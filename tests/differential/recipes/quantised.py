@@ -39,6 +39,69 @@ def linear(d, op):
     return d.emit(op, [x, scale(d, n), zero(d, dtype, n)], **({'axis': axis} if axis is not None else {}))
 
 
+@recipe('blocked')
+def blocked(d, _):
+    """A scale for each block along an axis, of integers down to four bits: there and back, as numpy lacks the small ones."""
+    if d.opset < 21:
+        return None
+    size, blocks, rows = d.integer(1, 5), d.integer(1, 4), d.integer(1, 6)
+    axis = d.integer(0, 1)
+    shape = [rows, rows]
+    shape[axis] = size * blocks - d.integer(0, size - 1)
+    scales = list(shape)
+    scales[axis] = blocks
+    s = d.constant(d.array(F, scales, 0.05, 0.5))
+    kind = d.choice([2, 3, 4, 5, 21, 22])  # uint8, int8, uint16, int16, uint4, int4
+    more = {'axis': axis, 'block_size': size}
+    return d.chain([('QuantizeLinear', [d.tensor(F, shape), s], {**more, 'output_dtype': kind}),
+                    ('DequantizeLinear', [None, s], more)])
+
+
+@recipe('qdq')
+def qdq(d, _):
+    """An operator between DequantizeLinear and QuantizeLinear, which a pass makes an operator on integers. Its results
+    end as reals, in which a step more or less may be told from a wrong one."""
+    if d.opset < 13:
+        return None
+    dtype = d.choice(BYTES)
+    point = lambda: [scale(d, None, 0.02, 0.05), zero(d, dtype)]  # noqa: E731
+    op = d.choice(['Conv', 'MatMul', 'Add', 'Mul', 'AveragePool', 'GlobalAveragePool', 'Sigmoid', 'LeakyRelu', 'MaxPool',
+                   'Transpose', 'Reshape', 'Softmax', 'Gemm', 'Relu'])
+    picture = op in ('Conv', 'AveragePool', 'GlobalAveragePool', 'MaxPool')
+    x = d.tensor(F, (1, d.integer(1, 6), d.integer(3, 9), d.integer(3, 9)) if picture else (d.integer(1, 6), d.integer(1, 12)),
+                 -2, 2)
+    shape, first = d.of(x).shape, point()
+    more, attributes = [], {}
+    if op in ('Conv', 'MatMul', 'Gemm'):
+        m = d.integer(1, 8)
+        columns = d.integer(0, 1)
+        wanted = (m, shape[1], 3, 3) if op == 'Conv' else (shape[1], m)
+        w = d.emit('DequantizeLinear', [full(d, np.int8, wanted, True), scale(d, m if columns else None, 0.005, 0.02),
+                                        d.constant(np.zeros((m,) if columns else (), np.int8))],
+                   axis=0 if op == 'Conv' else 1)
+        if not w:
+            return None
+        more, attributes = [w[0]], {'pads': [1, 1, 1, 1]} if op == 'Conv' else {}
+    elif op in ('Add', 'Mul'):
+        other = d.tensor(F, shape, -2, 2)
+        p = point()
+        q = d.emit('QuantizeLinear', [other, *p])
+        r = q and d.emit('DequantizeLinear', [q[0], *p])
+        if not r:
+            return None
+        more = [r[0]]
+    elif op in ('AveragePool', 'MaxPool'):
+        attributes = {'kernel_shape': [2, 2], 'strides': [d.integer(1, 2)] * 2}
+    elif op == 'Reshape':
+        more = [d.constant([-1], np.int64)]
+    elif op == 'LeakyRelu':
+        attributes = {'alpha': 0.2}
+    last = first if op in ('MaxPool', 'Transpose', 'Reshape', 'Relu') else [scale(d, None, 0.03, 0.1), zero(d, dtype)]
+    return d.chain([('QuantizeLinear', [x, *first], {}), ('DequantizeLinear', [None, *first], {}),
+                    (op, [None, *more], attributes), ('QuantizeLinear', [None, *last], {}),
+                    ('DequantizeLinear', [None, *last], {})])
+
+
 @recipe('DynamicQuantizeLinear')
 def dynamic(d, op):
     x = d.pick([np.float32], fits=lambda a: a.size > 0)

@@ -63,5 +63,15 @@ def resize_of_one_axis(w):
                constants=['sizes'], opset=21, mode='linear')
 
 
+def resize_of_one_ratio(w):
+    """A policy's scale stays when the size that follows from it is rounded."""
+    x = w.rng.standard_normal((1, 2, 10, 9)).astype(F)
+    for policy, sizes in (('not_smaller', [8, 2]), ('not_larger', [8, 30]), ('not_smaller', [11, 28])):
+        for mode in ('nearest', 'linear', 'cubic'):
+            w.case(f'resize_{policy}_{sizes[0]}x{sizes[1]}_{mode}', 'Resize', [('x', x), None, None, ('sizes', np.array(sizes))],
+                   constants=['sizes'], opset=19, mode=mode, axes=[2, 3], keep_aspect_ratio_policy=policy,
+                   coordinate_transformation_mode='asymmetric')
+
+
 EXACT = (log_sum_exp_of_integers, resize_of_one_axis)
-NEAR = (affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
+NEAR = (resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
