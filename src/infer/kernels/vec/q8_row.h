@@ -6,21 +6,25 @@
 
 static void correct(const struct accel_q8_row *r)
 {
+    const size_t n = r->n;
     uint32_t *restrict sum = r->sum;
+    const uint32_t add = r->add, sums_factor = r->sums_factor, zeros_factor = r->zeros_factor;
 
-    for (size_t j = 0; j < r->n; j++)
-        sum[j] += r->add;
-    for (size_t j = 0; r->b_sums != NULL && j < r->n; j++)
-        sum[j] += r->sums_factor * r->b_sums[j];
-    for (size_t j = 0; r->b_zeros != NULL && j < r->n; j++)
-        sum[j] += r->zeros_factor * r->b_zeros[j];
-    for (size_t j = 0; r->c != NULL && j < r->n; j++)
+    for (size_t j = 0; add != 0 && j < n; j++)
+        sum[j] += add;
+    for (size_t j = 0; r->b_sums != NULL && j < n; j++)
+        sum[j] += sums_factor * r->b_sums[j];
+    for (size_t j = 0; r->b_zeros != NULL && j < n; j++)
+        sum[j] += zeros_factor * r->b_zeros[j];
+    for (size_t j = 0; r->c != NULL && j < n; j++)
         sum[j] += (uint32_t)r->c[j];
 }
 
 static inline __attribute__((always_inline)) void quantised(const struct accel_q8_row *r,
                                                             const size_t step)
 {
+    /* Not read again in the loop: what is written are bytes, which may be anything. */
+    const size_t n = r->n;
     const bool is_signed = r->dtype == ACCEL_DTYPE_INT8;
     const uint32_t *restrict sum = r->sum;
     const float *restrict b = r->b;
@@ -30,7 +34,7 @@ static inline __attribute__((always_inline)) void quantised(const struct accel_q
     const float hi = (float)((is_signed ? INT8_MAX : UINT8_MAX) - z);
     uint8_t *restrict y = r->y;
 
-    for (size_t j = 0; j < r->n; j++) {
+    for (size_t j = 0; j < n; j++) {
         const float scale = step == 0 ? one : a * b[j] / y_scale;
 
         y[j] = (uint8_t)(accel_round_within((float)(int32_t)sum[j] * scale, lo, hi) + z);
@@ -40,12 +44,14 @@ static inline __attribute__((always_inline)) void quantised(const struct accel_q
 static inline __attribute__((always_inline)) void scaled(const struct accel_q8_row *r,
                                                          const size_t step)
 {
+    const size_t n = r->n;
     const uint32_t *restrict sum = r->sum;
     const float *restrict b = r->b;
+    const float a = r->a;
     float *restrict y = r->y;
 
-    for (size_t j = 0; j < r->n; j++)
-        y[j] = (float)(int32_t)sum[j] * (r->a * b[j * step]);
+    for (size_t j = 0; j < n; j++)
+        y[j] = (float)(int32_t)sum[j] * (a * b[j * step]);
 }
 
 void Q8_ROW(const struct accel_q8_row *r)
