@@ -55,6 +55,11 @@ static void check_pools(void)
         accel_maxpool_f32(kc_new, pool, &w, x, got, NULL, false);
         accel_maxpool_f32__ref(&w, x, want, NULL, false);
         kc_near_all(ny, got, want, 0, 0);
+        /* The same memory as bytes: any will do. */
+        const enum accel_dtype dtype = i % 2 ? ACCEL_DTYPE_INT8 : ACCEL_DTYPE_UINT8;
+        accel_maxpool8(pool, dtype, &w, x, got);
+        accel_maxpool_any(dtype, &w, x, want, NULL, false);
+        kc_same_bytes(got, want, ny);
         kc_release();
     }
     if (kc_benching) {

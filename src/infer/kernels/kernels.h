@@ -405,6 +405,9 @@ void accel_maxpool_f32__ref(const struct accel_window *window, const float *x, f
 /* DOUBLE, INT8, UINT8 and others of fixed size, plain; false: not a numeric type. */
 bool accel_maxpool_any(enum accel_dtype dtype, const struct accel_window *window, const void *x,
                        void *y, int64_t *indices, bool column_major);
+/* INT8 and UINT8, threaded; false: another type. */
+bool accel_maxpool8(struct accel_pool *pool, enum accel_dtype dtype,
+                    const struct accel_window *window, const void *x, void *y);
 void accel_avgpool_f32(const struct accel_kernels *kernels, struct accel_pool *pool,
                        const struct accel_window *window, bool count_include_pad, const float *x,
                        float *y);

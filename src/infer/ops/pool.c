@@ -116,6 +116,9 @@ static int maxpool_run(struct accel_run *run, struct accel_error *err)
     if (run->in[0]->dtype == ACCEL_DTYPE_FLOAT)
         accel_maxpool_f32(run->kernels, run->pool, w, run->in[0]->data, run->out[0]->data, indices,
                           p->column_major);
+    else if (indices == NULL &&
+             accel_maxpool8(run->pool, run->in[0]->dtype, w, run->in[0]->data, run->out[0]->data))
+        return ACCEL_OK;
     else if (!accel_maxpool_any(run->in[0]->dtype, w, run->in[0]->data, run->out[0]->data, indices,
                                 p->column_major))
         return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
