@@ -198,7 +198,7 @@ static int check_mask(const struct accel_infer *in, const struct sizes *s, struc
 
     if (m->rank == 1 && s->batch > 0 && m->dims[0] >= 0 && m->dims[0] != s->batch &&
         m->dims[0] != 2 * s->batch)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+        return accel_fail(err, ACCEL_E_INVALID,
                           "a mask index of %" PRId64 " numbers for a batch of %" PRId64, m->dims[0],
                           s->batch);
     if (m->rank < 1 || m->rank > 3)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What random graphs found (tests/differential): corners of attributes and shapes where this core answered otherwise."""
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from oracle_cases import F
+from oracle_cases import MS, F
 
 
 def log_sum_exp_of_integers(w):
@@ -73,5 +73,19 @@ def resize_of_one_ratio(w):
                    coordinate_transformation_mode='asymmetric')
 
 
+def mask_of_symbolic_length(w):
+    """com.microsoft Attention of a constant batch, whose mask's length is the run's to tell."""
+    constants = {'x': w.rng.standard_normal((2, 3, 6)).astype(F), 'w': w.rng.standard_normal((6, 12)).astype(F),
+                 'b': w.rng.standard_normal(12).astype(F)}
+    graph = helper.make_graph(
+        [helper.make_node('Attention', [*constants, 'mask'], ['y'], domain=MS, num_heads=2)], 'mask',
+        [helper.make_tensor_value_info('mask', TensorProto.INT32, ['n'])],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(a, n) for n, a in constants.items()])
+    opsets = [helper.make_opsetid('', 17), helper.make_opsetid(MS, 1)]
+    w.whole('attention_symbolic_mask', helper.make_model(graph, opset_imports=opsets, ir_version=8),
+            {'mask': np.array([2, 3], np.int32)})
+
+
 EXACT = (log_sum_exp_of_integers, resize_of_one_axis)
-NEAR = (resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
+NEAR = (mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
