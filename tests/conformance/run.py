@@ -10,7 +10,7 @@
 3. With $ACCELD_TEST_DATA, every other model there that the core says it can run; the rest is listed
    under "not yet supported:" with the reason and counts as nothing.
 4. The hostile models of tests/models/hostile.py.
-5. Single operators: the ONNX project's own tests, those of tests/models/oracle_cases and, of ai.onnx.ml,
+5. The ONNX project's backend tests (backend.py); single operators: those of tests/models/oracle_cases and, of ai.onnx.ml,
    those of tests/models/classic.py.
 
 The last line is `N passed, N failed, N skipped`.
@@ -19,19 +19,18 @@ import argparse
 import fnmatch
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+import backend  # noqa: E402
 import classic  # noqa: E402
 import hostile  # noqa: E402
-import node_cases  # noqa: E402
 import oracle_cases  # noqa: E402
 import reference  # noqa: E402
+from harness import CLOSING, REPORT, Tally, call  # noqa: E402
 
 NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
          'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear',
@@ -42,37 +41,7 @@ LARGE = {'vgg16'}  # half a gigabyte of weights: not under a sanitizer
 OPTIONAL = 'drop-identity,fold-constants,fold-pad,fold-batchnorm,fuse-bias,fuse-residual,fuse-activation,dead-code'
 WAYS = {'optimised': [], 'one thread': ['--threads', '1'], 'fewest passes': ['--passes-off', OPTIONAL],
         'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack']}
-# How many of the ONNX project's operator tests pass at least; raise it when operators are added.
-NODE_TESTS = 1800
-# Known to fail: attention in bfloat16, of which the standard's reference rounds every step; Pow of mixed
-# types, which is refused; two of Resize and one of MaxUnpool, where this core gives what ONNX Runtime gives;
-# Bernoulli, whose stored results are what another generator drew.
-NODE_KNOWN = ['test_attention_*bf16', 'test_attention_*bf16_expanded', 'test_bernoulli*', 'test_pow_types_*',
-              'test_maxunpool_export_with_output_shape',
-              'test_resize_downsample_scales_cubic_align_corners', 'test_resize_downsample_scales_linear_align_corners']
-CLOSING = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', re.M)
-REPORT = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:')
 
-
-class Tally:
-    passed = failed = skipped = 0
-
-    def count(self, good, what):
-        if good:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f'FAIL {what}', flush=True)
-
-
-def call(command, timeout):
-    """(status, stdout, stderr); the status of a program that did not end is None."""
-    try:
-        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as late:
-        return None, '', f'no end after {timeout} s: {(late.stderr or b"").decode(errors="replace")}'
-    return done.returncode, done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
 
 
 def test_folders(tally, program, folders, title, options=(), timeout=1200):
@@ -140,26 +109,10 @@ def hostile_models(tally, program, only):
                     tally.count(True, what)
 
 
-def operators(tally, program):
+def operators(tally, program, sanitized):
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        print("--- the ONNX project's operator tests", flush=True)
-        node_cases.write_all(root / 'nodes', ['*'])
-        _, out, err = call([program, 'test', root / 'nodes'], 1200)
-        lines = [(line.split(maxsplit=2) + ['', ''])[:3] for line in out.splitlines()]
-        passed = sum(verdict == 'ok' for verdict, _, _ in lines)
-        missing = 0
-        for verdict, name, why in lines:
-            if verdict != 'FAIL':
-                continue
-            if why.startswith('UNSUPPORTED') or any(fnmatch.fnmatch(name.split('/')[0], k) for k in NODE_KNOWN):
-                missing += 1
-            else:
-                tally.count(False, f'{name} {why}')
-        print(f'{passed} pass, {missing} need what the core does not have')
-        tally.count(passed >= NODE_TESTS and not REPORT.search(err),
-                    f'{passed} operator tests pass, {NODE_TESTS} did: {err.strip()[-2000:]}')
-
+        backend.run(tally, program, root, sanitized)
         oracle_cases.write(root / 'oracle')
         test_folders(tally, program, [root / 'oracle' / 'near'], 'operators beside ONNX Runtime')
         print('--- operators beside ONNX Runtime, bit by bit', flush=True)
@@ -213,7 +166,7 @@ def main():
     classic_models(tally, program, args.only)
     hostile_models(tally, program, args.only)
     if args.only == '*':
-        operators(tally, program)
+        operators(tally, program, sanitized)
     print(f'{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped')
     return 0 if tally.failed == 0 and tally.passed > 0 else 1
 
