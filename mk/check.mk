@@ -49,6 +49,11 @@ check: setup-test ## build and run lint, unit, kernels, conformance, differentia
 	@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	$(Q)$(RUN_TESTS) --build $(BUILD) lint unit fuzz-replay kernels conformance differential api e2e
 
+.PHONY: check-slow
+check-slow: setup-test ## every reference model, the large ones too: minutes, 2 GB of disk and memory
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	$(Q)$(RUN_TESTS) --build $(BUILD) slow
+
 asan: setup-test ## all tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/asan SAN=address,undefined CFLAGS='-O1 -g' all tests
 	$(Q)$(RUN_TESTS) --build $(BUILD)/asan --graphs 300 unit fuzz-replay kernels conformance differential api e2e

@@ -3,7 +3,8 @@
 
     tests/run.py [--build DIR] [--only PATTERN] TIER...
 
-Tiers: lint, unit, fuzz-replay, kernels, conformance, differential, api, e2e. Exit 0 only when nothing failed and something ran.
+Tiers: lint, unit, fuzz-replay, kernels, conformance, differential, api, e2e, slow. Exit 0 only when nothing failed and
+something ran.
 A program's exit status 77 means "skipped: no such hardware"; every skip is listed with its reason.
 """
 
@@ -155,7 +156,7 @@ def main():
     parser.add_argument("--only", default="*", help="run only the tests whose name matches")
     parser.add_argument("tiers", nargs="+",
                         choices=["lint", "unit", "fuzz-replay", "kernels", "conformance", "differential",
-                                 "api", "e2e"])
+                                 "api", "e2e", "slow"])
     parser.add_argument("--graphs", default="600", help="how many the differential tier draws")
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
@@ -173,9 +174,10 @@ def main():
         elif tier == "fuzz-replay":
             run_programs(tally, tier, build, env, args.only, "fuzz", "fuzz_*.c",
                          pathlib.Path("tests/fuzz/corpus"))
-        elif tier == "conformance":
-            run_script(tally, tier, [sys.executable, "tests/conformance/run.py", "--build",
-                                     str(build)], env, 3000)
+        elif tier in ("conformance", "slow"):
+            slow = ["--slow"] if tier == "slow" else []
+            run_script(tally, tier, [sys.executable, "tests/conformance/run.py", "--build", str(build),
+                                     *slow], env, 3000)
         elif tier == "differential":  # always the same graphs; `make differential` draws others
             run_script(tally, tier, [sys.executable, "-m", "differential", "--build", str(build), "--seed", "1",
                                      "--graphs", args.graphs], env, 1800)

@@ -17,6 +17,11 @@ class Tally:
             self.failed += 1
             print(f'FAIL {what}', flush=True)
 
+    def end(self):
+        """The closing line, and the exit status."""
+        print(f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped')
+        return 0 if self.failed == 0 and self.passed > 0 else 1
+
 
 def call(command, timeout):
     """(status, stdout, stderr); the status of a program that did not end is None."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do models give the numbers ONNX Runtime gives, and are hostile ones refused?
 
-    tests/conformance/run.py [--build DIR] [--only PATTERN]
+    tests/conformance/run.py [--build DIR] [--only PATTERN] [--slow]
 
 1. The named real models, in every way they can be loaded: optimised, with the fewest passes, in
    plain C, and through the packed form. From $ACCELD_TEST_DATA if that is set, else from tests/fixtures.
@@ -30,13 +30,12 @@ import classic  # noqa: E402
 import hostile  # noqa: E402
 import oracle_cases  # noqa: E402
 import reference  # noqa: E402
+import reference_models  # noqa: E402
 from harness import CLOSING, REPORT, Tally, call  # noqa: E402
 
 NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
          'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear',
          'gesture-history-lstm', 'lightgbm-scaler', 'sklearn-decision-tree', 'svm-linear']
-REFERENCE = ['resnet50', 'densenet121', 'mobilenetv2', 'unet2d', 'tomogan_256', 'svm_linear', 'svm_rbf', 'vgg16']
-LARGE = {'vgg16'}  # half a gigabyte of weights: not under a sanitizer
 # All but widen-f16, without which there is no half precision yet.
 OPTIONAL = 'drop-identity,fold-constants,fold-pad,fold-batchnorm,fuse-bias,fuse-residual,fuse-activation,dead-code'
 WAYS = {'optimised': [], 'one thread': ['--threads', '1'], 'fewest passes': ['--passes-off', OPTIONAL],
@@ -126,6 +125,7 @@ def operators(tally, program, sanitized):
 def main():
     cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     cli.add_argument('--build', default='build', help='folder the programs were built in')
+    cli.add_argument('--slow', action='store_true', help='every reference model, the large ones too, and nothing else')
     cli.add_argument('--only', default='*', help='only models whose name matches')
     args = cli.parse_args()
     program = Path(args.build).resolve() / 'accel-run'
@@ -140,6 +140,10 @@ def main():
     def chosen(names):
         return [n for n in names if fnmatch.fnmatch(n, args.only)]
 
+    if args.slow:
+        reference_models.run(tally, program, chosen(reference.names()), sanitized)
+        return tally.end()
+
     missing = [n for n in chosen(NAMED) if not (data / n / 'model.onnx').exists()]
     for name in missing:
         tally.count(False, f'{name}: not in {data}')
@@ -148,13 +152,9 @@ def main():
         if named:
             test_folders(tally, program, named, f'real models, {way}', options)
 
-    wanted = chosen(REFERENCE)
-    for name in [n for n in wanted if sanitized and n in LARGE]:
-        print(f'skip {name}: too large under a sanitizer')
-        tally.skipped += 1
-        wanted.remove(name)
+    wanted = chosen(reference_models.QUICK)
     if wanted:
-        test_folders(tally, program, reference.folders(wanted), 'reference models')
+        reference_models.run(tally, program, wanted, sanitized)
 
     if os.environ.get('ACCELD_TEST_DATA'):
         able, unable = rest_of(data, program, args.only)
@@ -167,8 +167,7 @@ def main():
     hostile_models(tally, program, args.only)
     if args.only == '*':
         operators(tally, program, sanitized)
-    print(f'{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped')
-    return 0 if tally.failed == 0 and tally.passed > 0 else 1
+    return tally.end()
 
 
 if __name__ == '__main__':

@@ -23,6 +23,12 @@ def recipe():
     return made.hexdigest()
 
 
+def names():
+    """All there are, the large ones too."""
+    listed = subprocess.run([sys.executable, HERE / 'gen_models.py', '--list'], check=True, capture_output=True, text=True)
+    return [line[2:] for line in listed.stdout.splitlines()]
+
+
 def folders(names, say=print):
     stamp, wanted = recipe(), []
     for name in names:
