@@ -12,6 +12,7 @@
 4. The hostile models of tests/models/hostile.py.
 5. The ONNX project's backend tests (backend.py); single operators: those of tests/models/oracle_cases and, of ai.onnx.ml,
    those of tests/models/classic.py.
+6. The fixtures with each graph pass off (passes.py); operators in each type (type_coverage.py).
 
 The last line is `N passed, N failed, N skipped`.
 """
@@ -23,12 +24,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'models'))
 import backend  # noqa: E402
 import classic  # noqa: E402
 import hostile  # noqa: E402
 import oracle_cases  # noqa: E402
+import passes  # noqa: E402
 import reference  # noqa: E402
 import reference_models  # noqa: E402
 from harness import CLOSING, REPORT, Tally, call  # noqa: E402
@@ -122,6 +125,20 @@ def operators(tally, program, sanitized):
         tally.count(len(verdicts) >= 130 and not REPORT.search(err), f'{len(verdicts)} ran: {err.strip()[-2000:]}')
 
 
+def passes_and_types(tally, build):
+    print('--- each graph pass off, alone, and none', flush=True)
+    passed, failed, _ = passes.main(build)
+    tally.passed, tally.failed = tally.passed + passed, tally.failed + failed
+    print(f'{passed} passed, {failed} failed')
+    print('--- types of operators beside ONNX Runtime', flush=True)
+    status, out, err = call([sys.executable, HERE / 'type_coverage.py', '--build', build], 1800)
+    print(out, end='')
+    closing = CLOSING.findall(out)
+    tally.count(closing and status in (0, 1), f'types: status {status}: {err.strip()[-2000:]}')
+    if closing:
+        tally.passed, tally.failed = tally.passed + int(closing[-1][0]), tally.failed + int(closing[-1][1])
+
+
 def main():
     cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     cli.add_argument('--build', default='build', help='folder the programs were built in')
@@ -167,6 +184,7 @@ def main():
     hostile_models(tally, program, args.only)
     if args.only == '*':
         operators(tally, program, sanitized)
+        passes_and_types(tally, args.build)
     return tally.end()
 
 
