@@ -563,13 +563,23 @@ static inline void fake_kill(struct fake *f, const char *reason)
     pthread_join(f->thread, NULL);
 }
 
-/* Waits until *count (guarded by f's lock) is at least n. */
+/* Waits until *count (guarded by f's lock) is at least n; what never comes ends the test. */
 static inline void fake_wait(struct fake *f, const unsigned *count, unsigned n)
 {
+    struct timespec end;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 120;
     pthread_mutex_lock(&f->lock);
-    while (*count < n && !f->ended)
-        pthread_cond_wait(&f->changed, &f->lock);
+    while (*count < n && !f->ended && rc == 0)
+        rc = pthread_cond_timedwait(&f->changed, &f->lock, &end);
+    const unsigned seen = *count;
     pthread_mutex_unlock(&f->lock);
+    if (rc != 0) {
+        printf("Bail out! the worker was asked %u times, not %u, in two minutes\n", seen, n);
+        exit(1);
+    }
 }
 
 static inline unsigned fake_count(struct fake *f, const unsigned *count)
