@@ -11,12 +11,16 @@ from daemon import ROOT
 pytestmark = pytest.mark.plain_build  # it is the same for every build
 
 
-def can_unshare():
-    return subprocess.run(["unshare", "--net", "true"], capture_output=True,
-                          check=False).returncode == 0
+def why_not():
+    """Why there can be no network name space here, or None."""
+    done = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else done.stderr.strip()
 
 
-@pytest.mark.skipif(not can_unshare(), reason="only root makes a network name space")
+without_network = pytest.mark.skipif(why_not() is not None, reason=f"no network name space: {why_not()}")
+
+
+@without_network
 def test_nothing_of_it_needs_a_network_once_all_is_there():
     # `make check` has run the same with a network: what it installs is there.
     done = subprocess.run([ROOT / "tools/offline.sh", "make", "-s", "setup-test", "OFFLINE=1"],
@@ -24,7 +28,7 @@ def test_nothing_of_it_needs_a_network_once_all_is_there():
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not can_unshare(), reason="only root makes a network name space")
+@without_network
 def test_offline_is_loopback_alone():
     script = ("import socket\n"
               "with socket.create_server(('127.0.0.1', 0)) as s:\n"
