@@ -83,8 +83,8 @@ bench: setup-test ## measure: models beside ONNX Runtime, predictions beside run
 	@$(MAKE) --no-print-directory bench-predict
 
 .PHONY: bench-predict
-bench-predict: $(BUILD)/tests/bench/predict ## measure: predicted latency beside measured, all models at hand
-	$(Q)python3 tests/bench/predict.py --build $(BUILD)
+bench-predict: setup-test $(BUILD)/tests/bench/predict ## measure: predicted latency beside measured, all models at hand
+	$(Q)$(PYTHON) tests/bench/predict.py --build $(BUILD)
 
 # Seconds for each target. What it finds lies in $(BUILD)/fuzz/findings; CI takes five minutes in all.
 FUZZ_SECONDS ?= 30

@@ -5,7 +5,7 @@
     tests/bench/predict.py [--build DIR] [--threads 1,2] [--budget MS] [--json FILE] [MODEL.onnx ...]
 
 The prediction is the product's: calibration, analysis and cost model, no run of the model in it. Without
-names: every model of tests/fixtures, $ACCELD_TEST_DATA and build/models. Prints a line per model, the
+names: every model of tests/fixtures, $ACCELD_TEST_DATA and build/models but the large ones. Prints a line per model, the
 share within 10 % and within 25 %, and per kind of operator where the sums lie and which are furthest off.
 """
 import argparse
@@ -18,15 +18,19 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+import reference  # noqa: E402
 
 
 def models_at_hand():
-    places = [ROOT / 'tests' / 'fixtures', ROOT / 'build' / 'models']
+    places = [ROOT / 'tests' / 'fixtures']
     if os.environ.get('ACCELD_TEST_DATA'):
         places.insert(0, Path(os.environ['ACCELD_TEST_DATA']))
+    folders = [folder for place in places for folder in sorted(place.iterdir())]
+    folders += [reference.CACHE / name for name in reference.names(large=False)]
     found = {}
-    for place in places:
-        for model in sorted(place.glob('*/model*.onnx')):
+    for folder in folders:
+        for model in sorted(folder.glob('model*.onnx')):
             found.setdefault((model.parent.name, model.name), model)
     return list(found.values())
 

@@ -4,7 +4,7 @@
 
     tests/conformance/run.py [--build DIR] [--only PATTERN] [--slow]
 
-1. The named real models, in every way they can be loaded: optimised, with the fewest passes, in
+1. The named real models, in every way they can be loaded: optimised, without passes, in
    plain C, and through the packed form. From $ACCELD_TEST_DATA if that is set, else from tests/fixtures.
 2. The generated reference models (made in build/models the first time).
 3. With $ACCELD_TEST_DATA, every other model there that the core says it can run; the rest is listed
@@ -39,11 +39,8 @@ from harness import CLOSING, REPORT, Tally, call  # noqa: E402
 NAMED = ['squeezenet1.0-fp16', 'mnist-8', 'mobilenetv2-035-128', 'super-resolution-10', 'ultraface-rfb-320',
          'tbefn-180x320', 'cnn-mnist-pytorch', 'go1-policy', 'mnist5x5-dynamic-int8', 'micro-kws-qlinear',
          'gesture-history-lstm', 'lightgbm-scaler', 'sklearn-decision-tree', 'svm-linear']
-# All but widen-f16, without which there is no half precision yet.
-OPTIONAL = 'drop-identity,fold-constants,fold-pad,fold-batchnorm,fuse-bias,fuse-residual,fuse-activation,dead-code'
-WAYS = {'optimised': [], 'one thread': ['--threads', '1'], 'fewest passes': ['--passes-off', OPTIONAL],
+WAYS = {'optimised': [], 'one thread': ['--threads', '1'], 'no passes': ['--passes-off', 'all'],
         'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack']}
-
 
 
 def test_folders(tally, program, folders, title, options=(), timeout=1200):

@@ -23,10 +23,10 @@ def recipe():
     return made.hexdigest()
 
 
-def names():
-    """All there are, the large ones too."""
+def names(large=True):
+    """All there are, or all but the large ones."""
     listed = subprocess.run([sys.executable, HERE / 'gen_models.py', '--list'], check=True, capture_output=True, text=True)
-    return [line[2:] for line in listed.stdout.splitlines()]
+    return [line[2:] for line in listed.stdout.splitlines() if large or line[0] != '*']
 
 
 def folders(names, say=print):
