@@ -2,9 +2,11 @@
 #ifndef ACCEL_INFER_OPS_ELEMENTS_H
 #define ACCEL_INFER_OPS_ELEMENTS_H
 
-/* What families of operators share: counting elements, inputs left out, broadcasting. */
+/* What families of operators share: counting elements, inputs left out, broadcasting, strides. */
 
 #include "infer/ops/op.h"
+
+#include <string.h>
 
 static inline size_t accel_elements(const struct accel_tensor *t)
 {
@@ -23,6 +25,21 @@ static inline int64_t accel_integer_at(const struct accel_tensor *t, size_t i)
     return t->dtype == ACCEL_DTYPE_INT64 ? ((const int64_t *)t->data)[i]
                                          : ((const int32_t *)t->data)[i];
 }
+
+/* The bytes of a tensor of the same size, unless they are there already. */
+static inline void accel_copy_bytes(const struct accel_tensor *from, const struct accel_tensor *to)
+{
+    if (from->data != to->data && from->size_bytes > 0)
+        memcpy(to->data, from->data, from->size_bytes);
+}
+
+/* Element strides of a dense tensor. */
+void accel_dense_strides(const int64_t *dims, uint32_t rank, ptrdiff_t *stride);
+/* Known dimensions as sizes. */
+void accel_dims_sizes(const int64_t *dims, uint32_t rank, size_t *out);
+
+/* For cost of operators that read of their data, input 0, what they write and not all of it. */
+void accel_selected_cost(const struct accel_prepare *prep, struct accel_cost *cost);
 
 /* For prepare of operators whose inputs broadcast: *nd (in prep->mem) walks output 0 with the first
  * `operands` inputs, at most 3. Errors: NOMEM. */

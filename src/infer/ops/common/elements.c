@@ -16,3 +16,26 @@ int accel_prepare_broadcast(struct accel_prepare *prep, unsigned operands, struc
         accel_nd_operand(*nd, k, prep->in[k]->shape.rank, prep->in[k]->shape.dims);
     return ACCEL_OK;
 }
+
+void accel_dense_strides(const int64_t *dims, uint32_t rank, ptrdiff_t *stride)
+{
+    ptrdiff_t step = 1;
+
+    for (uint32_t i = rank; i-- > 0;) {
+        stride[i] = step;
+        step *= (ptrdiff_t)dims[i];
+    }
+}
+
+void accel_dims_sizes(const int64_t *dims, uint32_t rank, size_t *out)
+{
+    for (uint32_t i = 0; i < rank; i++)
+        out[i] = (size_t)dims[i];
+}
+
+void accel_selected_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    double *from = prep->node->inputs[0]->data != NULL ? &cost->bytes_weights : &cost->bytes_read;
+
+    *from = ACCEL_MIN(*from, cost->bytes_written);
+}
