@@ -62,6 +62,10 @@ static void run_job(struct accel_service *service, struct job *job)
         rc = accel_fail(&err, ACCEL_E_CANCELLED, "the daemon is stopping");
     else if (rc != ACCEL_OK && atomic_load(&job->cancelled))
         rc = accel_fail(&err, ACCEL_E_CANCELLED, "cancelled");
+    /* Before the record: who reads there that it has ended may ask for the next at once. */
+    pthread_mutex_lock(&service->lock);
+    job->done = true;
+    pthread_mutex_unlock(&service->lock);
     record_end(service, job, rc, &err);
 }
 
@@ -165,7 +169,7 @@ bool service_job_open(struct accel_service *service, const char *kind, struct ac
 
     pthread_mutex_lock(&service->lock);
     for (const struct job *job = service->jobs; job != NULL && !found; job = job->next)
-        if (strcmp(job->kind, kind) == 0) {
+        if (!job->done && strcmp(job->kind, kind) == 0) {
             *uuid = job->uuid;
             found = true;
         }
@@ -184,7 +188,7 @@ static int reserve(struct accel_service *service, struct job *job, bool alone,
     if (service->stopping)
         rc = service_refuse(err);
     for (end = &service->jobs; rc == ACCEL_OK && *end != NULL; end = &(*end)->next)
-        if (alone && strcmp((*end)->kind, job->kind) == 0)
+        if (alone && !(*end)->done && strcmp((*end)->kind, job->kind) == 0)
             rc = accel_fail(err, ACCEL_E_CONFLICT, "job %s of kind %s is under way",
                             (*end)->uuid.text[0] != '\0' ? (*end)->uuid.text : "(just added)",
                             job->kind);

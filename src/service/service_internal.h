@@ -107,6 +107,7 @@ struct job {
     job_fn *run;      /* with job->context, which is freed by accel_free */
     void *context;
     bool running;            /* (L) */
+    bool done;               /* (L) ended but for its record: in no other's way any more */
     unsigned users;          /* (L) the list, the runner, the progress writer */
     struct accel_peer *peer; /* (L) in a call to it; a reference */
     double progress;         /* (L) percent */

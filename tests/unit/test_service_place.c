@@ -73,6 +73,14 @@ static void the_first_placement_calibrates(struct node *n)
     ok(after.calibration_job.text[0] == '\0', "and no further calibration is started");
 }
 
+static void forget_held(struct node *n, bool hold)
+{
+    pthread_mutex_lock(&n->worker.lock);
+    n->worker.hold = hold;
+    n->worker.held_count = 0;
+    pthread_mutex_unlock(&n->worker.lock);
+}
+
 static void a_job_is_cancelled(struct node *n)
 {
     struct world *w = &n->world;
@@ -92,16 +100,35 @@ static void a_job_is_cancelled(struct node *n)
     ok(fake_count(&n->worker, &n->worker.cancels) == 1, "the worker was told");
     ok(accel_service_cancel_job(w->service, &alice, &job.uuid, &err) == ACCEL_E_CONFLICT,
        "once it has ended: %s", err.msg);
-    pthread_mutex_lock(&n->worker.lock);
-    n->worker.hold = false;
-    n->worker.held_count = 0;
-    pthread_mutex_unlock(&n->worker.lock);
+    forget_held(n, false);
     ok(accel_service_calibrate(w->service, &alice, "fake:0", 0, &mem, &job, &err) ==
            ACCEL_E_UNSUPPORTED,
        "%s", err.msg);
     ok(accel_service_calibrate(w->service, &alice, "cpu:0", -1, &mem, &job, &err) ==
            ACCEL_E_INVALID,
        "%s", err.msg);
+}
+
+/* Its record is not the last of it: the next one may be asked for as soon as that is read. */
+static void an_ended_job_is_in_no_ones_way(struct node *n)
+{
+    struct world *w = &n->world;
+    struct accel_error err = {0};
+    int refused = 0;
+
+    fake_set(&n->worker, &n->worker.hold, true);
+    for (int round = 0; round < 20; round++) {
+        struct accel_job job = {0};
+
+        refused +=
+            accel_service_calibrate(w->service, &alice, "cpu:0", 100, &mem, &job, &err) != ACCEL_OK;
+        fake_wait(&n->worker, &n->worker.held_count, 1);
+        (void)accel_service_cancel_job(w->service, &alice, &job.uuid, &err);
+        until(has_state(w, &job.uuid, "cancelled"));
+        forget_held(n, true);
+    }
+    forget_held(n, false);
+    ok(refused == 0, "a job that has ended refuses none: %d of 20 %s", refused, err.msg);
 }
 
 static void a_job_fails_with_its_worker(struct node *n)
@@ -111,7 +138,8 @@ static void a_job_fails_with_its_worker(struct node *n)
     struct accel_error err = {0};
 
     fake_set(&n->worker, &n->worker.hold, true);
-    (void)accel_service_calibrate(w->service, &alice, NULL, 0, &mem, &job, &err);
+    ok(accel_service_calibrate(w->service, &alice, NULL, 0, &mem, &job, &err) == ACCEL_OK,
+       "a calibration is queued %s", err.msg);
     fake_wait(&n->worker, &n->worker.held_count, 1);
     fake_kill(&n->worker, "killed by signal 9 (Killed)");
     until(has_state(w, &job.uuid, "failed"));
@@ -128,7 +156,8 @@ static void stop_cancels_jobs(struct node *n)
     struct accel_error err = {0};
 
     fake_set(&n->worker, &n->worker.hold, true);
-    (void)accel_service_calibrate(w->service, &alice, NULL, 0, &mem, &job, &err);
+    ok(accel_service_calibrate(w->service, &alice, NULL, 0, &mem, &job, &err) == ACCEL_OK,
+       "a calibration is queued %s", err.msg);
     fake_wait(&n->worker, &n->worker.held_count, 1);
     accel_service_stop(w->service, 5000);
     ok(has_state(w, &job.uuid, "cancelled"), "a stop ends it: %s", job_of(w, &job.uuid).text);
@@ -145,6 +174,7 @@ int main(void)
     node_new(&n, "", 1);
     the_first_placement_calibrates(&n);
     a_job_is_cancelled(&n);
+    an_ended_job_is_in_no_ones_way(&n);
     a_job_fails_with_its_worker(&n);
     stop_cancels_jobs(&n);
     node_free(&n);
