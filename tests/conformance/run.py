@@ -12,7 +12,8 @@
 4. The hostile models of tests/models/hostile.py.
 5. The ONNX project's backend tests (backend.py); single operators: those of tests/models/oracle_cases and, of ai.onnx.ml,
    those of tests/models/classic.py.
-6. The fixtures with each graph pass off (passes.py); operators in each type (type_coverage.py).
+6. The fixtures with each graph pass off (passes.py); operators in each type (type_coverage.py), and the operator table
+   beside ONNX Runtime's table of its kernels (kernel_table.py).
 
 The last line is `N passed, N failed, N skipped`.
 """
@@ -127,13 +128,15 @@ def passes_and_types(tally, build):
     passed, failed, _ = passes.main(build)
     tally.passed, tally.failed = tally.passed + passed, tally.failed + failed
     print(f'{passed} passed, {failed} failed')
-    print('--- types of operators beside ONNX Runtime', flush=True)
-    status, out, err = call([sys.executable, HERE / 'type_coverage.py', '--build', build], 1800)
-    print(out, end='')
-    closing = CLOSING.findall(out)
-    tally.count(closing and status in (0, 1), f'types: status {status}: {err.strip()[-2000:]}')
-    if closing:
-        tally.passed, tally.failed = tally.passed + int(closing[-1][0]), tally.failed + int(closing[-1][1])
+    for title, script in (('types of operators beside ONNX Runtime', 'type_coverage.py'),
+                          ("the operator table beside ONNX Runtime's kernels", 'kernel_table.py')):
+        print(f'--- {title}', flush=True)
+        status, out, err = call([sys.executable, HERE / script, '--build', build], 1800)
+        print(out, end='')
+        closing = CLOSING.findall(out)
+        tally.count(closing and status in (0, 1), f'{script}: status {status}: {err.strip()[-2000:]}')
+        if closing:
+            tally.passed, tally.failed = tally.passed + int(closing[-1][0]), tally.failed + int(closing[-1][1])
 
 
 def main():

@@ -20,10 +20,11 @@ void accel_group_norm_f64(struct accel_pool *pool, size_t batch, size_t channels
  * axis i is normalised over. y may not be x. moments: scratch for one element of the type per index
  * of the other axes (accel_kept_elements). */
 size_t accel_kept_elements(unsigned rank, const size_t *dims, uint32_t axes);
-/* y = (x - mean) / (sqrt(variance) + 1e-9): ONNX MeanVarianceNormalization-13. */
+/* y = (x - mean) / (sqrt(variance) + 1e-9): ONNX MeanVarianceNormalization-13. mean_only:
+ * x - mean, as version 1 may ask. */
 bool accel_mean_variance_norm(const struct accel_kernels *kernels, struct accel_pool *pool,
                               enum accel_dtype dtype, unsigned rank, const size_t *dims,
-                              uint32_t axes, const void *x, void *moments, void *y);
+                              uint32_t axes, bool mean_only, const void *x, void *moments, void *y);
 /* y = x / norm, where a norm of 0 gives 0: ONNX LpNormalization-22, p 1 or 2. */
 bool accel_lp_norm(const struct accel_kernels *kernels, struct accel_pool *pool,
                    enum accel_dtype dtype, unsigned rank, const size_t *dims, uint32_t axes,

@@ -14,10 +14,8 @@
 static int dropout_infer(struct accel_infer *in, struct accel_error *err)
 {
     if (in->node->outputs_count > 1 && in->out[1] != NULL) {
-        if (in->node->op->since < 10 && in->node->outputs[1]->uses > 0)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "a mask of type %s that is read",
-                              accel_dtype_name(in->in[0]->dtype));
-        in->out[1]->dtype = ACCEL_DTYPE_BOOL;
+        /* Version 7 gives the mask the type of the data. */
+        in->out[1]->dtype = in->node->op->since < 10 ? in->in[0]->dtype : ACCEL_DTYPE_BOOL;
         in->out[1]->shape = in->in[0]->shape;
     }
     return accel_infer_same(in, err);
@@ -31,7 +29,9 @@ static int keep_all(struct accel_run *run, struct accel_error *err)
     if (y->data != x->data && x->size_bytes > 0)
         memcpy(y->data, x->data, x->size_bytes);
     if (run->node->outputs_count > 1 && run->out[1] != NULL)
-        memset(run->out[1]->data, 1, run->out[1]->size_bytes);
+        /* Of what is kept the standard says true from version 12 on, and nothing before, where ONNX
+         * Runtime gives zeros. */
+        memset(run->out[1]->data, run->node->op->since < 12 ? 0 : 1, run->out[1]->size_bytes);
     return ACCEL_OK;
 }
 
@@ -124,8 +124,7 @@ const struct accel_op accel_ops_dropout[] = {
      .since = 7,
      .kind = ACCEL_KIND_MOVE,
      .in = {{"data", R, 'T', 0}},
-     /* Version 7 gives the mask the type of the data. */
-     .out = {{"output", R, 'T', 0}, {"mask", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
+     .out = {{"output", R, 'T', 0}, {"mask", R, 'T', ACCEL_ARG_OPTIONAL}},
      .attrs = inference_attrs,
      .infer = dropout_infer,
      .run = keep_all},

@@ -550,7 +550,7 @@ const struct accel_op accel_ops_elementwise[] = {
     UNARY("Softplus", 1, TRANSCENDENTAL, 4),
     UNARY("Softsign", 1, ELEMENTWISE, 3),
     UNARY("Mish", 18, TRANSCENDENTAL, 6),
-    UNARY("ThresholdedRelu", 10, ELEMENTWISE, 1),
+    UNARY("ThresholdedRelu", 1, ELEMENTWISE, 1),
     UNARY("Shrink", 9, ELEMENTWISE, 2),
     UNARY("Exp", 6, TRANSCENDENTAL, 4),
     UNARY("Log", 6, TRANSCENDENTAL, 4),

@@ -94,7 +94,8 @@ static int group_run(struct accel_run *run, struct accel_error *err)
 static int axes_of(const struct accel_node *n, uint32_t rank, uint32_t *axes,
                    struct accel_error *err)
 {
-    static const int64_t batch_and_space[] = {0, 2, 3};
+    /* Channels lie between the batch and space, and are the last of these: with or without them. */
+    static const int64_t batch_and_space[] = {0, 2, 3, 1};
     const bool lp = n->op_type[0] == 'L';
     const int64_t axis = accel_attr_int(n, lp ? "axis" : "none", -1);
     size_t count = 1;
@@ -102,7 +103,7 @@ static int axes_of(const struct accel_node *n, uint32_t rank, uint32_t *axes,
 
     if (list == NULL) {
         list = batch_and_space;
-        count = ACCEL_COUNT(batch_and_space);
+        count = accel_attr_int(n, "across_channels", 0) != 0 ? 4 : 3;
     }
     *axes = 0;
     for (size_t i = 0; i < count; i++) {
@@ -166,6 +167,7 @@ static int axes_run(struct accel_run *run, struct accel_error *err)
                              run->out[0]->data);
     else
         done = accel_mean_variance_norm(run->kernels, run->pool, x->dtype, x->rank, dims, axes,
+                                        accel_attr_int(run->node, "normalize_variance", 1) == 0,
                                         x->data, run->scratch, run->out[0]->data);
     return done ? ACCEL_OK : accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
 }
@@ -180,6 +182,8 @@ static const struct accel_attr_rule group21_attrs[] = {{"epsilon", ACCEL_ATTR_FL
                                                         ACCEL_ATTR_REQUIRED},
                                                        {"stash_type", ACCEL_ATTR_INT, 0},
                                                        {0}};
+static const struct accel_attr_rule mvn1_attrs[] = {
+    {"across_channels", ACCEL_ATTR_INT, 0}, {"normalize_variance", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule mvn_attrs[] = {{"axes", ACCEL_ATTR_INTS, 0}, {0}};
 static const struct accel_attr_rule lp_attrs[] = {
     {"axis", ACCEL_ATTR_INT, 0}, {"p", ACCEL_ATTR_INT, 0}, {0}};
@@ -202,6 +206,7 @@ const struct accel_op accel_ops_group_norm[] = {
     GROUPED("InstanceNormalization", 6, instance_attrs),
     GROUPED("GroupNormalization", 18, group18_attrs),
     GROUPED("GroupNormalization", 21, group21_attrs),
+    OVER_AXES("MeanVarianceNormalization", 1, mvn1_attrs),
     OVER_AXES("MeanVarianceNormalization", 9, mvn_attrs),
     OVER_AXES("LpNormalization", 1, lp_attrs),
     {0},

@@ -359,4 +359,4 @@ def center(d, op):
 @recipe('Dropout')
 def dropout(d, op):
     x = d.pick(d.types(op, among=FLOATS))
-    return x and d.emit(op, [x], 1)
+    return x and d.emit(op, [x], d.integer(1, 2))

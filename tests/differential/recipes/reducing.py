@@ -58,7 +58,9 @@ def lp(d, op):
 @recipe('MeanVarianceNormalization')
 def mvn(d, op):
     x = d.tensor(d.choice(d.types(op) or FLOATS), tuple(d.integer(1, 6) for _ in range(4)))
-    return d.opset >= 9 and d.emit(op, [x], **({'axes': [0, 2, 3]} if d.chance(0.5) else {'axes': [d.integer(0, 3)]}))
+    if d.opset < 9:
+        return d.emit(op, [x], **{k: d.integer(0, 1) for k in ('across_channels', 'normalize_variance') if d.chance(0.7)})
+    return d.emit(op, [x], **({'axes': [0, 2, 3]} if d.chance(0.5) else {'axes': [d.integer(0, 3)]}))
 
 
 def image(d, dtype, channels=None, low=3, high=5):

@@ -94,6 +94,10 @@ def axes(w):
     w.case('mvn_default', 'MeanVarianceNormalization', [x], opset=13)
     for label, which in (('channels', [0, 1, 2, 3]), ('space', [2, 3]), ('all_negative', [-4, -2, -1])):
         w.case(f'mvn_{label}', 'MeanVarianceNormalization', [x], opset=9, axes=which)
+    for across in (0, 1):
+        for variance in (0, 1):
+            w.case(f'mvn1_{across}_{variance}', 'MeanVarianceNormalization', [x], opset=8, across_channels=across,
+                   normalize_variance=variance)
 
 
 def embedded(w):

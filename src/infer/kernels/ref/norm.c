@@ -176,7 +176,7 @@ static double reduced(unsigned rank, const size_t *dims, uint32_t axes)
 
 bool accel_mean_variance_norm(const struct accel_kernels *kernels, struct accel_pool *pool,
                               enum accel_dtype dtype, unsigned rank, const size_t *dims,
-                              uint32_t axes, const void *x, void *moments, void *y)
+                              uint32_t axes, bool mean_only, const void *x, void *moments, void *y)
 {
     const struct accel_nd nd = against_kept(rank, dims, axes);
 
@@ -184,6 +184,8 @@ bool accel_mean_variance_norm(const struct accel_kernels *kernels, struct accel_
         return false;
     accel_reduce(kernels, pool, ACCEL_REDUCE_MEAN, dtype, rank, dims, axes, x, moments);
     accel_binary(kernels, pool, ACCEL_BINARY_SUB, dtype, &nd, x, moments, y);
+    if (mean_only)
+        return true;
     accel_reduce(kernels, pool, ACCEL_REDUCE_SUMSQ, dtype, rank, dims, axes, y, moments);
     to_deviation(dtype, accel_kept_elements(rank, dims, axes), reduced(rank, dims, axes), 0, 1e-9,
                  moments);

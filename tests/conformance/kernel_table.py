@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Does the operator table cover every kernel of ONNX Runtime's CPU provider: operator, version, types of the arguments?
+
+    tests/conformance/kernel_table.py [--build DIR] [OP...]
+
+ONNX Runtime lists its kernels itself (`get_all_opkernel_def`), acceld its table (`accel-run ops --json`). A kernel is
+counted once for each version of the operator that it serves and each type of each of its type constraints: it passes when,
+in models of every opset that gives the operator this version, the core's entry takes that type for every argument of
+the constraint. An operator that the core lacks altogether is listed. The last line is `N passed, N failed, N skipped`.
+"""
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+# The oldest opset whose models the core reads (in other domains: 1) and the newest that ONNX Runtime 1.31 does.
+OLDEST, NEWEST = 7, 26
+ENDLESS = 2**31 - 1  # the end of a kernel's range that has none
+# Nodes that no model holds: ONNX Runtime makes them itself, to lay out a convolution its own way (the domain) and to
+# move tensors between devices.
+INTERNAL_DOMAINS = {'com.microsoft.nchwc'}
+INTERNAL = {('', 'MemcpyFromHost'), ('', 'MemcpyToHost')}
+# Where the table has no half precision the pass widen-f16 computes in float, between casts.
+HALVES = {'float16', 'bfloat16'}
+# What ONNX Runtime registers and then answers with "does not support double yet" (refuses() asks it): gates by operator.
+REGISTERED_ONLY = {('', 'LSTM'): 4, ('', 'GRU'): 3}
+
+
+def kernels(wanted):
+    for kernel in ort.get_all_opkernel_def():
+        op = (kernel.domain, kernel.op_name)
+        if (kernel.provider == 'CPUExecutionProvider' and kernel.domain not in INTERNAL_DOMAINS and op not in INTERNAL
+                and (not wanted or kernel.op_name in wanted)):
+            yield op, kernel.version_range, kernel.type_constraints
+
+
+def serves(versions, since):
+    """ONNX Runtime's own rule: a range without end is of the version it starts with alone, until somebody looks."""
+    start, end = versions
+    return start == since or (start < since <= end and end != ENDLESS)
+
+
+def by_operator(entries, since):
+    """{(domain, name): entries, oldest first}."""
+    table = {}
+    for entry in sorted(entries, key=since):
+        domain, name = (entry['domain'], entry['name']) if isinstance(entry, dict) else (entry.domain, entry.name)
+        table.setdefault((domain, name), []).append(entry)
+    return table
+
+
+def element(text):
+    """The type of tensor(type), seq(tensor(type)), optional(seq(tensor(type))); of a map the values'."""
+    return re.findall(r'\w+', text)[-1]
+
+
+def takes(types, text):
+    wanted = element(text)
+    return wanted in types or (wanted in HALVES and 'float' in types)
+
+
+def refuses(op, opset):
+    """Does ONNX Runtime itself not run this recurrent operator on doubles?"""
+    arrays = {'X': np.ones((1, 1, 1)), **{n: np.ones((1, REGISTERED_ONLY[op], 1)) for n in 'WR'}}
+    graph = helper.make_graph([helper.make_node(op[1], list(arrays), ['Y'], hidden_size=1)], 'graph',
+                              [helper.make_tensor_value_info(n, TensorProto.DOUBLE, a.shape) for n, a in arrays.items()],
+                              [helper.make_tensor_value_info('Y', TensorProto.DOUBLE, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider']).run(None, arrays)
+    except ort.RuntimeException as why:
+        return 'does not support double yet' in str(why)
+    return False
+
+
+def argument(formal, i):
+    if i < len(formal):
+        return formal[i]
+    return formal[-1] if formal and formal[-1]['variadic'] else None
+
+
+def lacks(entry, schema, parameter, text):
+    """The arguments of the constraint for which the entry does not take the type."""
+    for kind, theirs, ours in (('input', schema.inputs, entry['inputs']), ('output', schema.outputs, entry['outputs'])):
+        for i, formal in enumerate(theirs):
+            if parameter not in (formal.typeStr, formal.name):
+                continue
+            mine = argument(ours, i)
+            if mine is None:
+                yield f'has no {kind} {i} "{formal.name}"'
+            elif not takes(mine['types'], text):
+                yield f'{kind} {i} "{formal.name}" takes no {element(text)}'
+
+
+def entries_of(ours, since, after, domain):
+    """The core's entries for models of the opsets since..after-1, None where it has none."""
+    first = max(since, OLDEST if domain == '' else 1)
+    for opset in range(first, min(after, NEWEST + 1 if domain == '' else after)):
+        older = [e for e in ours if e['since'] <= opset]
+        yield opset, older[-1] if older and not older[-1]['removed'] else None
+
+
+def check(kernel, ours, schemas):
+    """(what was asked, what lacks) for each version and type of a kernel."""
+    (domain, name), versions, constraints = kernel
+    known = [s for s in schemas if not s.deprecated]
+    for schema in known:
+        since = schema.since_version
+        if not serves(versions, since):
+            continue
+        later = [s.since_version for s in schemas if s.since_version > since]
+        after = later[0] if later else (NEWEST if domain == '' else since) + 1
+        found = list(entries_of(ours, since, after, domain))
+        for parameter, texts in (constraints or {'': ['']}).items():
+            for text in texts if found else []:
+                if kernel[0] in REGISTERED_ONLY and element(text) == 'double' and refuses(kernel[0], found[0][0]):
+                    continue
+                gaps = set()
+                for opset, entry in found:
+                    if entry is None:
+                        gaps.add(f'no entry for opset {opset}')
+                    elif text:
+                        gaps.update(lacks(entry, schema, parameter, text))
+                yield f'{domain or "ai.onnx"} {name}-{since} {parameter} {text}'.rstrip(), sorted(gaps)
+
+
+def main():
+    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cli.add_argument('ops', nargs='*')
+    cli.add_argument('--build', default='build', help='folder the programs were built in')
+    args = cli.parse_args()
+    done = subprocess.run([Path(args.build).resolve() / 'accel-run', 'ops', '--json'], stdout=subprocess.PIPE, check=True)
+    ours = by_operator(json.loads(done.stdout), lambda e: e['since'])
+    schemas = by_operator(ort.get_all_operator_schema(), lambda s: s.since_version)
+    passed, lacking, wrong = set(), set(), {}
+    for kernel in kernels(args.ops):
+        if kernel[0] not in ours:
+            lacking.add(' '.join(kernel[0]).strip())
+            continue
+        for what, gaps in check(kernel, ours[kernel[0]], schemas[kernel[0]]):
+            passed.add(what)
+            if gaps:
+                wrong[what] = gaps
+    for what, gaps in sorted(wrong.items()):
+        print(f'FAIL {what}: {"; ".join(gaps)}')
+    print(f'ONNX Runtime runs, acceld does not: {", ".join(sorted(lacking)) or "none"}')
+    print(f'{len(passed - set(wrong))} passed, {len(wrong)} failed, 0 skipped')
+    return 0 if passed and not wrong else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
