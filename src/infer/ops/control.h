@@ -10,10 +10,18 @@
 #include "infer/run/list.h"
 
 /* Every type there is: for operators that hand values on. */
-#define ACCEL_T_EVERY (~0u & ~ACCEL_T(UNDEFINED))
+#define ACCEL_T_EVERY        (~0u & ~ACCEL_T(UNDEFINED))
+/* All that comes after the arguments of a fixed meaning. */
+#define ACCEL_ARG_REST       (ACCEL_ARG_VARIADIC | ACCEL_ARG_OPTIONAL | ACCEL_ARG_MIXED)
+/* In the entry of an operator with subgraphs. */
+#define ACCEL_OP_RUNS_GRAPHS .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK, .kind = ACCEL_KIND_OTHER
 
 /* The graph in an attribute of the node, or NULL. */
 struct accel_graph *accel_attr_graph(const struct accel_node *node, const char *name);
+/* For parse: the graph in attribute `what` has so many formal inputs, and at least so many outputs.
+ * Errors: INVALID. */
+int accel_subgraph_check(const struct accel_graph *g, const char *what, size_t inputs,
+                         size_t outputs, struct accel_error *err);
 
 /* ---------------------------------------------------------------- infer */
 
@@ -24,6 +32,15 @@ struct accel_graph *accel_attr_graph(const struct accel_node *node, const char *
 int accel_infer_subgraph(struct accel_infer *in, struct accel_graph *graph,
                          const struct accel_type *inputs, struct accel_type *outputs,
                          struct accel_error *err);
+/* Types through a body that is run again on what it gave: `states` of its inputs from `first` on
+ * become general enough to hold for every run, then out[0..g->outputs_count) are those of its
+ * outputs, states from `first_out` on. Errors: NOMEM; INVALID (a state changes its type). */
+int accel_infer_carried(struct accel_infer *in, struct accel_graph *g, struct accel_type *inputs,
+                        size_t first, size_t states, size_t first_out, struct accel_type *out,
+                        struct accel_error *err);
+struct accel_type accel_type_without_value(const struct accel_type *t);
+/* A shape with one more dimension. false: it has no rank or the highest, and becomes open. */
+bool accel_shape_insert(struct accel_shape *s, uint32_t axis, int64_t dim);
 /* The type of what may be either. */
 void accel_type_merge(struct accel_type *into, const struct accel_type *other);
 
@@ -35,6 +52,10 @@ void accel_type_merge(struct accel_type *into, const struct accel_type *other);
 int accel_run_subgraph(struct accel_run *run, struct accel_graph *graph,
                        const struct accel_tensor *inputs, struct accel_tensor *outputs,
                        struct accel_error *err);
+
+/* An input of one element. *data NULL: left out. Errors: INVALID. */
+int accel_run_one_element(const struct accel_run *run, size_t i, enum accel_dtype dtype,
+                          const void **data, struct accel_error *err);
 
 /* Type that output o was inferred to have for the shapes of this run; perhaps open. */
 const struct accel_type *accel_run_output_type(const struct accel_run *run, size_t o);
