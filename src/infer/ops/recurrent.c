@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RNN, GRU and LSTM. With D directions, G gates and hidden size H the tensors are
+/* RNN, GRU, LSTM and com.microsoft DynamicQuantizeLSTM, of which the products are in
+ * recurrent_quantised.h. With D directions, G gates and hidden size H the tensors are
  *
  *   X [seq][batch][input]     W [D][G * H][input]    R [D][G * H][H]    B [D][2 * G * H]
  *   initial_h, initial_c, Y_h, Y_c [D][batch][H]     P [D][3 * H]       Y [seq][D][batch][H]
@@ -8,7 +9,7 @@
  * The input's part of all gates of all steps is one matrix product; each step adds the part of the
  * state. Gates come in the standard's order: LSTM i o f c, GRU z r h. */
 #include "infer/kernels/kernels.h"
-#include "infer/ops/op.h"
+#include "infer/ops/recurrent_quantised.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct params {
     size_t directions, gates;
     bool backwards[2];
     bool batch_first, input_forget, linear_before_reset, clips;
+    bool quantised; /* DynamicQuantizeLSTM */
     float clip;
     struct activation act[2][3];
 };
@@ -106,7 +108,8 @@ static int recurrent_parse(const struct accel_node *n, struct accel_bump *mem, c
     if (p == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
-    p->cell = n->op_type[0] == 'L' ? LSTM : n->op_type[0] == 'G' ? GRU : RNN;
+    p->quantised = n->op_type[0] == 'D';
+    p->cell = p->quantised || n->op_type[0] == 'L' ? LSTM : n->op_type[0] == 'G' ? GRU : RNN;
     p->gates = cells[p->cell].gates;
     p->directions = strcmp(direction, "bidirectional") == 0 ? 2 : 1;
     p->backwards[0] = strcmp(direction, "reverse") == 0;
@@ -161,7 +164,8 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
 
     if (x->rank != 3 || r->rank != 3)
         return accel_fail(err, ACCEL_E_INVALID, "X of rank %u, R of rank %u", x->rank, r->rank);
-    const int64_t hidden = r->dims[2] >= 0 ? r->dims[2] : stated;
+    const int64_t from_r = r->dims[p->quantised ? 1 : 2];
+    const int64_t hidden = from_r >= 0 ? from_r : stated;
     const int64_t batch = x->dims[p->batch_first ? 0 : 1];
     const int64_t steps = x->dims[p->batch_first ? 1 : 0];
     if (stated >= 0 && stated != hidden)
@@ -171,12 +175,13 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "hidden size %" PRId64 ", input size %" PRId64,
                           hidden, x->dims[2]);
     const int64_t rows = times((int64_t)p->gates, hidden);
-    const int64_t w_dims[3] = {dirs, rows, x->dims[2]}, r_dims[3] = {dirs, rows, hidden};
+    const int64_t w_dims[2][3] = {{dirs, rows, x->dims[2]}, {dirs, x->dims[2], rows}};
+    const int64_t r_dims[2][3] = {{dirs, rows, hidden}, {dirs, hidden, rows}};
     const int64_t b_dims[2] = {dirs, times(2, rows)}, p_dims[2] = {dirs, times(3, hidden)};
     const int64_t state[2][3] = {{dirs, batch, hidden}, {batch, dirs, hidden}};
-    int rc = expect(in, IN_W, 3, w_dims, err);
+    int rc = expect(in, IN_W, 3, w_dims[p->quantised], err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_R, 3, r_dims, err);
+        rc = expect(in, IN_R, 3, r_dims[p->quantised], err);
     if (rc == ACCEL_OK)
         rc = expect(in, IN_B, 2, b_dims, err);
     if (rc == ACCEL_OK)
@@ -187,6 +192,8 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
         rc = expect(in, IN_C, 3, state[p->batch_first], err);
     if (rc == ACCEL_OK)
         rc = expect(in, IN_P, 2, p_dims, err);
+    if (rc == ACCEL_OK && p->quantised)
+        rc = accel_qlstm_check(in, dirs, rows, err);
     if (rc != ACCEL_OK)
         return rc;
     for (size_t o = 0; o < n->outputs_count; o++) {
@@ -246,6 +253,8 @@ static int recurrent_prepack(struct accel_prepack *pack, struct accel_error *err
     void *blob_w, *blob_r;
     bool fill_w, fill_r;
 
+    if (p->quantised)
+        return accel_qlstm_prepack(pack, p->directions, err);
     if (w == NULL || r == NULL || w->rank != 3 || r->rank != 3 ||
         w->dims[0] != (int64_t)p->directions || r->dims[0] != w->dims[0] ||
         r->dims[1] != w->dims[1] || r->dims[1] != (int64_t)p->gates * r->dims[2] || w->dims[2] == 0)
@@ -285,7 +294,7 @@ struct state {
     size_t from_x;   /* [steps * batch][rows]: X W' + biases, in X's order */
     size_t gates;    /* [batch][rows]: h R' */
     size_t h, c;     /* [batch][hidden]: the state */
-    size_t reset;    /* [batch][hidden]: GRU, r * h */
+    size_t reset;    /* [batch][hidden]: GRU, r * h; quantised, the rows of h that count */
     size_t bias;     /* [rows]: of W and, where they may be added at once, of R */
     size_t one;      /* [hidden] */
     size_t products; /* the matrix products' own */
@@ -307,6 +316,37 @@ static struct accel_gemm product(size_t m, size_t n, size_t k, const float *a, c
                                .ldy = n};
 }
 
+/* Bytes that the matrix products want. */
+static int products_scratch(const struct accel_prepare *prep, struct state *s, size_t *most,
+                            struct accel_error *err)
+{
+    const struct params *p = prep->node->params;
+    const bool packed = prep->blobs[BLOB_W] != NULL;
+    const struct {
+        size_t m, n, k;
+    } products[] = {{s->steps * s->batch, s->rows, s->input},
+                    {s->batch, first_rows(p, s->hidden), s->hidden},
+                    {s->batch, s->hidden, s->hidden}};
+    int rc = ACCEL_OK;
+
+    *most = 0;
+    if (packed && !p->quantised)
+        rc = packed_bytes(prep->kernels, p, s->hidden, s->input, &s->size, err);
+    for (size_t i = 0; i < (p->quantised ? 2 : ACCEL_COUNT(products)) && rc == ACCEL_OK; i++) {
+        const struct accel_gemm g = product(products[i].m, products[i].n, products[i].k, NULL,
+                                            packed ? prep->blobs[BLOB_W] : NULL, NULL);
+        size_t bytes = 0;
+
+        if (p->quantised)
+            rc =
+                accel_qlstm_scratch(prep, i == 0 ? ACCEL_QLSTM_W : ACCEL_QLSTM_R, g.m, &bytes, err);
+        else if (g.m > 0)
+            rc = accel_gemm_f32_scratch_bytes(prep->kernels, &g, prep->threads, &bytes, err);
+        *most = ACCEL_MAX(*most, bytes);
+    }
+    return rc;
+}
+
 static int recurrent_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct params *p = prep->node->params;
@@ -320,24 +360,9 @@ static int recurrent_prepare(struct accel_prepare *prep, struct accel_error *err
     s->batch = (size_t)x[p->batch_first ? 0 : 1];
     s->steps = (size_t)x[p->batch_first ? 1 : 0];
     s->input = (size_t)x[2];
-    s->hidden = (size_t)prep->in[IN_R]->shape.dims[2];
+    s->hidden = (size_t)prep->in[IN_R]->shape.dims[p->quantised ? 1 : 2];
     s->rows = p->gates * s->hidden;
-    const bool packed = prep->blobs[BLOB_W] != NULL;
-    int rc = packed ? packed_bytes(prep->kernels, p, s->hidden, s->input, &s->size, err) : ACCEL_OK;
-    const struct {
-        size_t m, n, k;
-    } products[] = {{s->steps * s->batch, s->rows, s->input},
-                    {s->batch, first_rows(p, s->hidden), s->hidden},
-                    {s->batch, s->hidden, s->hidden}};
-    for (size_t i = 0; i < ACCEL_COUNT(products) && rc == ACCEL_OK; i++) {
-        const struct accel_gemm g = product(products[i].m, products[i].n, products[i].k, NULL,
-                                            packed ? prep->blobs[BLOB_W] : NULL, NULL);
-        size_t bytes = 0;
-
-        if (g.m > 0)
-            rc = accel_gemm_f32_scratch_bytes(prep->kernels, &g, prep->threads, &bytes, err);
-        most = ACCEL_MAX(most, bytes);
-    }
+    const int rc = products_scratch(prep, s, &most, err);
     if (rc != ACCEL_OK)
         return rc;
     /* from_x is the largest of the parts; a quarter of the address space is room for all. */
@@ -373,6 +398,7 @@ struct step {
     float *work;
     const void *packed_r1, *packed_r2;
     const float *r, *r_bias, *peephole;
+    const float *late_bias; /* added last of all, before the clip: quantised */
 };
 
 static void multiply(const struct step *at, struct accel_gemm g, const float *bias, float *y,
@@ -405,8 +431,8 @@ static void activate(const struct step *at, size_t which, float *v)
     }
 }
 
-/* v += x (+ weight * cell), then the clip; NULL: none. */
-static void add(const struct step *at, float *v, const float *x, const float *weight,
+/* v += x (+ weight * cell) (+ what is left of gate `which`'s bias), then the clip; NULL: none. */
+static void add(const struct step *at, size_t which, float *v, const float *x, const float *weight,
                 const float *cell)
 {
     const size_t n = at->s->hidden;
@@ -415,6 +441,8 @@ static void add(const struct step *at, float *v, const float *x, const float *we
         v[i] += x[i];
     for (size_t i = 0; weight != NULL && i < n; i++)
         v[i] += weight[i] * cell[i];
+    for (size_t i = 0; at->late_bias != NULL && i < n; i++)
+        v[i] += at->late_bias[which * n + i];
     if (at->p->clips)
         at->run->kernels->f32_unary[ACCEL_UNARY_CLIP](n, v, v, -at->p->clip, at->p->clip);
 }
@@ -428,20 +456,20 @@ static void lstm_cell(const struct step *at, const float *x, float *g, float *h,
     float *i = g, *o = g + n, *f = g + 2 * n, *u = g + 3 * n;
     float *one = at->work + at->s->one;
 
-    add(at, i, x, pi, c);
+    add(at, 0, i, x, pi, c);
     activate(at, 0, i);
     if (at->p->input_forget) {
         for (size_t k = 0; k < n; k++)
             f[k] = 1 - i[k];
     } else {
-        add(at, f, x + 2 * n, pf, c);
+        add(at, 2, f, x + 2 * n, pf, c);
         activate(at, 0, f);
     }
-    add(at, u, x + 3 * n, NULL, NULL);
+    add(at, 3, u, x + 3 * n, NULL, NULL);
     activate(at, 1, u);
     for (size_t k = 0; k < n; k++)
         c[k] = f[k] * c[k] + i[k] * u[k];
-    add(at, o, x + n, po, c);
+    add(at, 1, o, x + n, po, c);
     activate(at, 0, o);
     memcpy(one, c, n * sizeof(*one));
     activate(at, 2, one);
@@ -455,7 +483,7 @@ static void gru_gates(const struct step *at, const float *x, float *g, const flo
     const size_t n = at->s->hidden;
 
     for (size_t gate = 0; gate < 2; gate++) {
-        add(at, g + gate * n, x + gate * n, NULL, NULL);
+        add(at, gate, g + gate * n, x + gate * n, NULL, NULL);
         activate(at, 0, g + gate * n);
     }
     for (size_t k = 0; k < n; k++)
@@ -469,7 +497,7 @@ static void gru_cell(const struct step *at, const float *x, float *g, float *h)
 
     for (size_t k = 0; at->p->linear_before_reset && k < n; k++)
         u[k] *= g[n + k];
-    add(at, u, x + 2 * n, NULL, NULL);
+    add(at, 2, u, x + 2 * n, NULL, NULL);
     activate(at, 1, u);
     for (size_t k = 0; k < n; k++)
         h[k] = (1 - g[k]) * u[k] + g[k] * h[k];
@@ -487,6 +515,22 @@ static size_t length_of(const struct step *at, size_t b)
                                          : at->s->steps;
 }
 
+/* h R of a quantised cell. What h holds of sequences that are over bears on the scale: where Y is
+ * wanted they have gone to 0 after their last step, as ONNX Runtime then reads h out of Y. */
+static void quantised_gates(const struct step *at, size_t t, float *gates)
+{
+    const struct state *s = at->s;
+    const bool wanted = at->run->node->outputs_count > 0 && at->run->out[0] != NULL;
+    float *h = at->work + s->reset;
+
+    memcpy(h, at->work + s->h, s->batch * s->hidden * sizeof(*h));
+    for (size_t b = 0; b < s->batch; b++)
+        if (t > length_of(at, b) && (wanted || length_of(at, b) == 0))
+            memset(h + b * s->hidden, 0, s->hidden * sizeof(*h));
+    accel_qlstm_multiply(at->run, ACCEL_QLSTM_R, at->d, s->batch, s->batch, h, gates,
+                         at->work + s->products);
+}
+
 static void one_step(const struct step *at, size_t t)
 {
     const struct params *p = at->p;
@@ -496,7 +540,10 @@ static void one_step(const struct step *at, size_t t)
     const struct accel_gemm second = product(s->batch, n, n, p->linear_before_reset ? h : reset,
                                              at->packed_r2, at->r + first * n);
 
-    multiply(at, product(s->batch, first, n, h, at->packed_r1, at->r), NULL, gates, s->rows);
+    if (p->quantised)
+        quantised_gates(at, t, gates);
+    else
+        multiply(at, product(s->batch, first, n, h, at->packed_r1, at->r), NULL, gates, s->rows);
     if (p->cell == GRU && p->linear_before_reset)
         multiply(at, second, at->r_bias, gates + first, s->rows);
     /* All rows of the batch take part in the second product, those that are over as well. */
@@ -524,7 +571,7 @@ static void one_step(const struct step *at, size_t t)
             } else if (p->cell == LSTM) {
                 lstm_cell(at, x, g, h + b * n, at->work + s->c + b * n);
             } else {
-                add(at, g, x, NULL, NULL);
+                add(at, 0, g, x, NULL, NULL);
                 activate(at, 0, g);
                 memcpy(h + b * n, g, n * sizeof(*g));
             }
@@ -535,6 +582,19 @@ static void one_step(const struct step *at, size_t t)
                 memcpy((float *)at->run->out[0]->data + y * n, h + b * n, n * sizeof(*h));
             }
         }
+    }
+}
+
+/* A sequence of no steps ends at 0 and not where it started: as ONNX Runtime has it. */
+static void forget_empty(const struct step *at)
+{
+    const size_t n = at->s->hidden;
+
+    for (size_t b = 0; b < at->s->batch; b++) {
+        if (length_of(at, b) > 0)
+            continue;
+        memset(at->work + at->s->h + b * n, 0, n * sizeof(float));
+        memset(at->work + at->s->c + b * n, 0, n * sizeof(float));
     }
 }
 
@@ -573,37 +633,53 @@ static void add_biases(struct step *at)
     at->r_bias = apart ? b + rows + 2 * n : NULL;
 }
 
+/* Where the weights lie, and the input's part of all steps. */
+static void start_products(struct step *at)
+{
+    struct accel_run *run = at->run;
+    const struct state *s = at->s;
+    const size_t d = at->d;
+    const bool packed = run->blobs[BLOB_W] != NULL;
+    const void *packed_w = packed ? (const char *)run->blobs[BLOB_W] + d * s->size.w : NULL;
+    const float *w = packed ? NULL : (const float *)run->in[IN_W]->data + d * s->rows * s->input;
+    /* With packed weights only its arithmetic is asked for: the plain bytes may be gone. */
+    static const float none[1];
+
+    if (packed) {
+        at->packed_r1 = (const char *)run->blobs[BLOB_R] + d * (s->size.r1 + s->size.r2);
+        at->packed_r2 = (const char *)at->packed_r1 + s->size.r1;
+    }
+    at->r = packed ? none : (const float *)run->in[IN_R]->data + d * s->rows * s->hidden;
+    if (s->steps > 0)
+        multiply(at,
+                 product(s->steps * s->batch, s->rows, s->input, run->in[IN_X]->data, packed_w, w),
+                 given(run->node, IN_B) ? at->work + s->bias : NULL, at->work + s->from_x, s->rows);
+}
+
 static void one_direction(struct accel_run *run, size_t d, size_t longest)
 {
     const struct params *p = run->node->params;
     const struct state *s = run->state;
-    const bool packed = run->blobs[BLOB_W] != NULL;
     struct step at = {.run = run, .p = p, .s = s, .d = d, .work = run->scratch};
-    const void *packed_w = packed ? (const char *)run->blobs[BLOB_W] + d * s->size.w : NULL;
-    const float *w = packed ? NULL : (const float *)run->in[IN_W]->data + d * s->rows * s->input;
-    const bool biased = given(run->node, IN_B);
 
-    if (packed) {
-        at.packed_r1 = (const char *)run->blobs[BLOB_R] + d * (s->size.r1 + s->size.r2);
-        at.packed_r2 = (const char *)at.packed_r1 + s->size.r1;
-    }
-    /* With packed weights only its arithmetic is asked for: the plain bytes may be gone. */
-    static const float none[1];
-    at.r = packed ? none : (const float *)run->in[IN_R]->data + d * s->rows * s->hidden;
     if (given(run->node, IN_P))
         at.peephole = (const float *)run->in[IN_P]->data + d * 3 * s->hidden;
-    if (biased)
+    if (given(run->node, IN_B))
         add_biases(&at);
     start_state(&at, IN_H, at.work + s->h);
     start_state(&at, IN_C, at.work + s->c);
-    if (s->steps > 0)
-        multiply(&at,
-                 product(s->steps * s->batch, s->rows, s->input, run->in[IN_X]->data, packed_w, w),
-                 biased ? at.work + s->bias : NULL, at.work + s->from_x, s->rows);
+    if (!p->quantised) {
+        start_products(&at);
+    } else if (longest > 0) {
+        at.late_bias = given(run->node, IN_B) ? at.work + s->bias : NULL;
+        accel_qlstm_multiply(run, ACCEL_QLSTM_W, d, s->steps * s->batch, longest * s->batch,
+                             run->in[IN_X]->data, at.work + s->from_x, at.work + s->products);
+    }
     /* Rows of the batch that end early leave theirs unset. */
     memset(at.work + s->reset, 0, s->batch * s->hidden * sizeof(float));
     for (size_t t = 0; t < longest; t++)
         one_step(&at, t);
+    forget_empty(&at);
     if (run->node->outputs_count > 1 && run->out[1] != NULL)
         move_state(&at, run->out[1]->data, at.work + s->h, false);
     if (run->node->outputs_count > 2 && run->out[2] != NULL)
@@ -618,6 +694,8 @@ static int recurrent_run(struct accel_run *run, struct accel_error *err)
 
     if (s->batch == 0)
         return ACCEL_OK;
+    if (p->quantised && accel_qlstm_zeros(run, err) != ACCEL_OK)
+        return ACCEL_E_INVALID;
     if (given(run->node, IN_LENS)) {
         const int32_t *lens = run->in[IN_LENS]->data;
 
@@ -646,9 +724,10 @@ static void recurrent_cost(const struct accel_prepare *prep, struct accel_cost *
 
     if (x->rank != 3 || w->rank != 3 || r->rank != 3)
         return;
-    cost->flops = 2.0 * (double)x->dims[0] * (double)x->dims[1] * (double)w->dims[0] *
-                  (double)w->dims[1] * (double)(w->dims[2] + r->dims[2]);
     const struct params *p = prep->node->params;
+    const int columns = p->quantised ? 2 : 1, inner = p->quantised ? 1 : 2;
+    cost->flops = 2.0 * (double)x->dims[0] * (double)x->dims[1] * (double)w->dims[0] *
+                  (double)w->dims[columns] * (double)(w->dims[inner] + r->dims[inner]);
     cost->items = (double)x->dims[p->batch_first ? 1 : 0] * (double)w->dims[0];
 }
 
@@ -710,6 +789,9 @@ static const struct accel_attr_rule lstm_14[] = {COMMON, FORGET, LAYOUT, {0}};
             }                                                                            \
     }
 
+/* Weights and zero points are of one type. */
+#define Q8 (ACCEL_T(UINT8) | ACCEL_T(INT8))
+
 const struct accel_op accel_ops_recurrent[] = {
     PLAIN_CELL("RNN", 7, rnn_7),
     PLAIN_CELL("RNN", 14, rnn_14),
@@ -717,5 +799,29 @@ const struct accel_op accel_ops_recurrent[] = {
     PLAIN_CELL("GRU", 14, gru_14),
     LSTM_CELL(7, lstm_7),
     LSTM_CELL(14, lstm_14),
+    {.name = "DynamicQuantizeLSTM",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_RECURRENT,
+     .in = {{"X", F32, 'T', 0},
+            {"W", Q8, 'Q', 0},
+            {"R", Q8, 'Q', 0},
+            {"B", F32, 'T', OPT},
+            {"sequence_lens", I32, 0, OPT},
+            {"initial_h", F32, 'T', OPT},
+            {"initial_c", F32, 'T', OPT},
+            {"P", F32, 'T', OPT},
+            {"W_scale", F32, 'T', 0},
+            {"W_zero_point", Q8, 'Q', 0},
+            {"R_scale", F32, 'T', 0},
+            {"R_zero_point", Q8, 'Q', 0}},
+     .out = {OUTPUTS, {"Y_c", F32, 'T', OPT}},
+     .attrs = lstm_7,
+     .parse = recurrent_parse,
+     .infer = recurrent_infer,
+     .prepack = recurrent_prepack,
+     .prepare = recurrent_prepare,
+     .run = recurrent_run,
+     .cost = recurrent_cost},
     {0},
 };

@@ -126,7 +126,7 @@ def recurrent(d, op):
     inputs = [d.tensor(F, (t, b, i)), d.give(d.array(F, (n, gates * h, i), -1, 1), True),
               d.give(d.array(F, (n, gates * h, h), -1, 1), True),
               d.give(d.array(F, (n, 2 * gates * h), -1, 1), True) if d.chance(0.7) else '',
-              d.give(d.array(np.int32, (b,), 1, t)) if d.chance(0.4) else '', d.tensor(F, (n, b, h)) if d.chance(0.4) else '']
+              d.give(d.array(np.int32, (b,), 0, t)) if d.chance(0.4) else '', d.tensor(F, (n, b, h)) if d.chance(0.4) else '']
     if op == 'LSTM':
         inputs += [d.tensor(F, (n, b, h)) if d.chance(0.4) else '',
                    d.give(d.array(F, (n, 3 * h), -1, 1), True) if d.chance(0.3) else '']
