@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Experimental operators that ai.onnx dropped with version 10 and ONNX Runtime still runs for
  * models of older versions: Affine, Scale, ScaledTanh, ParametricSoftplus, ImageScaler, Crop.
- * DynamicSlice is in move.c. Defaults and limits are ONNX Runtime's. */
+ * DynamicSlice is in slice.c. Defaults and limits are ONNX Runtime's. */
 #include "infer/ops/elements.h"
 
 #include <inttypes.h>

@@ -31,6 +31,12 @@ static int pad_parse(const struct accel_node *n, struct accel_bump *mem, const v
     return ACCEL_OK;
 }
 
+/* Of Pad-2, where they are required; an input since, and of com.microsoft. */
+static bool pads_are_attribute(const struct accel_node *n)
+{
+    return accel_attr(n, "pads") != NULL;
+}
+
 /* Pads by axis, begin then end. */
 static int pads_of(const struct accel_infer *in, int64_t begin[ACCEL_RANK_MAX],
                    int64_t end[ACCEL_RANK_MAX], bool *known, struct accel_error *err)
@@ -44,7 +50,7 @@ static int pads_of(const struct accel_infer *in, int64_t begin[ACCEL_RANK_MAX],
         begin[i] = end[i] = 0;
         axes[i] = i;
     }
-    if (in->node->op->since < 11) {
+    if (pads_are_attribute(in->node)) {
         const int64_t *list = accel_attr_ints(in->node, "pads", &n);
 
         if (n > (size_t)2 * ACCEL_RANK_MAX)
@@ -191,12 +197,11 @@ static int pad_run(struct accel_run *run, struct accel_error *err)
     const double wide = p->value;
 
     (void)err;
-    if (run->node->op->since >= 11 && run->node->inputs_count > 2 && run->in[2] != NULL &&
-        run->in[2]->size_bytes >= size)
+    if (accel_given(run->node, 2) && run->in[2]->size_bytes >= size)
         value = run->in[2]->data;
-    else if (run->node->op->since < 11 && x->dtype == ACCEL_DTYPE_FLOAT)
+    else if (pads_are_attribute(run->node) && x->dtype == ACCEL_DTYPE_FLOAT)
         value = &p->value;
-    else if (run->node->op->since < 11 && x->dtype == ACCEL_DTYPE_DOUBLE)
+    else if (pads_are_attribute(run->node) && x->dtype == ACCEL_DTYPE_DOUBLE)
         value = &wide;
     if (x->rank == 0) {
         memcpy(run->out[0]->data, x->data, size);
@@ -216,6 +221,7 @@ static int pad_run(struct accel_run *run, struct accel_error *err)
 #define ANY ACCEL_T_ALL
 #define IND (ACCEL_T(INT32) | ACCEL_T(INT64))
 #define I64 ACCEL_T(INT64)
+#define F32 ACCEL_T(FLOAT)
 
 static const struct accel_attr_rule pad2_attrs[] = {{"mode", ACCEL_ATTR_STRING, 0},
                                                     {"pads", ACCEL_ATTR_INTS, ACCEL_ATTR_REQUIRED},
@@ -236,5 +242,16 @@ const struct accel_op accel_ops_pad[] = {
             {"axes", IND, 0, ACCEL_ARG_OPTIONAL}},
      .out = {{"output", ANY, 'T', 0}}, .attrs = pad_attrs, .parse = pad_parse, .infer = pad_infer,
      .prepare = pad_prepare, .run = pad_run},
+    {.name = "Pad",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_MOVE,
+     .in = {{"data", F32, 'T', 0}, {"pads", I64, 0, 0}, {"value", F32, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"output", F32, 'T', 0}},
+     .attrs = pad_attrs,
+     .parse = pad_parse,
+     .infer = pad_infer,
+     .prepare = pad_prepare,
+     .run = pad_run},
     {0},
 };

@@ -151,31 +151,35 @@ static int eyelike_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* max(0, ceil((limit - start) / delta)); false: not a size. */
-static bool range_count(const struct accel_type *const *in, int64_t *count)
+/* max(0, ceil((limit - start) / delta)); false: not a size. A delta left out is 1. */
+static bool range_count(const struct accel_infer *in, int64_t *count)
 {
-    const enum accel_dtype dtype = in[0]->dtype;
+    const enum accel_dtype dtype = in->in[0]->dtype;
+    const void *p[3] = {NULL};
+
+    for (size_t i = 0; i < 3; i++)
+        if (accel_given(in->node, i))
+            p[i] = in->in[i]->data->data;
 
     if (dtype == ACCEL_DTYPE_FLOAT || dtype == ACCEL_DTYPE_DOUBLE) {
         double v[3];
 
         for (size_t i = 0; i < 3; i++)
-            v[i] = dtype == ACCEL_DTYPE_FLOAT ? (double)*(const float *)in[i]->data->data
-                                              : *(const double *)in[i]->data->data;
+            v[i] = p[i] == NULL                 ? 1
+                   : dtype == ACCEL_DTYPE_FLOAT ? (double)*(const float *)p[i]
+                                                : *(const double *)p[i];
         const double n = ceil((v[1] - v[0]) / v[2]);
-        if (!(n < 0x1p62))
+        if (v[2] == 0 || !(n < 0x1p62))
             return false;
         *count = n > 0 ? (int64_t)n : 0;
         return true;
     }
     int64_t v[3];
-    for (size_t i = 0; i < 3; i++) {
-        const void *p = in[i]->data->data;
-
-        v[i] = dtype == ACCEL_DTYPE_INT16   ? *(const int16_t *)p
-               : dtype == ACCEL_DTYPE_INT32 ? *(const int32_t *)p
-                                            : *(const int64_t *)p;
-    }
+    for (size_t i = 0; i < 3; i++)
+        v[i] = p[i] == NULL                 ? 1
+               : dtype == ACCEL_DTYPE_INT16 ? *(const int16_t *)p[i]
+               : dtype == ACCEL_DTYPE_INT32 ? *(const int32_t *)p[i]
+                                            : *(const int64_t *)p[i];
     int64_t span;
     if (v[2] == 0 || v[2] == INT64_MIN || __builtin_sub_overflow(v[1], v[0], &span))
         return false;
@@ -190,27 +194,30 @@ static int range_infer(struct accel_infer *in, struct accel_error *err)
     bool known = true;
 
     for (size_t i = 0; i < 3; i++) {
+        if (!accel_given(in->node, i))
+            continue;
         const struct accel_shape *s = &in->in[i]->shape;
         size_t n;
-
         if (accel_shape_static(s) && (!accel_shape_elements(s, &n) || n != 1))
             return accel_fail(err, ACCEL_E_INVALID, "input %zu is no scalar", i);
         known = known && in->in[i]->data != NULL && in->in[i]->data->data != NULL;
     }
-    if (known && !range_count(in->in, &count))
+    if (known && !range_count(in, &count))
         return accel_fail(err, ACCEL_E_INVALID, "start, limit and delta give no sequence");
     in->out[0]->dtype = in->in[0]->dtype;
     in->out[0]->shape = (struct accel_shape){.has_rank = true, .rank = 1, .dims = {count}};
     return ACCEL_OK;
 }
 
-#define FILL_RANGE(T, U)                              \
-    do {                                              \
-        const T start = *(const T *)run->in[0]->data; \
-        const T delta = *(const T *)run->in[2]->data; \
-        T *y = run->out[0]->data;                     \
-        for (size_t i = 0; i < n; i++)                \
-            y[i] = (T)((U)start + (U)i * (U)delta);   \
+/* Added up step by step, as the standard's function body and ONNX Runtime do: floats round so. */
+#define FILL_RANGE(T, U)                                                              \
+    do {                                                                              \
+        const T start = *(const T *)run->in[0]->data;                                 \
+        const T delta = accel_given(run->node, 2) ? *(const T *)run->in[2]->data : 1; \
+        T *y = run->out[0]->data;                                                     \
+        U at = (U)start;                                                              \
+        for (size_t i = 0; i < n; i++, at += (U)delta)                                \
+            y[i] = (T)at;                                                             \
     } while (0)
 
 static int range_run(struct accel_run *run, struct accel_error *err)
@@ -277,5 +284,15 @@ const struct accel_op accel_ops_patterns[] = {
     {MOVE("Range", 11),
      .in = {{"start", RNG, 'T', 0}, {"limit", RNG, 'T', 0}, {"delta", RNG, 'T', 0}},
      .out = {{"output", RNG, 'T', 0}}, .infer = range_infer, .run = range_run},
+    {.name = "Range",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_MOVE,
+     .in = {{"start", RNG, 'T', 0},
+            {"limit", RNG, 'T', 0},
+            {"delta", RNG, 'T', ACCEL_ARG_OPTIONAL}},
+     .out = {{"Y", RNG, 'T', 0}},
+     .infer = range_infer,
+     .run = range_run},
     {0},
 };

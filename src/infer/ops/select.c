@@ -165,6 +165,7 @@ struct columns {
     struct view view;
     enum accel_dtype dtype;
     const void *x;
+    bool nans_differ; /* a NaN is a group of its own; FLOAT, columns of one element */
 };
 
 static int compare_columns(const void *context, size_t a, size_t b)
@@ -180,8 +181,17 @@ static int compare_columns(const void *context, size_t a, size_t b)
     return order;
 }
 
+/* com.microsoft's, of a list of floats: in order of appearance, and without the first indices. */
+static bool is_plain(const struct accel_node *n)
+{
+    return n->domain[0] != '\0';
+}
+
 static int unique_infer(struct accel_infer *in, struct accel_error *err)
 {
+    if (is_plain(in->node) && in->in[0]->shape.rank != 1)
+        return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u instead of 1",
+                          in->in[0]->shape.rank);
     for (size_t o = 1; o < in->node->outputs_count; o++) {
         if (in->out[o] == NULL)
             continue;
@@ -219,7 +229,8 @@ static size_t make_groups(const struct columns *c, bool sorted, size_t *order, s
     size_t groups = 0;
 
     for (size_t k = 0; k < n; k++) {
-        if (k == 0 || compare_columns(c, order[k - 1], order[k]) != 0)
+        if (k == 0 || compare_columns(c, order[k - 1], order[k]) != 0 ||
+            (c->nans_differ && isnan(((const float *)c->x)[order[k]])))
             first[groups++] = order[k]; /* sorting kept equal ones as they came */
         group[order[k]] = groups - 1;
     }
@@ -237,12 +248,15 @@ static size_t make_groups(const struct columns *c, bool sorted, size_t *order, s
     return groups;
 }
 
-/* The outputs after Y: indices, inverse_indices, counts. */
+/* The outputs after Y: indices (of ai.onnx alone), inverse_indices, counts. */
 static int unique_outputs(struct accel_run *run, size_t n, size_t groups, const size_t *group,
                           const size_t *first, struct accel_error *err)
 {
+    enum { INDICES, INVERSE, COUNTS };
+
     for (size_t o = 1; o < run->node->outputs_count; o++) {
-        const size_t count = o == 2 ? n : groups;
+        const size_t what = is_plain(run->node) ? o : o - 1;
+        const size_t count = what == INVERSE ? n : groups;
         const struct accel_shape shape = {.has_rank = true, .rank = 1, .dims = {(int64_t)count}};
 
         if (run->out[o] == NULL)
@@ -251,13 +265,13 @@ static int unique_outputs(struct accel_run *run, size_t n, size_t groups, const 
         if (rc != ACCEL_OK)
             return rc;
         int64_t *y = run->out[o]->data;
-        for (size_t g = 0; o == 3 && g < count; g++)
+        for (size_t g = 0; what == COUNTS && g < count; g++)
             y[g] = 0;
-        for (size_t i = 0; i < (o == 3 ? n : count); i++) {
-            if (o == 3)
+        for (size_t i = 0; i < (what == COUNTS ? n : count); i++) {
+            if (what == COUNTS)
                 y[group[i]]++;
             else
-                y[i] = (int64_t)(o == 1 ? first[i] : group[i]);
+                y[i] = (int64_t)(what == INDICES ? first[i] : group[i]);
         }
     }
     return ACCEL_OK;
@@ -267,7 +281,8 @@ static int unique_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0];
     const struct accel_shape x_shape = accel_shape_of(x);
-    struct columns c = {.dtype = accel_wide_dtype(x->dtype), .x = x->data};
+    const bool plain = is_plain(run->node);
+    struct columns c = {.dtype = accel_wide_dtype(x->dtype), .x = x->data, .nans_differ = plain};
     uint32_t axis;
     int rc = view_of(run->node, x, &c.view, &axis, err);
 
@@ -284,7 +299,7 @@ static int unique_run(struct accel_run *run, struct accel_error *err)
         order[i] = i;
     accel_sort_order(n, order, work, compare_columns, &c);
     const size_t groups =
-        make_groups(&c, accel_attr_int(run->node, "sorted", 1) != 0, order, group, first);
+        make_groups(&c, !plain && accel_attr_int(run->node, "sorted", 1) != 0, order, group, first);
     const struct accel_shape shape = picked_shape(run->node, &x_shape, axis, (int64_t)groups);
     rc = accel_run_output(run, 0, &shape, err);
     if (rc != ACCEL_OK)
@@ -323,5 +338,19 @@ static const struct accel_attr_rule unique_attrs[] = {
     }
 
 const struct accel_op accel_ops_select[] = {
-    COMPRESS(9, LATE), COMPRESS(28, ANY), UNIQUE(11, LATE), UNIQUE(28, ANY), {0},
+    COMPRESS(9, LATE),
+    COMPRESS(28, ANY),
+    UNIQUE(11, LATE),
+    UNIQUE(28, ANY),
+    {.name = "Unique",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_MOVE,
+     .flags = ACCEL_OP_DYNAMIC,
+     .in = {{"x", ACCEL_T(FLOAT), 'T', 0}},
+     .out = {{"y", ACCEL_T(FLOAT), 'T', 0}, {"idx", I64, 0, 0}, {"counts", I64, 0, 0}},
+     .infer = unique_infer,
+     .prepare = unique_prepare,
+     .run = unique_run},
+    {0},
 };

@@ -188,11 +188,11 @@ static int flatten_infer(struct accel_infer *in, struct accel_error *err)
 
 /* ---------------------------------------------------------------- Squeeze, Unsqueeze */
 
-/* The axes, from the attribute (before 13) or input 1. false: not known. */
+/* The axes, from input 1 or, where there is none, the attribute (before 13). false: not known. */
 static bool axes_of(struct accel_infer *in, int64_t *axes, size_t *count, bool *given)
 {
     *given = true;
-    if (in->node->op->since < 13) {
+    if (in->node->inputs_count == 1) {
         const int64_t *list = accel_attr_ints(in->node, "axes", count);
 
         *given = list != NULL;
@@ -202,7 +202,7 @@ static bool axes_of(struct accel_infer *in, int64_t *axes, size_t *count, bool *
             memcpy(axes, list, *count * sizeof(*axes));
         return true;
     }
-    *given = in->node->inputs_count > 1 && in->in[1] != NULL;
+    *given = in->in[1] != NULL;
     *count = 0;
     return !*given || accel_infer_ints(in, 1, axes, ACCEL_RANK_MAX, count);
 }
@@ -270,6 +270,16 @@ static int unsqueeze_infer(struct accel_infer *in, struct accel_error *err)
     for (uint32_t i = 0; i < y->shape.rank; i++)
         y->shape.dims[i] = (added & 1u << i) != 0 ? 1 : x->dims[from++];
     return pass_ints(in, err);
+}
+
+/* com.microsoft: one axis, as a scalar or a list of one. */
+static int expand_dims_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct accel_shape *axis = &in->in[1]->shape;
+
+    if (axis->rank > 1 || (axis->rank == 1 && axis->dims[0] >= 0 && axis->dims[0] != 1))
+        return accel_fail(err, ACCEL_E_INVALID, "input 1 'axis' is not one number");
+    return unsqueeze_infer(in, err);
 }
 
 /* ---------------------------------------------------------------- Identity */
@@ -513,6 +523,15 @@ const struct accel_op accel_ops_shape[] = {
      .in = {{"data", ANY, 'T', 0}, {"axes", I64, 0, 0}},
      .out = {{"expanded", ANY, 'T', 0}},
      .infer = unsqueeze_infer,
+     .run = copy_run},
+    {.name = "ExpandDims",
+     .domain = "com.microsoft",
+     .since = 1,
+     .flags = ACCEL_OP_VIEW,
+     .kind = ACCEL_KIND_MOVE,
+     .in = {{"X", ANY, 'T', 0}, {"axis", ACCEL_T(INT32), 0, 0}},
+     .out = {{"Y", ANY, 'T', 0}},
+     .infer = expand_dims_infer,
      .run = copy_run},
     {.name = "Identity",
      .domain = "",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slice. */
+/* Slice, and DynamicSlice, which was on trial until Slice-10 came in its place. */
 #include "infer/kernels/kernels.h"
 #include "infer/ops/elements.h"
 
@@ -10,12 +10,13 @@ struct slice {
     int64_t start[ACCEL_RANK_MAX], step[ACCEL_RANK_MAX], size[ACCEL_RANK_MAX]; /* size < 0: open */
 };
 
-/* One list of Slice: an attribute before 10, an input since. *n: SIZE_MAX when left out. */
+/* One list: an attribute of Slice-1 (where starts is required), else an input. *n: SIZE_MAX when
+ * left out. */
 static bool slice_list(const struct accel_infer *in, const char *name, size_t input, int64_t *out,
                        size_t *n)
 {
     *n = SIZE_MAX;
-    if (in->node->op->since < 10) {
+    if (accel_attr(in->node, "starts") != NULL) {
         size_t count;
         const int64_t *list = accel_attr_ints(in->node, name, &count);
 
@@ -188,5 +189,13 @@ const struct accel_op accel_ops_slice[] = {
             {"steps", IND, 'I', ACCEL_ARG_OPTIONAL}},
      .out = {{"output", ANY, 'T', 0}}, .infer = slice_infer, .prepare = slice_prepare,
      .run = slice_run, .cost = accel_selected_cost},
+    {MOVE("DynamicSlice", 1),
+     .in = {{"data", ANY, 'T', 0},
+            {"starts", IND, 'I', 0},
+            {"ends", IND, 'I', 0},
+            {"axes", IND, 'I', ACCEL_ARG_OPTIONAL}},
+     .out = {{"output", ANY, 'T', 0}}, .infer = slice_infer, .prepare = slice_prepare,
+     .run = slice_run, .cost = accel_selected_cost},
+    {.name = "DynamicSlice", .domain = "", .since = 10, .flags = ACCEL_OP_REMOVED},
     {0},
 };
