@@ -318,10 +318,9 @@ int accel_tx_event_json(struct accel_tx *tx, const char *kind, const char *subje
                         const char *project_id, json_t *json, struct accel_error *err)
 {
     char *data = json != NULL ? json_dumps(json, 0) : NULL;
-    int rc = accel_fail(err, ACCEL_E_NOMEM, "no memory for event %s", kind);
+    const int rc = data != NULL ? add_event(tx, kind, subject, project_id, data, err)
+                                : accel_fail(err, ACCEL_E_NOMEM, "no memory for event %s", kind);
 
-    if (data != NULL)
-        rc = add_event(tx, kind, subject, project_id, data, err);
     free(data); /* jansson's own allocation */
     json_decref(json);
     return rc;
