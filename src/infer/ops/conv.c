@@ -373,19 +373,13 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
                       (1 + ROW_BEGIN / row);
 }
 
-#define CONV_ATTRS                                                          \
-    {"auto_pad", ACCEL_ATTR_STRING, 0}, {"dilations", ACCEL_ATTR_INTS, 0},  \
-        {"group", ACCEL_ATTR_INT, 0}, {"kernel_shape", ACCEL_ATTR_INTS, 0}, \
-        {"pads", ACCEL_ATTR_INTS, 0},                                       \
-    {                                                                       \
-        "strides", ACCEL_ATTR_INTS, 0                                       \
-    }
+static const struct accel_attr_rule conv_attrs[] = {ACCEL_CONV_ATTRS, {0}};
+static const struct accel_attr_rule convt_attrs[] = {ACCEL_CONV_ATTRS,
+                                                     {"output_padding", ACCEL_ATTR_INTS, 0},
+                                                     {"output_shape", ACCEL_ATTR_INTS, 0},
+                                                     {0}};
 
-static const struct accel_attr_rule conv_attrs[] = {CONV_ATTRS, {0}};
-static const struct accel_attr_rule convt_attrs[] = {
-    CONV_ATTRS, {"output_padding", ACCEL_ATTR_INTS, 0}, {"output_shape", ACCEL_ATTR_INTS, 0}, {0}};
-
-static const struct accel_attr_rule fused_attrs[] = {CONV_ATTRS,
+static const struct accel_attr_rule fused_attrs[] = {ACCEL_CONV_ATTRS,
                                                      {"activation", ACCEL_ATTR_STRING, 0},
                                                      {"activation_params", ACCEL_ATTR_FLOATS, 0},
                                                      {0}};

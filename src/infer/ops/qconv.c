@@ -179,17 +179,9 @@ static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 #define Q8  ACCEL_T_Q8
 #define OPT ACCEL_ARG_OPTIONAL
 
-#define CONV_ATTRS                                                          \
-    {"auto_pad", ACCEL_ATTR_STRING, 0}, {"dilations", ACCEL_ATTR_INTS, 0},  \
-        {"group", ACCEL_ATTR_INT, 0}, {"kernel_shape", ACCEL_ATTR_INTS, 0}, \
-        {"pads", ACCEL_ATTR_INTS, 0},                                       \
-    {                                                                       \
-        "strides", ACCEL_ATTR_INTS, 0                                       \
-    }
-
-static const struct accel_attr_rule conv_attrs[] = {CONV_ATTRS, {0}};
+static const struct accel_attr_rule conv_attrs[] = {ACCEL_CONV_ATTRS, {0}};
 static const struct accel_attr_rule ms_conv_attrs[] = {
-    CONV_ATTRS, {"channels_last", ACCEL_ATTR_INT, 0}, {0}};
+    ACCEL_CONV_ATTRS, {"channels_last", ACCEL_ATTR_INT, 0}, {0}};
 
 const struct accel_op accel_ops_qconv[] = {
     {.name = "ConvInteger",

@@ -48,6 +48,14 @@ int accel_spatial_transposed(struct accel_axis_window *window, int64_t in, int64
 
 /* ---------------------------------------------------------------- shared by float and quantised */
 
+/* Rules of the attributes that every convolution has. */
+#define ACCEL_CONV_ATTRS                                                    \
+    {"auto_pad", ACCEL_ATTR_STRING, 0}, {"dilations", ACCEL_ATTR_INTS, 0},  \
+        {"group", ACCEL_ATTR_INT, 0}, {"kernel_shape", ACCEL_ATTR_INTS, 0}, \
+        {"pads", ACCEL_ATTR_INTS, 0},                                       \
+    {                                                                       \
+        "strides", ACCEL_ATTR_INTS, 0                                       \
+    }
 /* parse() of every convolution: params for accel_conv_sizes(). In ops/conv.c. */
 int accel_conv_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
                      struct accel_error *err);
