@@ -2,14 +2,12 @@
 /* Dropout. Before version 12 inference alone; from then on it also drops elements when
  * training_mode says so: each with probability `ratio`, those that stay are divided by 1 - ratio.
  */
-#include "infer/kernels/random.h"
+#include "infer/ops/random.h"
 
 #include "infer/ops/elements.h"
 #include "infer/ops/wide.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 static int dropout_infer(struct accel_infer *in, struct accel_error *err)
 {
@@ -46,21 +44,6 @@ static double ratio_of(const struct accel_run *run)
                                               : (double)*(const float *)ratio->data;
 }
 
-static int key_of(const struct accel_node *n, struct accel_random_key *key, struct accel_error *err)
-{
-    const struct accel_attr *seed = accel_attr(n, "seed");
-
-    if (seed != NULL) {
-        memcpy(key->word, seed->ints, sizeof(key->word));
-        return ACCEL_OK;
-    }
-    while (getrandom(key->word, sizeof(key->word), 0) != (ssize_t)sizeof(key->word))
-        if (errno != EINTR)
-            return accel_fail(err, ACCEL_E_INTERNAL, "the system gives no random numbers: %s",
-                              strerror(errno));
-    return ACCEL_OK;
-}
-
 static void drop(const struct accel_run *run, struct accel_random_key key, double ratio)
 {
     const struct accel_tensor *x = run->in[0], *y = run->out[0];
@@ -91,7 +74,7 @@ static int dropout_run(struct accel_run *run, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "ratio is %g, not in [0, 1)", ratio);
     if (ratio == 0)
         return keep_all(run, err);
-    const int rc = key_of(run->node, &key, err);
+    const int rc = accel_random_key_of(run->node, &key, err);
     if (rc == ACCEL_OK)
         drop(run, key, ratio);
     return rc;

@@ -2,7 +2,7 @@
 /* RandomNormal, RandomUniform and their ...Like, Bernoulli, Multinomial. With a seed every run
  * gives the same numbers, the same for all nodes of that seed; without one each run's differ. They
  * are not ONNX Runtime's numbers: the standard says nothing of the generator (kernels/random.h). */
-#include "infer/kernels/random.h"
+#include "infer/ops/random.h"
 
 #include "infer/ops/elements.h"
 #include "infer/ops/wide.h"
@@ -14,13 +14,17 @@
 
 /* ---------------------------------------------------------------- keys and types */
 
-static int key_of(const struct accel_node *n, struct accel_random_key *key, struct accel_error *err)
+int accel_random_key_of(const struct accel_node *n, struct accel_random_key *key,
+                        struct accel_error *err)
 {
-    const float seed = accel_attr_float(n, "seed", 0);
+    const struct accel_attr *seed = accel_attr(n, "seed");
 
-    if (accel_attr(n, "seed") != NULL) {
-        key->word[1] = 0;
-        memcpy(&key->word[0], &seed, sizeof(seed));
+    if (seed != NULL) {
+        *key = (struct accel_random_key){0};
+        if (seed->type == ACCEL_ATTR_FLOAT)
+            memcpy(key->word, seed->floats, sizeof(*seed->floats));
+        else
+            memcpy(key->word, seed->ints, sizeof(*seed->ints));
         return ACCEL_OK;
     }
     while (getrandom(key->word, sizeof(key->word), 0) != (ssize_t)sizeof(key->word))
@@ -82,7 +86,7 @@ static int numbers_run(struct accel_run *run, struct accel_error *err)
     const struct accel_node *n = run->node;
     const struct accel_tensor *y = run->out[0];
     struct accel_random_key key;
-    const int rc = key_of(n, &key, err);
+    const int rc = accel_random_key_of(n, &key, err);
 
     if (rc != ACCEL_OK)
         return rc;
@@ -113,7 +117,7 @@ static int bernoulli_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *p = run->in[0], *y = run->out[0];
     struct accel_random_key key;
-    const int rc = key_of(run->node, &key, err);
+    const int rc = accel_random_key_of(run->node, &key, err);
 
     if (rc != ACCEL_OK)
         return rc;
@@ -162,7 +166,7 @@ static int multinomial_run(struct accel_run *run, struct accel_error *err)
     double *sums = run->scratch;
     int64_t *samples = (int64_t *)(sums + classes);
     struct accel_random_key key;
-    const int rc = key_of(run->node, &key, err);
+    const int rc = accel_random_key_of(run->node, &key, err);
 
     if (rc != ACCEL_OK)
         return rc;
