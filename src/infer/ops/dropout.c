@@ -101,25 +101,17 @@ static int training_infer(struct accel_infer *in, struct accel_error *err)
 static const struct accel_attr_rule inference_attrs[] = {{"ratio", ACCEL_ATTR_FLOAT, 0}, {0}};
 static const struct accel_attr_rule training_attrs[] = {{"seed", ACCEL_ATTR_INT, 0}, {0}};
 
+#define INFERENCE(version, mask, var)                                               \
+    {                                                                               \
+        .name = "Dropout", .domain = "", .since = version, .kind = ACCEL_KIND_MOVE, \
+        .in = {{"data", R, 'T', 0}},                                                \
+        .out = {{"output", R, 'T', 0}, {"mask", mask, var, ACCEL_ARG_OPTIONAL}},    \
+        .attrs = inference_attrs, .infer = dropout_infer, .run = keep_all           \
+    }
+
 const struct accel_op accel_ops_dropout[] = {
-    {.name = "Dropout",
-     .domain = "",
-     .since = 7,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"data", R, 'T', 0}},
-     .out = {{"output", R, 'T', 0}, {"mask", R, 'T', ACCEL_ARG_OPTIONAL}},
-     .attrs = inference_attrs,
-     .infer = dropout_infer,
-     .run = keep_all},
-    {.name = "Dropout",
-     .domain = "",
-     .since = 10,
-     .kind = ACCEL_KIND_MOVE,
-     .in = {{"data", R, 'T', 0}},
-     .out = {{"output", R, 'T', 0}, {"mask", ACCEL_T(BOOL), 0, ACCEL_ARG_OPTIONAL}},
-     .attrs = inference_attrs,
-     .infer = dropout_infer,
-     .run = keep_all},
+    INFERENCE(7, R, 'T'),
+    INFERENCE(10, ACCEL_T(BOOL), 0),
     {.name = "Dropout",
      .domain = "",
      .since = 12,
