@@ -41,6 +41,23 @@ static int check_features(const struct accel_infer *in, size_t want, int64_t *ro
     return rc;
 }
 
+/* A classifier has labels; its scores, of so many columns, may be left out. */
+static int scores_infer(struct accel_infer *in, const struct accel_ml_labels *labels,
+                        size_t features, size_t columns, struct accel_error *err)
+{
+    const bool classify = labels->count > 0;
+    int64_t rows;
+    const int rc = check_features(in, features, &rows, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (classify)
+        accel_ml_shape(in->out[0], accel_ml_label_type(labels), 1, rows, 0);
+    if (!classify || in->node->outputs_count > 1)
+        accel_ml_shape(in->out[classify], ACCEL_DTYPE_FLOAT, 2, rows, (int64_t)columns);
+    return ACCEL_OK;
+}
+
 static size_t rows_of(const struct accel_tensor *x)
 {
     return x->rank == 2 ? (size_t)x->dims[0] : 1;
@@ -99,17 +116,8 @@ static int linear_parse(const struct accel_node *n, struct accel_bump *mem, cons
 static int linear_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct linear_params *p = in->node->params;
-    int64_t rows;
-    const int rc = check_features(in, p->features, &rows, err);
-    const bool classify = p->labels.count > 0;
 
-    if (rc != ACCEL_OK)
-        return rc;
-    if (classify)
-        accel_ml_shape(in->out[0], accel_ml_label_type(&p->labels), 1, rows, 0);
-    if (!classify || in->node->outputs_count > 1)
-        accel_ml_shape(in->out[classify], ACCEL_DTYPE_FLOAT, 2, rows, (int64_t)p->columns);
-    return ACCEL_OK;
+    return scores_infer(in, &p->labels, p->features, p->columns, err);
 }
 
 /* One row of scores per thread, for a node whose scores nobody wants. */
@@ -385,17 +393,8 @@ static int svmr_parse(const struct accel_node *n, struct accel_bump *mem, const 
 static int svm_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct svm_params *p = in->node->params;
-    const bool classify = p->labels.count > 0;
-    int64_t rows;
-    const int rc = check_features(in, p->features, &rows, err);
 
-    if (rc != ACCEL_OK)
-        return rc;
-    if (classify)
-        accel_ml_shape(in->out[0], accel_ml_label_type(&p->labels), 1, rows, 0);
-    if (!classify || in->node->outputs_count > 1)
-        accel_ml_shape(in->out[classify], ACCEL_DTYPE_FLOAT, 2, rows, (int64_t)p->columns);
-    return ACCEL_OK;
+    return scores_infer(in, &p->labels, p->features, p->columns, err);
 }
 
 /* Per thread: a row's kernel values, its scores per pair of classes, the final scores, votes, and
