@@ -46,6 +46,7 @@ static inline struct accel_model *pt_load(const struct pass_case *c, bool plain)
     return m;
 }
 
+/* Operators of the optimised graph, "Conv[Pad+Relu] Reshape". Static memory. */
 static inline const char *pt_ops(const struct accel_model *m)
 {
     static char text[2048];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What single passes do to graphs made for them; that none changes results is test_session's. */
 #include "onnx_build.h"
+#include "pass_test.h"
 #include "tap.h"
 
 #include <math.h>
@@ -21,23 +22,6 @@ static struct accel_model *load(struct accel_buf *g, int64_t opset, const char *
         printf("# %s\n", err.msg);
     accel_buf_free(&model);
     return m;
-}
-
-/* Operators of the optimised graph, "Conv[Pad+Relu] Reshape". */
-static const char *ops_of(const struct accel_model *m)
-{
-    static char text[1024];
-    const struct accel_analysis *a = m != NULL ? accel_model_analysis(m) : NULL;
-
-    text[0] = '\0';
-    for (size_t i = 0; a != NULL && i < a->ops_count; i++) {
-        const char *fused = a->ops[i].fused;
-        const size_t n = strlen(text);
-
-        snprintf(text + n, sizeof(text) - n, "%s%s%s%s%s", i > 0 ? " " : "", a->ops[i].op,
-                 fused[0] != '\0' ? "[" : "", fused, fused[0] != '\0' ? "]" : "");
-    }
-    return text;
 }
 
 /* Runs x -> y, floats; returns the number of results, 0 on failure. */
@@ -81,7 +65,7 @@ static void both_ways(struct accel_buf (*make)(void), int64_t opset, const char 
 
     g = make();
     struct accel_model *full = load(&g, opset, NULL);
-    ok(strcmp(ops_of(full), want) == 0, "%s: %s (%s)", what, want, ops_of(full));
+    ok(strcmp(pt_ops(full), want) == 0, "%s: %s (%s)", what, want, pt_ops(full));
     const size_t n = run(plain, ACCEL_DTYPE_FLOAT, pixels, sizeof(pixels), a, sizeof(a));
     ok(n == run(full, ACCEL_DTYPE_FLOAT, pixels, sizeof(pixels), b, sizeof(b)) && same(a, b, n),
        "%s: with the same result", what);
@@ -192,7 +176,7 @@ static void widens_halves(void)
     ob_add(&g, OB_NODE, ob_node("Conv", "x,w", "c"));
     ob_add(&g, OB_NODE, ob_node("Neg", "c", "y"));
     struct accel_model *m = load(&g, 13, NULL);
-    ok(strcmp(ops_of(m), "Cast Conv Neg Cast") == 0, "casts at the edges: %s", ops_of(m));
+    ok(strcmp(pt_ops(m), "Cast Conv Neg Cast") == 0, "casts at the edges: %s", pt_ops(m));
     ok(m != NULL && accel_model_input(m, 0)->dtype == ACCEL_DTYPE_FLOAT16 &&
            accel_model_output(m, 0)->dtype == ACCEL_DTYPE_FLOAT16,
        "inputs and outputs stay halves");
