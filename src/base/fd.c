@@ -38,6 +38,16 @@ int accel_write_all(int fd, const void *bytes, size_t size, const char *name,
     return ACCEL_OK;
 }
 
+int accel_write_file(const char *path, const void *bytes, size_t size, struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_closep)
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+    if (fd < 0)
+        return accel_fail_errno(err, errno, "create %s", path);
+    return accel_write_all(fd, bytes, size, path, err);
+}
+
 int accel_read_full(int fd, void *bytes, size_t size, size_t *got, const char *name,
                     struct accel_error *err)
 {

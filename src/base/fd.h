@@ -22,6 +22,8 @@ static inline int accel_steal_fd(int *fd)
 /* Writes all of it, across short writes and EINTR. `name` is for the message. */
 int accel_write_all(int fd, const void *bytes, size_t size, const char *name,
                     struct accel_error *err);
+/* Makes or replaces a file (mode 0666 less the umask). Errors: as errno says. */
+int accel_write_file(const char *path, const void *bytes, size_t size, struct accel_error *err);
 /* Reads until `size` bytes or end of file; *got is what came. */
 int accel_read_full(int fd, void *bytes, size_t size, size_t *got, const char *name,
                     struct accel_error *err);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/tensor_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -684,9 +682,5 @@ int accel_tensor_write(const char *path, const char *name, const struct accel_te
         rc = accel_tensor_to_pb(t, name, &buf, err);
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "%s", path);
-    ACCEL_CLEANUP(accel_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return accel_fail_errno(err, errno, "create %s", path);
-    return accel_write_all(fd, buf.data, buf.size, path, err);
+    return accel_write_file(path, buf.data, buf.size, err);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/value_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -280,11 +278,7 @@ int accel_value_write(const char *path, const struct accel_named_value *v,
     const int rc = accel_value_to_pb(v, kind, &buf, err);
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "%s", path);
-    ACCEL_CLEANUP(accel_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return accel_fail_errno(err, errno, "create %s", path);
-    return accel_write_all(fd, buf.data, buf.size, path, err);
+    return accel_write_file(path, buf.data, buf.size, err);
 }
 
 /* ---------------------------------------------------------------- using them */
