@@ -51,6 +51,17 @@ bool accel_roi_max_pool(struct accel_pool *pool, const struct accel_roi *roi, si
                         enum accel_dtype dtype, const void *x, const void *boxes, void *y,
                         size_t *bad);
 
+/* y [rois][channels][out_h][out_w]: com.microsoft CropAndResize's corner-aligned crops of
+ * x [batch][channels][in_h][in_w]. boxes [rois][4] are y1, x1, y2, x2 in parts of the image, image
+ * [rois] is already checked against the batch. A point outside of the image is `outside`. */
+struct accel_crop_resize {
+    size_t rois, channels, in_h, in_w, out_h, out_w;
+    bool nearest; /* else bilinear */
+    float outside;
+};
+void accel_crop_resize_f32(struct accel_pool *pool, const struct accel_crop_resize *crop,
+                           const float *x, const float *boxes, const int32_t *image, float *y);
+
 /* ---------------------------------------------------------------- deformable convolution */
 
 /* ONNX DeformConv-22 in two spatial dimensions, one image: what stands in for im2col. Fills

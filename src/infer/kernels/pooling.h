@@ -48,6 +48,14 @@ static inline bool accel_window_tap(const struct accel_window3 *w, size_t oz, si
     return iz < w->in[0] && iy < w->in[1] && ix < w->in[2];
 }
 
+/* com.microsoft MaxpoolWithMask: of each row of a window (along the last axis) what comes before
+ * the first element whose mask is 0; -FLT_MAX where nothing is left. mask: `mask_planes` planes;
+ * the mask of plane p begins at element p * plane % mask_planes, which is ONNX Runtime's
+ * arithmetic. As there, the mask of a plane's first element counts in one spatial dimension only.
+ */
+void accel_maxpool_mask_f32(struct accel_pool *pool, const struct accel_window *window,
+                            size_t mask_planes, const float *x, const int32_t *mask, float *y);
+
 /* -INFINITY for a window that lies wholly in the padding. */
 float accel_pool_max_at(const struct accel_window3 *w, const float *plane, size_t oz, size_t oy,
                         size_t ox);

@@ -6,19 +6,10 @@
 
 #include <string.h>
 
-/* Attributes, with kernel_shape taken from W where it is left out. */
-struct conv_params {
-    struct accel_spatial_attrs spatial;
-    int64_t group;
-    size_t output_padding_count, output_shape_count;
-    int64_t output_padding[ACCEL_SPATIAL_MAX], output_shape[ACCEL_SPATIAL_MAX];
-    struct accel_activation act; /* FusedConv's own */
-};
-
 int accel_conv_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                      struct accel_error *err)
 {
-    struct conv_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+    struct accel_conv_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
 
     if (p == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
@@ -41,7 +32,7 @@ int accel_conv_sizes(const struct accel_node *n, const struct accel_shape *x,
                      const struct accel_shape *w, bool transposed, struct accel_conv *c,
                      int64_t out[ACCEL_SPATIAL_MAX], struct accel_error *err)
 {
-    const struct conv_params *p = n->params;
+    const struct accel_conv_params *p = n->params;
     const uint32_t spatial = x->rank - 2;
 
     if (x->rank < 3 || x->rank > 2 + ACCEL_SPATIAL_MAX)
@@ -105,7 +96,7 @@ int accel_conv_sizes(const struct accel_node *n, const struct accel_shape *x,
 bool accel_conv_unsettled(const struct accel_node *n, const struct accel_shape *x,
                           const struct accel_shape *w, bool transposed, struct accel_shape *y)
 {
-    const struct conv_params *p = n->params;
+    const struct accel_conv_params *p = n->params;
 
     if (accel_shape_static(w) || x->rank != w->rank || x->rank < 3)
         return false;
@@ -164,7 +155,7 @@ static int conv_infer(struct accel_infer *in, struct accel_error *err)
     return infer_either(in, false, err);
 }
 
-static int convt_infer(struct accel_infer *in, struct accel_error *err)
+int accel_convt_infer(struct accel_infer *in, struct accel_error *err)
 {
     return infer_either(in, true, err);
 }
@@ -228,7 +219,7 @@ static int conv_prepack(struct accel_prepack *pack, struct accel_error *err)
     return prepack_either(pack, false, err);
 }
 
-static int convt_prepack(struct accel_prepack *pack, struct accel_error *err)
+int accel_convt_prepack(struct accel_prepack *pack, struct accel_error *err)
 {
     return prepack_either(pack, true, err);
 }
@@ -284,14 +275,14 @@ static int conv_prepare(struct accel_prepare *prep, struct accel_error *err)
     return prepare_either(prep, false, err);
 }
 
-static int convt_prepare(struct accel_prepare *prep, struct accel_error *err)
+int accel_convt_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     return prepare_either(prep, true, err);
 }
 
 static struct accel_conv_epilogue epilogue_of(const struct accel_run *run)
 {
-    const struct conv_params *p = run->node->params;
+    const struct accel_conv_params *p = run->node->params;
     const int32_t add = residual_of(run->node);
     struct accel_conv_epilogue epilogue = {
         .act = p->act.op != ACCEL_UNARY_IDENTITY ? p->act : run->node->epilogue.act};
@@ -321,7 +312,7 @@ static int conv_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static int convt_run(struct accel_run *run, struct accel_error *err)
+int accel_convt_run(struct accel_run *run, struct accel_error *err)
 {
     const struct conv_state *s = run->state;
     const struct accel_conv_epilogue epilogue = epilogue_of(run);
@@ -342,12 +333,12 @@ static int convt_run(struct accel_run *run, struct accel_error *err)
 /* In elements; of the order of a vector. */
 #define ROW_BEGIN 16
 
-static void conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+void accel_conv_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
     const struct accel_shape *x = &prep->in[0]->shape, *w = &prep->in[1]->shape;
     const struct accel_shape *y = &prep->out[0]->shape;
-    const struct conv_params *p = prep->node->params;
-    const bool transposed = strcmp(prep->node->op_type, "ConvTranspose") == 0;
+    const struct accel_conv_params *p = prep->node->params;
+    const bool transposed = strncmp(prep->node->op_type, "ConvTranspose", 13) == 0;
     double weights = 1, places = 1;
     bool one = true;
 
@@ -403,7 +394,7 @@ const struct accel_op accel_ops_conv[] = {
      .prepack = conv_prepack,
      .prepare = conv_prepare,
      .run = conv_run,
-     .cost = conv_cost},
+     .cost = accel_conv_cost},
     {.name = "FusedConv",
      .domain = "com.microsoft",
      .since = 1,
@@ -419,7 +410,7 @@ const struct accel_op accel_ops_conv[] = {
      .prepack = conv_prepack,
      .prepare = conv_prepare,
      .run = conv_run,
-     .cost = conv_cost},
+     .cost = accel_conv_cost},
     {.name = "ConvTranspose",
      .domain = "",
      .since = 1,
@@ -429,10 +420,10 @@ const struct accel_op accel_ops_conv[] = {
      .out = {{"Y", F32, 'T', 0}},
      .attrs = convt_attrs,
      .parse = accel_conv_parse,
-     .infer = convt_infer,
-     .prepack = convt_prepack,
-     .prepare = convt_prepare,
-     .run = convt_run,
-     .cost = conv_cost},
+     .infer = accel_convt_infer,
+     .prepack = accel_convt_prepack,
+     .prepare = accel_convt_prepare,
+     .run = accel_convt_run,
+     .cost = accel_conv_cost},
     {0},
 };

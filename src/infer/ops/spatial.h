@@ -56,7 +56,15 @@ int accel_spatial_transposed(struct accel_axis_window *window, int64_t in, int64
     {                                                                       \
         "strides", ACCEL_ATTR_INTS, 0                                       \
     }
-/* parse() of every convolution: params for accel_conv_sizes(). In ops/conv.c. */
+/* A convolution's attributes, with kernel_shape taken from W where it is left out. */
+struct accel_conv_params {
+    struct accel_spatial_attrs spatial;
+    int64_t group;
+    size_t output_padding_count, output_shape_count;
+    int64_t output_padding[ACCEL_SPATIAL_MAX], output_shape[ACCEL_SPATIAL_MAX];
+    struct accel_activation act; /* FusedConv's own */
+};
+/* parse() of every convolution: params, as accel_conv_sizes() needs them. In ops/conv.c. */
 int accel_conv_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
                      struct accel_error *err);
 /* Fills c (but for its batch) from shapes that are static in channels and kernel; spatial sizes of
@@ -67,6 +75,13 @@ int accel_conv_sizes(const struct accel_node *node, const struct accel_shape *x,
 /* Are dimensions of w not known before the run? Then *y is what is known of the result's shape. */
 bool accel_conv_unsettled(const struct accel_node *node, const struct accel_shape *x,
                           const struct accel_shape *w, bool transposed, struct accel_shape *y);
+/* ConvTranspose's other callbacks; run with the inputs X, W and (it may be left out) B. */
+int accel_convt_infer(struct accel_infer *in, struct accel_error *err);
+int accel_convt_prepack(struct accel_prepack *pack, struct accel_error *err);
+int accel_convt_prepare(struct accel_prepare *prep, struct accel_error *err);
+int accel_convt_run(struct accel_run *run, struct accel_error *err);
+/* Of all convolutions. */
+void accel_conv_cost(const struct accel_prepare *prep, struct accel_cost *cost);
 /* parse() of every pool: params for accel_pool_window(). In ops/pool.c. */
 int accel_pool_parse(const struct accel_node *node, struct accel_bump *mem, const void **params,
                      struct accel_error *err);
