@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GreedySearch: a text is continued token by token, with what a decoder in a subgraph says of the
+ * next one. As ONNX Runtime does it, but for two things: what it leaves unwritten behind sequences
+ * that all ended early is filled with pad tokens, and of a decoder that knows more tokens than
+ * vocab_size the first vocab_size of each row are looked at. */
+#include "infer/ops/generate.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Tokens of a sequence at most: ONNX Runtime's own bound. */
+#define LENGTH_MAX 16384
+
+/* ---------------------------------------------------------------- inputs */
+
+/* Where an operator has them. */
+struct places {
+    size_t max_length, min_length, repetition_penalty, vocab_mask, prefix_mask, attention_mask;
+};
+
+static const struct places greedy_places = {1, 2, 3, 4, 5, 6};
+
+static const struct places *places_of(const struct accel_generate *op)
+{
+    (void)op;
+    return &greedy_places;
+}
+
+static const struct accel_tensor *input(const struct accel_run *run, size_t i)
+{
+    return i < accel_node_formal(run->node) ? run->in[i] : NULL;
+}
+
+static const char *name_of(const struct accel_node *n, size_t i)
+{
+    return accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i)->name;
+}
+
+/* Input i of an INT32 or FLOAT, as its entry says, of rank `rank`. */
+static int check_tensor(const struct accel_node *n, size_t i, const struct accel_tensor *t,
+                        uint32_t rank, struct accel_error *err)
+{
+    const uint32_t types = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i)->types;
+
+    if (accel_is_list(t) || accel_is_none(t) || (types >> t->dtype & 1) == 0)
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has the wrong type", i,
+                          name_of(n, i));
+    if (t->rank != rank)
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has rank %u, %u is needed", i,
+                          name_of(n, i), t->rank, rank);
+    return ACCEL_OK;
+}
+
+/* An input of one number. *t NULL: left out. */
+static int scalar(const struct accel_run *run, size_t i, const struct accel_tensor **t,
+                  struct accel_error *err)
+{
+    *t = input(run, i);
+    if (*t == NULL)
+        return ACCEL_OK;
+    const int rc = check_tensor(run->node, i, *t, (*t)->rank == 1, err);
+    if (rc == ACCEL_OK && (*t)->size_bytes != 4)
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has to be one number", i,
+                          name_of(run->node, i));
+    return rc;
+}
+
+static int read_int(const struct accel_run *run, size_t i, int64_t *value, struct accel_error *err)
+{
+    const struct accel_tensor *t;
+    const int rc = scalar(run, i, &t, err);
+
+    if (rc == ACCEL_OK && t != NULL)
+        *value = *(const int32_t *)t->data;
+    return rc;
+}
+
+static int read_float(const struct accel_run *run, size_t i, float *value, struct accel_error *err)
+{
+    const struct accel_tensor *t;
+    const int rc = scalar(run, i, &t, err);
+
+    if (rc == ACCEL_OK && t != NULL)
+        *value = *(const float *)t->data;
+    return rc;
+}
+
+/* An INT32 input of shape [rows, columns], or [columns] where rows is 0. *data NULL: left out. */
+static int read_matrix(const struct accel_run *run, size_t i, size_t rows, size_t columns,
+                       const int32_t **data, struct accel_error *err)
+{
+    const struct accel_tensor *t = input(run, i);
+
+    *data = NULL;
+    if (t == NULL)
+        return ACCEL_OK;
+    const int rc = check_tensor(run->node, i, t, rows == 0 ? 1 : 2, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if ((rows != 0 && t->dims[0] != (int64_t)rows) || t->dims[t->rank - 1] != (int64_t)columns) {
+        const struct accel_shape shape = accel_shape_of(t);
+        char text[ACCEL_SHAPE_TEXT];
+
+        accel_shape_format(&shape, text);
+        if (rows == 0)
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has shape %s, needed is %zu", i,
+                              name_of(run->node, i), text, columns);
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has shape %s, needed is %zux%zu", i,
+                          name_of(run->node, i), text, rows, columns);
+    }
+    *data = t->data;
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- parse, infer */
+
+static int parse_token(const struct accel_node *n, const char *name, int32_t *token,
+                       struct accel_error *err)
+{
+    const int64_t value = accel_attr_int(n, name, -1);
+
+    if (value < INT32_MIN || value > INT32_MAX)
+        return accel_fail(err, ACCEL_E_INVALID, "%s is %" PRId64 ", no number of a token", name,
+                          value);
+    *token = (int32_t)value;
+    return ACCEL_OK;
+}
+
+static int generate_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                          struct accel_error *err)
+{
+    struct accel_generate *op = accel_bump_alloc(mem, 1, sizeof(*op));
+    const int64_t type = accel_attr_int(n, "model_type", 0);
+
+    if (op == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    if (type != 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "model_type %" PRId64 " is not supported, 0 (a decoder alone) is", type);
+    op->greedy = true;
+    op->decoder = accel_attr_graph(n, "decoder");
+    op->init = accel_attr_graph(n, "init_decoder");
+    op->vocab = accel_attr_int(n, "vocab_size", -1);
+    op->ngram = accel_attr_int(n, "no_repeat_ngram_size", 0);
+    int rc = parse_token(n, "eos_token_id", &op->eos, err);
+    if (rc == ACCEL_OK)
+        rc = parse_token(n, "pad_token_id", &op->pad, err);
+    if (rc == ACCEL_OK)
+        rc = accel_gpt_parse(op, op->decoder, "decoder", err);
+    if (rc == ACCEL_OK && op->init != NULL)
+        rc = accel_gpt_parse(op, op->init, "init_decoder", err);
+    *params = op;
+    return rc;
+}
+
+/* Dimension d of input i, if known. */
+static int64_t dim(const struct accel_infer *in, size_t i, uint32_t d)
+{
+    const struct accel_shape *s = &in->in[i]->shape;
+
+    return s->has_rank && s->rank > d ? s->dims[d] : ACCEL_DIM_ANY;
+}
+
+static int generate_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct accel_generate *op = in->node->params;
+    const struct places *at = places_of(op);
+    const int64_t batch = dim(in, 0, 0);
+    int64_t most;
+    size_t count;
+    int rc = ACCEL_OK;
+
+    if (in->in[0]->shape.has_rank && in->in[0]->shape.rank != 2)
+        return accel_fail(err, ACCEL_E_INVALID, "input_ids has rank %u, 2 is needed",
+                          in->in[0]->shape.rank);
+    if (op->init != NULL)
+        rc = accel_gpt_infer(in, op, op->init, batch, err);
+    if (rc == ACCEL_OK)
+        rc = accel_gpt_infer(in, op, op->decoder, batch, err);
+    if (!accel_infer_ints(in, at->max_length, &most, 1, &count) || count != 1 || most < 0)
+        most = ACCEL_DIM_ANY;
+    if (in->out[0] != NULL)
+        *in->out[0] =
+            (struct accel_type){.dtype = ACCEL_DTYPE_INT32,
+                                .shape = {.has_rank = true, .rank = 2, .dims = {batch, most}}};
+    return rc;
+}
+
+/* ---------------------------------------------------------------- run */
+
+int accel_generating_reserve(struct accel_generating *g, enum accel_generating_memory which,
+                             size_t count, size_t each, size_t size, void **data,
+                             struct accel_error *err)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, each, &bytes) || __builtin_mul_overflow(bytes, size, &bytes))
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu x %zu numbers to generate with are too many",
+                          count, each);
+    const int rc = accel_run_held_reserve(g->run, &g->memory[which], bytes, err);
+    *data = g->memory[which].data;
+    return rc;
+}
+
+static void end_generating(struct accel_generating *g)
+{
+    for (size_t i = 0; i < ACCEL_GENERATING_MEMORIES; i++)
+        accel_run_release(g->run, &g->memory[i]);
+    for (size_t l = 0; g->now != NULL && l < g->op->layers; l++) {
+        accel_run_release(g->run, &g->now[l]);
+        accel_run_release(g->run, &g->next[l]);
+    }
+    accel_free(g->inputs);
+    accel_free(g->outputs);
+    accel_free(g->now);
+    accel_free(g->next);
+}
+
+/* All of the inputs but those that the vocabulary's size is needed for. */
+static int read_inputs(struct accel_generating *g, struct accel_error *err)
+{
+    const struct accel_run *run = g->run;
+    const struct places *at = places_of(g->op);
+    const struct accel_tensor *ids = run->in[0];
+    int64_t most = 0;
+    int rc = check_tensor(run->node, 0, ids, 2, err);
+
+    if (rc == ACCEL_OK)
+        rc = read_int(run, at->max_length, &most, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    g->batch = (size_t)ids->dims[0];
+    g->prompt = (size_t)ids->dims[1];
+    if (g->prompt == 0)
+        return accel_fail(err, ACCEL_E_INVALID, "input_ids holds no token to continue");
+    if (most > LENGTH_MAX || most <= ids->dims[1])
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "max_length is %" PRId64 ": it has to be more than the %zu tokens that "
+                          "input_ids has, and %d at most",
+                          most, g->prompt, LENGTH_MAX);
+    g->most = (size_t)most;
+    g->rules = (struct accel_logits_rules){
+        .repetition_penalty = 1, .ngram = g->op->ngram, .eos = g->op->eos};
+    rc = read_int(run, at->min_length, &g->rules.min_length, err);
+    if (rc == ACCEL_OK)
+        rc = read_float(run, at->repetition_penalty, &g->rules.repetition_penalty, err);
+    if (rc == ACCEL_OK && !(g->rules.repetition_penalty > 0))
+        rc = accel_fail(err, ACCEL_E_INVALID, "repetition_penalty is %g, it has to be above 0",
+                        (double)g->rules.repetition_penalty);
+    if (rc == ACCEL_OK && g->batch > 0)
+        rc = read_matrix(run, at->attention_mask, g->batch, g->prompt, &g->prompt_mask, err);
+    return rc;
+}
+
+static int begin(struct accel_generating *g, struct accel_error *err)
+{
+    const int32_t *prompt = g->run->in[0]->data;
+    void *ids = NULL;
+
+    g->beams = 1;
+    if (__builtin_mul_overflow(g->batch, g->beams, &g->rows))
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu x %zu sequences are too many", g->batch,
+                          g->beams);
+    const int rc = accel_generating_reserve(g, ACCEL_GENERATING_IDS, g->rows, g->most,
+                                            sizeof(int32_t), &ids, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    g->ids = ids;
+    g->length = g->prompt;
+    for (size_t r = 0; r < g->rows; r++)
+        memcpy(g->ids + r * g->most, prompt + r / g->beams * g->prompt,
+               g->prompt * sizeof(int32_t));
+    return ACCEL_OK;
+}
+
+/* What has to wait for the first logits: their last axis is the vocabulary. */
+static int begin_scores(struct accel_generating *g, size_t vocab, struct accel_error *err)
+{
+    const struct places *at = places_of(g->op);
+    struct accel_logits_rules *rules = &g->rules;
+    size_t bytes;
+    void *data;
+
+    if (g->op->vocab > 0 && (uint64_t)g->op->vocab > vocab)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "vocab_size is %" PRId64 ", its decoder's logits have %zu", g->op->vocab,
+                          vocab);
+    rules->vocab = g->op->vocab > 0 ? (size_t)g->op->vocab : vocab;
+    rules->rows_per_batch = g->beams;
+    int rc = read_matrix(g->run, at->vocab_mask, 0, rules->vocab, &rules->vocab_mask, err);
+    if (rc == ACCEL_OK)
+        rc = read_matrix(g->run, at->prefix_mask, g->batch, rules->vocab, &rules->prefix_mask, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (!accel_logits_work(rules->vocab, g->most, &bytes))
+        return accel_fail(err, ACCEL_E_LIMIT, "a vocabulary of %zu is too large", vocab);
+    rc = accel_generating_reserve(g, ACCEL_GENERATING_WORK, 1, 1, bytes, &data, err);
+    if (rc == ACCEL_OK)
+        rc = accel_generating_reserve(g, ACCEL_GENERATING_SCORES, g->rows, rules->vocab,
+                                      sizeof(float), &data, err);
+    g->scores = data;
+    return rc;
+}
+
+/* The scores of the next token are those of the last one that the decoder was given. */
+static int take_scores(struct accel_generating *g, const struct accel_tensor *logits,
+                       struct accel_error *err)
+{
+    const size_t before = g->rules.vocab == 0 ? g->prompt : 1;
+    char text[ACCEL_SHAPE_TEXT];
+
+    if (logits->rank != 3 || logits->dtype != ACCEL_DTYPE_FLOAT)
+        return accel_fail(err, ACCEL_E_INVALID, "its decoder's logits are no FLOAT of rank 3");
+    const size_t vocab = (size_t)logits->dims[2];
+    const struct accel_shape shape = accel_shape_of(logits);
+    if (logits->dims[0] != (int64_t)g->rows || logits->dims[1] != (int64_t)before ||
+        vocab < ACCEL_MAX(g->rules.vocab, (size_t)1))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "its decoder's logits have shape %s, %zux%zu tokens went in",
+                          accel_shape_format(&shape, text), g->rows, before);
+    const int rc = g->rules.vocab == 0 ? begin_scores(g, vocab, err) : ACCEL_OK;
+    if (rc != ACCEL_OK)
+        return rc;
+    for (size_t r = 0; r < g->rows; r++)
+        memcpy(g->scores + r * g->rules.vocab,
+               (const float *)logits->data + (r * before + before - 1) * vocab,
+               g->rules.vocab * sizeof(float));
+    return ACCEL_OK;
+}
+
+/* Index of the first of the largest. */
+static size_t largest(const float *x, size_t count)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < count; i++)
+        if (x[i] > x[best])
+            best = i;
+    return best;
+}
+
+/* ---------------------------------------------------------------- GreedySearch */
+
+/* Appends the best token to each row; *ended: the end came in every row. */
+static int choose_best(struct accel_generating *g, bool *over, bool *ended, struct accel_error *err)
+{
+    (void)err;
+    *ended = true;
+    for (size_t r = 0; r < g->rows; r++) {
+        const size_t best = largest(g->scores + r * g->rules.vocab, g->rules.vocab);
+
+        over[r] = over[r] || (int64_t)best == g->op->eos;
+        g->ids[r * g->most + g->length] = over[r] ? g->op->pad : (int32_t)best;
+        *ended = *ended && over[r];
+    }
+    return ACCEL_OK;
+}
+
+static int give_ids(struct accel_generating *g, struct accel_error *err)
+{
+    const struct accel_shape shape = {
+        .has_rank = true, .rank = 2, .dims = {(int64_t)g->batch, (int64_t)g->most}};
+    const int rc = accel_run_output(g->run, 0, &shape, err);
+
+    if (rc != ACCEL_OK || g->run->out[0] == NULL)
+        return rc;
+    for (size_t r = 0; r < g->rows; r++)
+        for (size_t i = g->length; i < g->most; i++)
+            g->ids[r * g->most + i] = g->op->pad;
+    if (g->rows > 0)
+        memcpy(g->run->out[0]->data, g->ids, g->rows * g->most * sizeof(int32_t));
+    return ACCEL_OK;
+}
+
+static int greedy_steps(struct accel_generating *g, bool *over, struct accel_error *err)
+{
+    struct accel_tensor logits;
+    bool ended = false;
+    int rc = accel_gpt_first(g, &logits, err);
+
+    for (;;) {
+        if (rc == ACCEL_OK)
+            rc = take_scores(g, &logits, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        accel_logits_apply(&g->rules, g->length == g->prompt, g->rows, g->ids, g->most, g->length,
+                           g->scores, g->memory[ACCEL_GENERATING_WORK].data);
+        rc = choose_best(g, over, &ended, err);
+        g->length++;
+        if (rc != ACCEL_OK || ended || g->length == g->most)
+            return rc;
+        rc = accel_gpt_next(g, NULL, &logits, err);
+    }
+}
+
+static int greedy_run(struct accel_run *run, struct accel_error *err)
+{
+    ACCEL_CLEANUP(end_generating)
+    struct accel_generating g = {.run = run, .op = run->node->params};
+    int rc = read_inputs(&g, err);
+
+    if (rc == ACCEL_OK)
+        rc = begin(&g, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    ACCEL_CLEANUP(accel_freep) bool *over = accel_calloc(g.rows, sizeof(*over));
+    if (over == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to generate");
+    rc = g.rows > 0 ? greedy_steps(&g, over, err) : ACCEL_OK;
+    if (rc != ACCEL_OK) {
+        accel_fail_in(err, "token %zu", g.length);
+        return rc;
+    }
+    return give_ids(&g, err);
+}
+
+/* ---------------------------------------------------------------- the table */
+
+/* `encoder` and `decoder_start_token_id` are for models of another type. */
+static const struct accel_attr_rule greedy_attrs[] = {
+    {"decoder", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED},
+    {"init_decoder", ACCEL_ATTR_GRAPH, 0},
+    {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"pad_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"model_type", ACCEL_ATTR_INT, 0},
+    {"no_repeat_ngram_size", ACCEL_ATTR_INT, 0},
+    {"vocab_size", ACCEL_ATTR_INT, 0},
+    {"decoder_start_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
+    {0},
+};
+
+#define I   ACCEL_T(INT32)
+#define T   ACCEL_T(FLOAT)
+#define OPT ACCEL_ARG_OPTIONAL
+
+const struct accel_op accel_ops_generate[] = {
+    {.domain = "com.microsoft",
+     .name = "GreedySearch",
+     .since = 1,
+     .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
+     .kind = ACCEL_KIND_OTHER,
+     .in = {{"input_ids", I, 0, 0},
+            {"max_length", I, 0, 0},
+            {"min_length", I, 0, OPT},
+            {"repetition_penalty", T, 0, OPT},
+            {"vocab_mask", I, 0, OPT},
+            {"prefix_vocab_mask", I, 0, OPT},
+            {"attention_mask", I, 0, OPT}},
+     .out = {{"sequences", I, 0, 0}},
+     .attrs = greedy_attrs,
+     .parse = generate_parse,
+     .infer = generate_infer,
+     .run = greedy_run},
+    {0},
+};

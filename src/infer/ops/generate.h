@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_OPS_GENERATE_H
+#define ACCEL_INFER_OPS_GENERATE_H
+
+/* Generating text with a model that is a subgraph: what the search for the best continuation
+ * (ops/generate.c) and the ways to run a decoder (ops/common/decoder_*.c) know of each other.
+ *
+ * A row is one sequence in the making: of `beams` rows for each of `batch` prompts. */
+
+#include "infer/ops/control.h"
+#include "infer/ops/logits.h"
+
+/* Attributes. */
+struct accel_generate {
+    bool greedy;
+    struct accel_graph *decoder, *init; /* init NULL: the decoder does the first run too */
+    size_t layers;
+    int64_t heads, head_size;
+    int32_t eos, pad;
+    int64_t vocab; /* <= 0: what the decoder has */
+    int64_t ngram;
+};
+
+enum accel_generating_memory {
+    ACCEL_GENERATING_IDS,
+    ACCEL_GENERATING_INPUT_IDS, /* what the decoder is given: */
+    ACCEL_GENERATING_POSITIONS,
+    ACCEL_GENERATING_MASK,
+    ACCEL_GENERATING_SCORES,
+    ACCEL_GENERATING_WORK,
+    ACCEL_GENERATING_MEMORIES,
+};
+
+/* One run. */
+struct accel_generating {
+    struct accel_run *run;
+    const struct accel_generate *op;
+    size_t batch, beams, rows;
+    size_t prompt, length, most;     /* tokens: given, so far, at most */
+    struct accel_logits_rules rules; /* rules.vocab 0: the decoder has not run yet */
+    struct accel_held memory[ACCEL_GENERATING_MEMORIES];
+    int32_t *ids;               /* [rows][most] */
+    float *scores;              /* [rows][vocab] of the next token */
+    const int32_t *prompt_mask; /* [batch][prompt], 0: not to be attended to; NULL: pad tokens */
+    /* Of the decoder. */
+    struct accel_tensor *inputs, *outputs;
+    struct accel_held *now, *next; /* states, by layer; what the inputs show lies in now */
+};
+
+/* Memory `which` for count * each elements of `size` bytes. Errors: LIMIT, NOMEM. */
+int accel_generating_reserve(struct accel_generating *g, enum accel_generating_memory which,
+                             size_t count, size_t each, size_t size, void **data,
+                             struct accel_error *err);
+
+/* ---------------------------------------------------------------- a decoder that is all (GPT) */
+
+/* The graph in attribute `name`: inputs input_ids, position_ids, attention_mask [rows, S] of INT32,
+ * past_0.. [2, rows, heads, P, head_size]; outputs logits [rows, S, vocab], present_0.. like the
+ * past, all FLOAT. Fills layers, heads and head_size when they are 0, else they have to be the
+ * same. Errors: INVALID, UNSUPPORTED. */
+int accel_gpt_parse(struct accel_generate *op, struct accel_graph *graph, const char *name,
+                    struct accel_error *err);
+/* Lets the graph know what comes in, and checks what it says comes out. rows: -1 when not known.
+ * Errors: INVALID, NOMEM. */
+int accel_gpt_infer(struct accel_infer *in, const struct accel_generate *op,
+                    struct accel_graph *graph, int64_t rows, struct accel_error *err);
+/* Runs it on the prompt in ids; *logits: its first output. */
+int accel_gpt_first(struct accel_generating *g, struct accel_tensor *logits,
+                    struct accel_error *err);
+/* Runs it on the last token of ids[row][0..length). from[rows]: the row that each row was continued
+ * from, whose states are to be its own; NULL: itself. */
+int accel_gpt_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,
+                   struct accel_error *err);
+
+#endif

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches for the best continuation, with small random decoders."""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from differential.draft import MS, F, infer
+from differential.recipes import recipe
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / 'models'))
+from oracle_cases.generation import GREEDY, ended, gpt, search  # noqa: E402
+
+I = np.int32
+
+
+def mask(d, *shape):
+    """Of a vocabulary; something is always left."""
+    allowed = (d.rng.random(shape) < 0.7).astype(I)
+    allowed[..., d.integer(0, shape[-1] - 1)] = 1
+    return allowed
+
+
+def optional(d, batch, prompt, vocab, most):
+    """What any of the searches may be given."""
+    drawn = {'min_length': I(d.integer(0, most - 1)), 'repetition_penalty': np.asarray(d.rng.uniform(0.5, 2), F),
+             'vocab_mask': mask(d, vocab), 'prefix_vocab_mask': mask(d, batch, vocab),
+             'attention_mask': (d.rng.random((batch, prompt)) < 0.8).astype(I)}
+    return {n: a for n, a in drawn.items() if d.chance(0.35)}
+
+
+@recipe('GreedySearch')
+def greedy(d, op):
+    if d.opset < 13:
+        return None
+    batch, prompt, vocab = d.integer(1, 4), d.integer(1, 7), d.choice([3, 8, 11, 40, 130])
+    most = prompt + d.integer(1, 14)
+    given = {'input_ids': d.rng.integers(0, vocab, (batch, prompt)).astype(I), 'max_length': I(most),
+             **optional(d, batch, prompt, vocab, most)}
+    attributes = {'eos_token_id': d.integer(0, vocab), 'pad_token_id': d.choice([-1, 0, 1]),
+                  'no_repeat_ngram_size': d.choice([0, 0, 1, 2, 3, 5]),
+                  'decoder': gpt(d.rng, vocab, d.integer(1, 3), d.integer(1, 6), d.integer(1, 3))}
+    if d.chance(0.2):
+        heads, size = (attributes['decoder'].input[3].type.tensor_type.shape.dim[i].dim_value for i in (2, 4))
+        attributes['init_decoder'] = gpt(d.rng, vocab, heads, size, len(attributes['decoder'].output) - 1)
+    if d.chance(0.2):
+        attributes['vocab_size'] = vocab
+    result = infer(*search(op, GREEDY, given, opset=d.opset, **attributes))[0]
+    if attributes['eos_token_id'] < vocab and ended(result[:, prompt:], attributes['pad_token_id']):
+        return None
+    names = {n: d.give(a, None if n == 'input_ids' else d.chance(0.5)) for n, a in given.items()}
+    return d.emit(op, [names.get(n, '') for n in GREEDY], domain=MS, **attributes)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text generation: searches that run a small random decoder in a subgraph."""
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+import oracle_cases
+
+MS = 'com.microsoft'
+F, I = np.float32, np.int32
+
+
+class Body:
+    """A subgraph in the making."""
+
+    def __init__(self, rng, heads, size):
+        self.rng, self.heads, self.size, self.hidden = rng, heads, size, heads * size
+        self.nodes, self.constants = [], []
+
+    def add(self, op, inputs, output, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name, value):
+        if name not in {c.name for c in self.constants}:
+            self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def weight(self, name, *shape, scale=1.0):
+        return self.constant(name, (self.rng.standard_normal(shape) * scale).astype(F))
+
+    def heads_of(self, x, weight, out):
+        """[B, S, hidden] by a weight, as [B, heads, S, size]."""
+        shape = self.constant('heads', np.array([0, 0, self.heads, self.size], np.int64))
+        self.add('MatMul', [x, self.weight(weight, self.hidden, self.hidden)], out + '_flat')
+        self.add('Reshape', [out + '_flat', shape], out + '_split')
+        return self.add('Transpose', [out + '_split'], out, perm=[0, 2, 1, 3])
+
+    def attend(self, q, k, v, bias, out):
+        """softmax(q k' + bias) v, back as [B, S, hidden]; bias None: nothing is masked."""
+        flat = self.constant('flat', np.array([0, 0, self.hidden], np.int64))
+        self.add('Transpose', [k], out + '_t', perm=[0, 1, 3, 2])
+        last = self.add('MatMul', [q, out + '_t'], out + '_qk')
+        if bias:
+            last = self.add('Add', [last, bias], out + '_masked')
+        self.add('Softmax', [last], out + '_weights', axis=-1)
+        self.add('MatMul', [out + '_weights', v], out + '_heads')
+        self.add('Transpose', [out + '_heads'], out + '_joined', perm=[0, 2, 1, 3])
+        return self.add('Reshape', [out + '_joined', flat], out)
+
+    def bias(self, mask, out):
+        """[B, T] of 0 and 1 as what is added to scores of [B, heads, S, T]."""
+        self.add('Cast', [mask], out + '_float', to=TensorProto.FLOAT)
+        self.add('Sub', [self.constant('one', F(1)), out + '_float'], out + '_hidden')
+        self.add('Mul', [out + '_hidden', self.constant('far', F(-10000))], out + '_far')
+        return self.add('Unsqueeze', [out + '_far', self.constant('axes', np.array([1, 2], np.int64))], out)
+
+    def graph(self, name, inputs, outputs):
+        def infos(values):
+            return [helper.make_tensor_value_info(*v) for v in values]
+        return helper.make_graph(self.nodes, name, infos(inputs), infos(outputs), self.constants)
+
+
+def gpt(rng, vocab=11, heads=2, size=3, layers=2, length=64, outer=None):
+    """A decoder whose states are its keys and values; outer: a value [vocab] of the graph around it, added to the logits."""
+    b = Body(rng, heads, size)
+    b.add('Gather', [b.weight('words', vocab, b.hidden), 'input_ids'], 'word')
+    b.add('Gather', [b.weight('places', length, b.hidden), 'position_ids'], 'place')
+    x = b.add('Add', ['word', 'place'], 'H0')
+    bias = b.bias('attention_mask', 'bias')
+    front = b.constant('front', np.array([0], np.int64))
+    for i in range(layers):
+        q, k, v = (b.heads_of(x, f'W{c}{i}', f'{c}{i}') for c in 'QKV')
+        whole = []
+        for j, now in enumerate((k, v)):
+            b.add('Gather', [f'past_{i}', b.constant(f'index{j}', np.int64(j))], f'{now}_past', axis=0)
+            b.add('Concat', [f'{now}_past', now], f'{now}_all', axis=2)
+            whole.append(b.add('Unsqueeze', [f'{now}_all', front], f'{now}_front'))
+        b.add('Concat', whole, f'present_{i}', axis=0)
+        b.add('Add', [x, b.attend(q, f'{k}_all', f'{v}_all', bias, f'A{i}')], f'R{i}')
+        x = b.add('Tanh', [f'R{i}'], f'H{i + 1}')
+    b.add('MatMul', [x, b.weight('out', b.hidden, vocab, scale=2)], 'plain' if outer else 'logits')
+    if outer:
+        b.add('Add', ['plain', outer], 'logits')
+    state = [2, 'batch', heads, 'past', size]
+    return b.graph(
+        'decoder',
+        [(n, TensorProto.INT32, ['batch', c]) for n, c in (('input_ids', 's'), ('position_ids', 's'), ('attention_mask', 'all'))] +
+        [(f'past_{i}', TensorProto.FLOAT, state) for i in range(layers)],
+        [('logits', TensorProto.FLOAT, ['batch', 's', vocab])] +
+        [(f'present_{i}', TensorProto.FLOAT, [2, 'batch', heads, 'all', size]) for i in range(layers)])
+
+
+def search(op, names, given, outputs=1, constants=(), before=(), opset=15, **attributes):
+    """(model, inputs). names: of the operator's inputs, in order; given: by name; constants: those that are initialisers."""
+    given = {n: np.asarray(a) for n, a in given.items()}
+    used = [n if n in given else '' for n in names]
+    while used and not used[-1]:
+        used.pop()
+    results = [f'y{i}' for i in range(outputs)]
+    node = helper.make_node(op, used, results, domain=MS, **attributes)
+    kinds = [TensorProto.INT32, TensorProto.FLOAT, TensorProto.FLOAT][:outputs]
+    graph = helper.make_graph(
+        [*before, node], op,
+        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in given.items() if n not in constants],
+        [helper.make_tensor_value_info(n, k, None) for n, k in zip(results, kinds, strict=True)],
+        [numpy_helper.from_array(a, n) for n, a in given.items() if n in constants])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset), helper.make_opsetid(MS, 1)], ir_version=8 if opset < 19 else 10)
+    return model, {n: a for n, a in given.items() if n not in constants}
+
+
+GREEDY = ['input_ids', 'max_length', 'min_length', 'repetition_penalty', 'vocab_mask', 'prefix_vocab_mask', 'attention_mask']
+PROMPT = np.array([[1, 2, 3], [0, 4, 5]], I)
+NONE = 99  # no token of these vocabularies: as the end of a sequence it never comes
+
+
+def ended(ids, pad):
+    """All the sequences: what ONNX Runtime then leaves behind them is whatever was in memory."""
+    return bool((ids == pad).any(axis=-1).all())
+
+
+def greedy(w):
+    def case(name, decoder=None, constants=(), before=(), attributes=None, **given):
+        given = {'input_ids': PROMPT, 'max_length': I(14), **given}
+        attributes = {'eos_token_id': NONE, 'pad_token_id': 0, **(attributes or {})}
+        outer = {n: given.pop(n) for n in list(given) if n not in GREEDY}
+        model, inputs = search('GreedySearch', GREEDY, {**given, **outer}, 1, constants, before,
+                               decoder=decoder or gpt(w.rng), **attributes)
+        assert attributes['eos_token_id'] == NONE or not ended(oracle_cases.answers(model, inputs, True)[0], -1), name
+        w.whole('greedy_' + name, model, inputs)
+
+    w.reseed()
+    plain = gpt(w.rng)
+    case('plain', plain)
+    case('constants', plain, ('max_length',))
+    case('one_token', plain, max_length=np.array([4], I))
+    for eos in range(11):
+        case(f'until_{eos}', plain, input_ids=np.array([[1, 2, 3], [0, 4, 5], [7, 8, 8], [3, 0, 1]], I), max_length=I(9),
+             attributes={'eos_token_id': eos, 'pad_token_id': -1}, min_length=I(2 + eos % 5))
+    case('repetition', plain, repetition_penalty=np.array([1.7], F))
+    case('repetition_wanted', plain, repetition_penalty=F(0.6))
+    for n in (1, 2, 3, 13, 30):
+        case(f'ngram_{n}', plain, max_length=I(40), attributes={'no_repeat_ngram_size': n})
+    case('ngram_repetition', plain, max_length=I(40), repetition_penalty=F(1.2), attributes={'no_repeat_ngram_size': 2})
+    case('vocab_mask', plain, vocab_mask=np.array([1, 0] * 5 + [1], I))
+    case('nothing_allowed', plain, vocab_mask=np.zeros(11, I))
+    case('prefix_mask', plain, prefix_vocab_mask=np.array([[0] * 5 + [1] * 6, [1] * 2 + [0] * 9], I))
+    case('attention_mask', plain, attention_mask=np.array([[1, 0, 1], [1, 1, 1]], I))
+    case('all', plain, min_length=I(6), repetition_penalty=F(1.3), vocab_mask=np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1], I),
+         prefix_vocab_mask=np.array([[1, 0] * 5 + [1], [1] * 11], I), attention_mask=np.array([[1, 1, 1], [0, 1, 1]], I),
+         attributes={'no_repeat_ngram_size': 3, 'pad_token_id': 2})
+    case('pads', plain, attributes={'pad_token_id': 4})
+    case('small_vocab', plain, input_ids=PROMPT[:1, :1], attributes={'vocab_size': 7})
+    case('vocab_said', plain, attributes={'vocab_size': 11})
+    case('init_decoder', plain, attributes={'init_decoder': gpt(w.rng)})
+    case('large', gpt(w.rng, vocab=500, heads=4, size=8, layers=3), input_ids=w.rng.integers(1, 500, (5, 7)).astype(I), max_length=I(30))
+    case('one_head', gpt(w.rng, heads=1, size=5, layers=1))
+    case('captures', gpt(w.rng, outer='added'), before=[helper.make_node('Neg', ['bias_of_words'], ['added'])],
+         bias_of_words=w.rng.standard_normal(11).astype(F))
+
+
+EXACT = (greedy,)
