@@ -71,6 +71,41 @@ static const struct {
      "max_gram_length=2 max_skip_count=0 ngram_counts=[0,1] ngram_indexes=[0,1] "
      "pool_int64s=[1,2,3,4]",
      "are no n-grams"},
+    {15,
+     "in a float 3,4\nin b float 2,4\nout y float N,N\n"
+     "com.microsoft:CDist a,b -> y metric='cosine'",
+     "only euclidean and sqeuclidean"},
+    {15,
+     "in a float 3,4\nin b float 2,5\nout y float N,N\n"
+     "com.microsoft:CDist a,b -> y metric='euclidean'",
+     "rows of 4 and of 5 columns"},
+    {15,
+     "in a float 3,4\nin b float 3,5\nout y float N,N\n"
+     "com.microsoft:SparseToDenseMatMul a,b -> y",
+     "inner dimensions 4 and 3"},
+    {15, "in x float 2,3,4\nout y int32 2,N\ncom.microsoft:DynamicTimeWarping x -> y",
+     "not [M, N] or [1, M, N]"},
+    {15,
+     "in i int64 2,3\nin s float 3,9\nout y float 3,9\n"
+     "com.microsoft:NGramRepeatBlock i,s -> y ngram_size=2",
+     "2 rows of input_ids, 3 of scores"},
+    {15,
+     "in i int64 2,3\nin m int64 2\nin v int64 2\nout y int64 N,N,N\n"
+     "com.microsoft:NGramHashMapping i,m,v -> y max_ngram_size=3 n_head_per_ngram=1 pad_id=0",
+     "2 multipliers for n-grams of 3"},
+    {15,
+     "in i int64 2,3\nin m int64 3\nin v int64 3\nout y int64 N,N,N\n"
+     "com.microsoft:NGramHashMapping i,m,v -> y max_ngram_size=3 n_head_per_ngram=1 pad_id=0",
+     "input 2 'vocab_sizes' is 3 instead of 2"},
+    {15,
+     "in i int64 3\nin m int64 3\nin v int64 2\nin e int32 2\nout y int64 N,N\n"
+     "com.microsoft:VarlenNGramHashMapping i,m,v,e -> y max_ngram_size=3 n_head_per_ngram=1 "
+     "pad_id=0 state_update_capacity=2",
+     "capture_count belongs to"},
+    {15,
+     "in s int64 4\nin c int64 2\nin m int64 2\nout t int64 N\nout i int64 N\n"
+     "com.microsoft:BifurcationDetector s,c,m -> t,i",
+     "is not one number"},
 };
 
 int main(void)

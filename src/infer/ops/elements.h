@@ -41,6 +41,11 @@ void accel_dims_sizes(const int64_t *dims, uint32_t rank, size_t *out);
 /* For cost of operators that read of their data, input 0, what they write and not all of it. */
 void accel_selected_cost(const struct accel_prepare *prep, struct accel_cost *cost);
 
+/* Input i, unless it is left out, has this rank and these dimensions (below 0: any), as far as they
+ * are known. Errors: INVALID. */
+int accel_infer_expect(const struct accel_infer *in, size_t i, uint32_t rank, const int64_t *dims,
+                       struct accel_error *err);
+
 /* For prepare of operators whose inputs broadcast: *nd (in prep->mem) walks output 0 with the first
  * `operands` inputs, at most 3. Errors: NOMEM. */
 int accel_prepare_broadcast(struct accel_prepare *prep, unsigned operands, struct accel_nd **nd,

@@ -39,3 +39,22 @@ void accel_selected_cost(const struct accel_prepare *prep, struct accel_cost *co
 
     *from = ACCEL_MIN(*from, cost->bytes_written);
 }
+
+int accel_infer_expect(const struct accel_infer *in, size_t i, uint32_t rank, const int64_t *dims,
+                       struct accel_error *err)
+{
+    const struct accel_shape *s = accel_given(in->node, i) ? &in->in[i]->shape : NULL;
+    struct accel_shape wanted = {.has_rank = true, .rank = rank};
+    bool fits = s == NULL || s->rank == rank;
+    char found_text[ACCEL_SHAPE_TEXT], wanted_text[ACCEL_SHAPE_TEXT];
+
+    for (uint32_t d = 0; s != NULL && d < rank; d++) {
+        wanted.dims[d] = dims[d];
+        fits = fits && (s->dims[d] < 0 || dims[d] < 0 || s->dims[d] == dims[d]);
+    }
+    if (fits)
+        return ACCEL_OK;
+    return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' is %s instead of %s", i,
+                      accel_op_arg(in->node->op->in, ACCEL_OP_INPUTS, i)->name,
+                      accel_shape_format(s, found_text), accel_shape_format(&wanted, wanted_text));
+}
