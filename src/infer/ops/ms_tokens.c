@@ -66,8 +66,7 @@ static int repeat_run(struct accel_run *run, struct accel_error *err)
     float *y = run->out[0]->data;
     int rc = ACCEL_OK;
 
-    if (y != scores->data && scores->size_bytes > 0)
-        memcpy(y, scores->data, scores->size_bytes);
+    accel_copy_bytes(scores, run->out[0]);
     for (size_t b = 0; b < (size_t)ids->dims[0] && rc == ACCEL_OK; b++)
         rc = repeat_row((const int64_t *)ids->data + b * length, length, size, y + b * words,
                         (int64_t)words, err);
