@@ -100,10 +100,12 @@ struct job {
 };
 
 static void add_mask(const struct accel_kernels *kernels, const struct accel_attention_mask *mask,
-                     size_t n, size_t at, float *row)
+                     size_t n, size_t at, size_t first, float *row)
 {
-    const size_t columns = ACCEL_MIN(mask->columns, n);
+    const size_t from = ACCEL_MIN(first, mask->columns);
+    const size_t columns = ACCEL_MIN(mask->columns - from, n);
 
+    at += from;
     if (mask->data != NULL)
         kernels->f32_binary[ACCEL_BINARY_ADD](columns, row, 1, mask->data + at, 1, row);
     else if (mask->allowed != NULL)
@@ -115,40 +117,52 @@ static void add_mask(const struct accel_kernels *kernels, const struct accel_att
         row[j] = -INFINITY;
 }
 
+/* The keys *begin to *end that span and window leave to query row i. */
+static void window_of(const struct accel_attention *a, size_t b, size_t i, size_t *begin,
+                      size_t *end)
+{
+    const struct accel_attention_span *span = a->spans != NULL ? &a->spans[b] : NULL;
+    const int64_t position = (int64_t)i + (span != NULL ? span->offset : a->offset);
+    /* Beyond any length either way a side means the same. */
+    const int64_t far = (int64_t)1 << 40;
+    int64_t low = 0, high = (int64_t)a->kv_rows;
+
+    if (span != NULL)
+        high = (int64_t)ACCEL_MIN(span->end, a->kv_rows);
+    if (a->left >= 0 && a->left < far)
+        low = ACCEL_MAX(low, position - a->left);
+    if (a->right >= 0 && a->right < far)
+        high = ACCEL_MIN(high, position + a->right + 1);
+    *end = (size_t)ACCEL_MAX(high, (int64_t)0);
+    *begin = ACCEL_MIN((size_t)low, *end);
+}
+
 /* Everything that is added to the scores of query row i; false: nothing is to be seen. */
 static bool mask_row(const struct job *job, size_t b, size_t head, size_t i, float *row)
 {
     const struct accel_attention *a = job->a;
-    const int64_t n = (int64_t)a->kv_rows;
-    const int64_t last = a->valid != NULL ? a->valid[b] : n;
-    /* Beyond any length either way a position means the same. */
-    const int64_t far = (int64_t)1 << 40;
-    const int64_t valid = last < -far ? -far : last > far ? far : last;
-    const int64_t position =
-        (int64_t)i + (a->valid != NULL ? valid - (int64_t)a->q_rows : a->offset);
-    int64_t begin = 0, end = ACCEL_MIN(valid, n);
+    size_t begin, end;
 
     memset(row, 0, a->kv_rows * sizeof(*row));
     for (unsigned m = 0; m < 2; m++) {
         const struct accel_attention_mask *mask = &a->masks[m];
+        const size_t layout = mask->layouts != 0 ? head % mask->layouts : head;
 
         add_mask(job->kernels, mask, a->kv_rows,
-                 b * mask->batch + head * mask->head + i * mask->row, row);
+                 b * mask->batch + layout * mask->head + i * mask->row,
+                 a->spans != NULL ? a->spans[b].first : 0, row);
     }
-    if (a->left >= 0 && a->left < far)
-        begin = ACCEL_MAX(begin, position - a->left);
-    if (a->right >= 0 && a->right < far)
-        end = ACCEL_MIN(end, position + a->right + 1);
-    for (int64_t j = 0; j < ACCEL_MIN(begin, n); j++)
+    window_of(a, b, i, &begin, &end);
+    for (size_t j = 0; j < begin; j++)
         row[j] = -INFINITY;
-    for (int64_t j = ACCEL_MAX(end, (int64_t)0); j < n; j++)
+    for (size_t j = end; j < a->kv_rows; j++)
         row[j] = -INFINITY;
     return job->kernels->f32_max(a->kv_rows, row) > -INFINITY;
 }
 
 static bool is_masked(const struct accel_attention *a)
 {
-    return a->valid != NULL || a->left >= 0 || a->right >= 0 || a->masks[0].data != NULL ||
+    return a->spans != NULL || a->left >= 0 || a->right >= 0 || a->masks[0].data != NULL ||
            a->masks[0].allowed != NULL || a->masks[1].data != NULL || a->masks[1].allowed != NULL;
 }
 
@@ -158,6 +172,32 @@ static void trace(const struct accel_attention *a, enum accel_attention_stage st
     if (a->trace != NULL && a->stage == stage)
         memcpy(a->trace + ((b * a->heads + head) * a->q_rows + i) * a->kv_rows, row,
                a->kv_rows * sizeof(*row));
+}
+
+static void trace_seen(const struct accel_attention *a, size_t b, size_t head, size_t i,
+                       const float *row)
+{
+    size_t begin, end;
+
+    if (a->trace == NULL || a->stage != ACCEL_ATTENTION_SEEN)
+        return;
+    float *y = a->trace + ((b * a->heads + head) * a->q_rows + i) * a->kv_rows;
+    window_of(a, b, i, &begin, &end);
+    memset(y, 0, a->kv_rows * sizeof(*y));
+    memcpy(y + begin, row + begin, (end - begin) * sizeof(*y));
+}
+
+/* exp of a row, over its sum. */
+static void soften(const struct job *job, size_t head, float max, float *row)
+{
+    const struct accel_attention *a = job->a;
+    const struct accel_kernels *k = job->kernels;
+    const bool sinks = a->smooth || a->sinks != NULL;
+    const float sink = a->sinks != NULL ? a->sinks[head] : 0;
+    const float top = sinks ? ACCEL_MAX(max, sink) : max;
+    const float sum = k->f32_expsum(a->kv_rows, row, top, row) + (sinks ? expf(sink - top) : 0);
+
+    k->f32_affine(a->kv_rows, row, 1 / sum, 0, row);
 }
 
 /* One row of scores to one row of weights. */
@@ -180,11 +220,12 @@ static void weigh(const struct job *job, size_t b, size_t head, size_t i, float 
         k->f32_binary[ACCEL_BINARY_ADD](n, row, 1, mask, 1, row);
     }
     trace(a, ACCEL_ATTENTION_MASKED, b, head, i, row);
+    trace_seen(a, b, head, i, row);
     const float max = k->f32_max(n, row);
     if (!seen || max == -INFINITY)
         memset(row, 0, n * sizeof(*row));
     else
-        k->f32_affine(n, row, 1 / k->f32_expsum(n, row, max, row), 0, row);
+        soften(job, head, max, row);
     trace(a, ACCEL_ATTENTION_WEIGHTS, b, head, i, row);
 }
 

@@ -15,18 +15,28 @@ struct accel_attention_operand {
 };
 
 /* Added to the scores, or (allowed) -INFINITY where 0. Right of `columns`, all is -INFINITY. A
- * stride of 0 repeats. data and allowed NULL: no such mask. */
+ * stride of 0 repeats; so do the heads after `layouts` of them, unless it is 0. data and allowed
+ * NULL: no such mask. */
 struct accel_attention_mask {
     const float *data;
     const uint8_t *allowed;
     size_t batch, head, row;
-    size_t columns;
+    size_t columns, layouts;
+};
+
+/* What one of the batch has of its own: keys from `end` on are padding, query row i stands at
+ * position i + offset among the keys, key 0 in column `first` of the masks. */
+struct accel_attention_span {
+    size_t end;
+    int64_t offset;
+    size_t first;
 };
 
 enum accel_attention_stage {
     ACCEL_ATTENTION_SCORES,  /* scaled */
     ACCEL_ATTENTION_CAPPED,  /* after softcap */
-    ACCEL_ATTENTION_MASKED,  /* with the masks */
+    ACCEL_ATTENTION_MASKED,  /* with the masks, and -INFINITY where span or window hide */
+    ACCEL_ATTENTION_SEEN,    /* the same with 0 where span or window hide */
     ACCEL_ATTENTION_WEIGHTS, /* after softmax */
 };
 
@@ -42,11 +52,13 @@ struct accel_attention {
     float softcap; /* 0: none; softcap * tanh(score / softcap) */
     struct accel_attention_mask masks[2];
     /* Query row i stands at position i + offset among the keys; window: keys from position - left
-     * to position + right, -1 leaves a side open (causal: right 0). valid: keys from valid[b] on
-     * are padding, and offset is valid[b] - q_rows; NULL: none. What is hidden so is -INFINITY. A
-     * row with nothing to see gives 0. */
+     * to position + right, -1 leaves a side open (causal: right 0). What is hidden so is
+     * -INFINITY. A row with nothing to see gives 0. */
     int64_t offset, left, right;
-    const int64_t *valid;
+    const struct accel_attention_span *spans; /* [batch], in place of offset; NULL: none */
+    /* Each row's softmax counts a score that belongs to no key: sinks[head], or 0 with `smooth`. */
+    const float *sinks;
+    bool smooth;
     /* [batch][heads][q_rows][kv_rows] at this stage, or NULL. */
     float *trace;
     enum accel_attention_stage stage;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of the standard (23, 24, 25). */
-#include "infer/kernels/attention.h"
-#include "infer/ops/elements.h"
+#include "infer/ops/attention.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -16,30 +15,19 @@ struct sizes {
     int64_t batch, heads, kv_heads, q_rows, kv_rows, past, head_size, v_head_size;
 };
 
-/* The two names of one number. */
-static int agree(int64_t *known, int64_t other, const char *what, struct accel_error *err)
-{
-    if (*known >= 0 && other >= 0 && *known != other)
-        return accel_fail(err, ACCEL_E_INVALID, "%s is %" PRId64 " and %" PRId64, what, *known,
-                          other);
-    if (*known < 0)
-        *known = other;
-    return ACCEL_OK;
-}
-
 /* One of Q, K, V: [batch][heads][rows][size], or [batch][rows][heads * size]. */
 static int split(const struct accel_shape *x, int64_t stated, int64_t *batch, int64_t *heads,
                  int64_t *rows, int64_t *size, struct accel_error *err)
 {
-    int rc = agree(batch, x->dims[0], "the batch", err);
+    int rc = accel_agree(batch, x->dims[0], "the batch", err);
 
     if (rc != ACCEL_OK)
         return rc;
     if (x->rank == 4) {
-        rc = agree(heads, x->dims[1], "the number of heads", err);
+        rc = accel_agree(heads, x->dims[1], "the number of heads", err);
         if (rc == ACCEL_OK)
-            rc = agree(rows, x->dims[2], "a sequence's length", err);
-        return rc == ACCEL_OK ? agree(size, x->dims[3], "the size of a head", err) : rc;
+            rc = accel_agree(rows, x->dims[2], "a sequence's length", err);
+        return rc == ACCEL_OK ? accel_agree(size, x->dims[3], "the size of a head", err) : rc;
     }
     if (stated < 1)
         return accel_fail(err, ACCEL_E_INVALID,
@@ -48,9 +36,9 @@ static int split(const struct accel_shape *x, int64_t stated, int64_t *batch, in
         return accel_fail(err, ACCEL_E_INVALID, "%" PRId64 " columns for %" PRId64 " heads",
                           x->dims[2], stated);
     *heads = stated;
-    rc = agree(rows, x->dims[1], "a sequence's length", err);
+    rc = accel_agree(rows, x->dims[1], "a sequence's length", err);
     if (rc == ACCEL_OK && x->dims[2] >= 0)
-        rc = agree(size, x->dims[2] / stated, "the size of a head", err);
+        rc = accel_agree(size, x->dims[2] / stated, "the size of a head", err);
     return rc;
 }
 
@@ -98,11 +86,7 @@ static int sizes_of(const struct accel_node *n, const struct accel_type *const *
 
 static int64_t total_rows(const struct sizes *s)
 {
-    int64_t total;
-
-    return s->past < 0 || s->kv_rows < 0 || __builtin_add_overflow(s->past, s->kv_rows, &total)
-               ? ACCEL_DIM_ANY
-               : total;
+    return accel_rows_together(s->past, s->kv_rows);
 }
 
 /* Broadcasts to the scores; its columns may end early. */
@@ -201,12 +185,16 @@ static int attention_parse(const struct accel_node *n, struct accel_bump *mem, c
 
 static struct accel_attention attributes_of(const struct accel_node *n, size_t head_size)
 {
-    struct accel_attention a = {
-        .scale = accel_attr_float(n, "scale", 1 / sqrtf((float)head_size)),
-        .softcap = accel_attr_float(n, "softcap", 0),
-        .left = accel_attr_int(n, "left_window_size", -1),
-        .right = accel_attr_int(n, "right_window_size", -1),
-        .stage = (enum accel_attention_stage)accel_attr_int(n, "qk_matmul_output_mode", 0)};
+    /* Of qk_matmul_output_mode. */
+    static const enum accel_attention_stage stages[] = {ACCEL_ATTENTION_SCORES,
+                                                        ACCEL_ATTENTION_CAPPED,
+                                                        ACCEL_ATTENTION_MASKED,
+                                                        ACCEL_ATTENTION_WEIGHTS};
+    struct accel_attention a = {.scale = accel_attr_float(n, "scale", 1 / sqrtf((float)head_size)),
+                                .softcap = accel_attr_float(n, "softcap", 0),
+                                .left = accel_attr_int(n, "left_window_size", -1),
+                                .right = accel_attr_int(n, "right_window_size", -1),
+                                .stage = stages[accel_attr_int(n, "qk_matmul_output_mode", 0)]};
 
     if (accel_attr_int(n, "is_causal", 0) != 0)
         a.right = 0; /* no window to the right is narrower */
@@ -218,6 +206,7 @@ static struct accel_attention attributes_of(const struct accel_node *n, size_t h
 struct state {
     struct accel_attention attention;
     size_t past;
+    size_t spans;     /* bytes of scratch; 0: none */
     size_t joined[2]; /* bytes of scratch for past and new keys (values) end to end; 0: none */
 };
 
@@ -225,9 +214,7 @@ struct state {
 static struct accel_attention_operand layout_of(uint32_t rank, size_t heads, size_t rows,
                                                 size_t size)
 {
-    return (struct accel_attention_operand){.batch = heads * rows * size,
-                                            .head = rank == 4 ? rows * size : size,
-                                            .row = rank == 4 ? size : heads * size};
+    return rank == 4 ? accel_by_heads(heads, rows, size) : accel_by_rows(rows, heads * size, size);
 }
 
 static int attention_prepare(struct accel_prepare *prep, struct accel_error *err)
@@ -258,27 +245,21 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     a->q = layout_of(rank, a->heads, a->q_rows, a->head_size);
     a->k = layout_of(rank, a->kv_heads, a->kv_rows, a->head_size);
     a->v = layout_of(rank, a->kv_heads, a->kv_rows, a->v_head_size);
-    const struct accel_attention_operand y = layout_of(rank, a->heads, a->q_rows, a->v_head_size);
-    a->y_batch = y.batch;
-    a->y_head = y.head;
-    a->y_row = y.row;
-    rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &prep->scratch_bytes, err);
+    accel_attention_to(a, layout_of(rank, a->heads, a->q_rows, a->v_head_size));
+    if (accel_given(n, VALID))
+        rc = accel_scratch_part(prep, a->batch, sizeof(struct accel_attention_span), &st->spans,
+                                err);
     for (size_t i = 0; i < 2 && rc == ACCEL_OK && accel_given(n, PAST_K); i++) {
         const size_t size = i == 0 ? a->head_size : a->v_head_size;
-        const struct accel_shape joined = {
-            true, 4, {s.batch, s.kv_heads, (int64_t)a->kv_rows, (int64_t)size}};
 
         /* What is joined lies as present_key does. */
         *(i == 0 ? &a->k : &a->v) = layout_of(4, a->kv_heads, a->kv_rows, size);
-        if (PRESENT_K + i < n->outputs_count && n->outputs[PRESENT_K + i] != NULL)
-            continue;
-        if (!accel_shape_bytes(&joined, ACCEL_DTYPE_FLOAT, &bytes) || bytes > SIZE_MAX / 4 ||
-            prep->scratch_bytes > SIZE_MAX / 4)
-            return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
-        st->joined[i] = ACCEL_ROUND_UP(bytes, ACCEL_KERNEL_ALIGN);
-        prep->scratch_bytes += st->joined[i];
+        if (PRESENT_K + i >= n->outputs_count || n->outputs[PRESENT_K + i] == NULL)
+            rc = accel_scratch_heads(prep, a, a->kv_rows, size, &st->joined[i], err);
     }
-    return rc;
+    if (rc == ACCEL_OK)
+        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
+    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &bytes, err) : rc;
 }
 
 /* Past and new keys (i 0) or values (i 1): into present_..., or scratch. */
@@ -292,22 +273,14 @@ static void join(const struct accel_run *run, const struct state *st, size_t i,
     const size_t rows = a->kv_rows - st->past;
     struct accel_tensor *present =
         PRESENT_K + i < n->outputs_count ? run->out[PRESENT_K + i] : NULL;
-    struct accel_attention_operand from = layout_of(fresh->rank, a->kv_heads, rows, size);
-    float *y = present != NULL ? present->data : (float *)(void *)*scratch;
+    const bool past = accel_given(n, PAST_K);
 
+    *operand = layout_of(fresh->rank, a->kv_heads, rows, size);
     operand->data = fresh->data;
-    if (present == NULL && !accel_given(n, PAST_K))
+    if (present == NULL && !past)
         return;
-    from.data = fresh->data;
-    accel_attention_place(run->pool, a->batch, a->kv_heads, size, &from, rows, y, a->kv_rows,
-                          st->past);
-    if (!accel_given(n, PAST_K))
-        return;
-    from = layout_of(4, a->kv_heads, st->past, size);
-    from.data = run->in[PAST_K + i]->data;
-    accel_attention_place(run->pool, a->batch, a->kv_heads, size, &from, st->past, y, a->kv_rows,
-                          0);
-    operand->data = y;
+    accel_join(run->pool, a, size, past ? run->in[PAST_K + i]->data : NULL, st->past,
+               present != NULL ? present->data : (void *)*scratch, operand);
     *scratch += st->joined[i];
 }
 
@@ -330,6 +303,21 @@ static struct accel_attention_mask mask_of(const struct accel_tensor *t)
     return mask;
 }
 
+/* nonpad_kv_seqlen: the last row of the query stands at the last key that is no padding. */
+static void span(const struct accel_attention *a, const int64_t *valid,
+                 struct accel_attention_span *spans)
+{
+    /* Beyond any length either way a number means the same. */
+    const int64_t far = (int64_t)1 << 40;
+
+    for (size_t b = 0; b < a->batch; b++) {
+        const int64_t end = ACCEL_MIN(ACCEL_MAX(valid[b], -far), far);
+
+        spans[b] = (struct accel_attention_span){.end = (size_t)ACCEL_MAX(end, (int64_t)0),
+                                                 .offset = end - (int64_t)a->q_rows};
+    }
+}
+
 static int attention_run(struct accel_run *run, struct accel_error *err)
 {
     const struct state *st = run->state;
@@ -338,14 +326,17 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
     char *scratch = run->scratch;
 
     (void)err;
+    if (accel_given(n, VALID)) {
+        span(&a, run->in[VALID]->data, (void *)scratch);
+        a.spans = (void *)scratch;
+        scratch += st->spans;
+    }
     a.q.data = run->in[Q]->data;
     join(run, st, 0, &a.k, &scratch);
     join(run, st, 1, &a.v, &scratch);
     a.y = run->out[Y]->data;
     if (accel_given(n, MASK))
         a.masks[0] = mask_of(run->in[MASK]);
-    if (accel_given(n, VALID))
-        a.valid = run->in[VALID]->data;
     if (QK < n->outputs_count && run->out[QK] != NULL)
         a.trace = run->out[QK]->data;
     accel_attention_f32(run->kernels, run->pool, &a, scratch);

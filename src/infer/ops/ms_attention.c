@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* com.microsoft Attention, QAttention and MultiHeadAttention: what ONNX Runtime's transformer
  * optimiser makes of attention. The first two project their input to Q, K and V themselves. */
-#include "infer/kernels/attention.h"
 #include "infer/kernels/quant.h"
-#include "infer/ops/op.h"
+#include "infer/ops/attention.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -31,9 +30,10 @@ static bool projects(const struct accel_node *n)
     return n->op_type[0] != 'M';
 }
 
+/* 0 stands for an operand that the operator has not. */
 static bool given(const struct accel_node *n, size_t i)
 {
-    return i != 0 && i < n->inputs_count && n->inputs[i] != NULL;
+    return i != 0 && accel_given(n, i);
 }
 
 /* ---------------------------------------------------------------- shapes */
@@ -43,16 +43,6 @@ struct sizes {
     int64_t hidden[3]; /* of Q, K, V, all heads together */
     int64_t heads;
 };
-
-static int agree(int64_t *known, int64_t other, const char *what, struct accel_error *err)
-{
-    if (*known >= 0 && other >= 0 && *known != other)
-        return accel_fail(err, ACCEL_E_INVALID, "%s is %" PRId64 " and %" PRId64, what, *known,
-                          other);
-    if (*known < 0)
-        *known = other;
-    return ACCEL_OK;
-}
 
 /* Attention, QAttention: input [batch][rows][columns], weights [columns][Q, K and V]. */
 static int sizes_projected(const struct accel_node *n, const struct accel_type *const *in,
@@ -114,9 +104,10 @@ static int sizes_given(const struct accel_node *n, const struct accel_type *cons
         if (x->rank != 3 && (!by_head || given(n, 3)))
             return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu of rank %u%s", i, x->rank,
                               by_head ? " with a bias" : "");
-        rc = agree(&s->batch, x->dims[0], "the batch", err);
+        rc = accel_agree(&s->batch, x->dims[0], "the batch", err);
         if (rc == ACCEL_OK)
-            rc = agree(&s->kv_rows, x->dims[by_head ? 2 : 1], "the length of keys and values", err);
+            rc = accel_agree(&s->kv_rows, x->dims[by_head ? 2 : 1], "the length of keys and values",
+                             err);
         hidden = by_head ? ACCEL_DIM_ANY : x->dims[2];
         if (by_head && x->dims[1] >= 0 && x->dims[1] != s->heads)
             return accel_fail(err, ACCEL_E_INVALID, "input %zu has %" PRId64 " heads, not %" PRId64,
@@ -125,8 +116,9 @@ static int sizes_given(const struct accel_node *n, const struct accel_type *cons
             return accel_fail(err, ACCEL_E_INVALID, "input %zu overflows", i);
         s->hidden[i] = hidden;
     }
-    return rc == ACCEL_OK ? agree(&s->hidden[1], s->hidden[0], "the width of queries and keys", err)
-                          : rc;
+    return rc == ACCEL_OK
+               ? accel_agree(&s->hidden[1], s->hidden[0], "the width of queries and keys", err)
+               : rc;
 }
 
 /* past: [2][batch][heads][rows][size], or keys and values apart without the 2. */
@@ -146,13 +138,13 @@ static int past_of(const struct accel_node *n, const struct accel_type *const *i
             continue;
         if (past->rank != 4 + skip || (skip != 0 && past->dims[0] >= 0 && past->dims[0] != 2))
             return accel_fail(err, ACCEL_E_INVALID, "a past of rank %u", past->rank);
-        rc = agree(&s->batch, past->dims[skip], "the batch", err);
+        rc = accel_agree(&s->batch, past->dims[skip], "the batch", err);
         if (rc == ACCEL_OK)
-            rc = agree(&heads, past->dims[skip + 1], "the number of heads", err);
+            rc = accel_agree(&heads, past->dims[skip + 1], "the number of heads", err);
         if (rc == ACCEL_OK)
-            rc = agree(&size, past->dims[skip + 3], "the size of a head", err);
+            rc = accel_agree(&size, past->dims[skip + 3], "the size of a head", err);
         if (i == 1 && rc == ACCEL_OK)
-            rc = agree(&s->past, past->dims[skip + 2], "the length of the past", err);
+            rc = accel_agree(&s->past, past->dims[skip + 2], "the length of the past", err);
         s->past = past->dims[skip + 2];
     }
     if (rc == ACCEL_OK && p->past[1] != 0 && given(n, p->past[0]) != given(n, p->past[1]))
@@ -178,16 +170,7 @@ static int sizes_of(const struct accel_node *n, const struct accel_type *const *
 
 static int64_t total_rows(const struct sizes *s)
 {
-    int64_t total;
-
-    return s->past < 0 || s->kv_rows < 0 || __builtin_add_overflow(s->past, s->kv_rows, &total)
-               ? ACCEL_DIM_ANY
-               : total;
-}
-
-static bool differ(int64_t a, int64_t b)
-{
-    return a >= 0 && b >= 0 && a != b;
+    return accel_rows_together(s->past, s->kv_rows);
 }
 
 /* A mask of 0 and 1 over keys, or where a sequence ends (and begins). */
@@ -203,8 +186,9 @@ static int check_mask(const struct accel_infer *in, const struct sizes *s, struc
                           s->batch);
     if (m->rank < 1 || m->rank > 3)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "a mask of rank %u", m->rank);
-    if (m->rank > 1 && (differ(m->dims[0], s->batch) || differ(m->dims[m->rank - 1], total) ||
-                        (m->rank == 3 && differ(m->dims[1], s->rows))))
+    if (m->rank > 1 &&
+        (accel_differ(m->dims[0], s->batch) || accel_differ(m->dims[m->rank - 1], total) ||
+         (m->rank == 3 && accel_differ(m->dims[1], s->rows))))
         return accel_fail(err, ACCEL_E_INVALID,
                           "a mask must be [batch, %" PRId64 "] or [batch, %" PRId64 ", %" PRId64
                           "]",
@@ -217,9 +201,9 @@ static int check_scores_bias(const struct accel_infer *in, const struct sizes *s
 {
     const struct accel_shape *b = &in->in[places_of(in->node)->scores_bias]->shape;
 
-    if (b->rank != 4 || (differ(b->dims[0], s->batch) && b->dims[0] != 1) ||
-        (differ(b->dims[1], s->heads) && b->dims[1] != 1) || differ(b->dims[2], s->rows) ||
-        differ(b->dims[3], total_rows(s)))
+    if (b->rank != 4 || (accel_differ(b->dims[0], s->batch) && b->dims[0] != 1) ||
+        (accel_differ(b->dims[1], s->heads) && b->dims[1] != 1) ||
+        accel_differ(b->dims[2], s->rows) || accel_differ(b->dims[3], total_rows(s)))
         return accel_fail(err, ACCEL_E_INVALID,
                           "attention_bias must be [batch or 1, heads or 1, %" PRId64 ", %" PRId64
                           "]",
@@ -233,7 +217,7 @@ static int check_bias(const struct accel_infer *in, const struct sizes *s, struc
     const struct accel_shape *b = given(in->node, at) ? &in->in[at]->shape : NULL;
 
     if (b != NULL && (b->rank != 1 || (s->hidden[0] >= 0 && s->hidden[2] >= 0 &&
-                                       differ(b->dims[0], 2 * s->hidden[0] + s->hidden[2]))))
+                                       accel_differ(b->dims[0], 2 * s->hidden[0] + s->hidden[2]))))
         return accel_fail(err, ACCEL_E_INVALID, "the bias does not fit Q, K and V");
     return ACCEL_OK;
 }
@@ -249,7 +233,7 @@ static int check_quantised(const struct accel_infer *in, struct accel_error *err
         const struct accel_shape *s = given(in->node, at[i]) ? &in->in[at[i]]->shape : NULL;
 
         if (s != NULL && (s->rank > 1 || (s->rank == 1 && s->dims[0] >= 0 && s->dims[0] != 1 &&
-                                          (i < 2 || differ(s->dims[0], columns)))))
+                                          (i < 2 || accel_differ(s->dims[0], columns)))))
             return accel_fail(err, ACCEL_E_INVALID, "input %zu has a shape that is not its due",
                               at[i]);
     }
@@ -342,28 +326,6 @@ struct state {
     size_t mask, joined[2];
 };
 
-static int part(size_t floats, size_t *bytes, struct accel_prepare *prep, struct accel_error *err)
-{
-    if (floats > SIZE_MAX / 16 - ACCEL_KERNEL_ALIGN)
-        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
-    *bytes = ACCEL_ROUND_UP(floats * sizeof(float), ACCEL_KERNEL_ALIGN);
-    if (__builtin_add_overflow(prep->scratch_bytes, *bytes, &prep->scratch_bytes))
-        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
-    return ACCEL_OK;
-}
-
-/* Of [batch][rows][all], a part of `width` columns cut into heads. */
-static struct accel_attention_operand rows_of(size_t rows, size_t all, size_t width, size_t heads)
-{
-    return (struct accel_attention_operand){.batch = rows * all, .head = width / heads, .row = all};
-}
-
-static struct accel_attention_operand heads_of(size_t heads, size_t rows, size_t size)
-{
-    return (struct accel_attention_operand){
-        .batch = heads * rows * size, .head = rows * size, .row = size};
-}
-
 /* Where Q, K and V come from: one projection, or three inputs (with a bias: copies of them). */
 static int prepare_operands(struct accel_prepare *prep, struct state *st, const struct sizes *s,
                             struct accel_error *err)
@@ -378,7 +340,7 @@ static int prepare_operands(struct accel_prepare *prep, struct state *st, const 
         all += (size_t)s->hidden[i];
     if (projects(prep->node)) {
         for (size_t i = 0; i < 3; i++)
-            *operands[i] = rows_of(a->q_rows, all, (size_t)s->hidden[i], heads);
+            *operands[i] = accel_by_rows(a->q_rows, all, (size_t)s->hidden[i] / heads);
         st->projection = (struct accel_gemm){.m = a->batch * a->q_rows,
                                              .n = all,
                                              .k = (size_t)prep->in[1]->shape.dims[0],
@@ -387,7 +349,7 @@ static int prepare_operands(struct accel_prepare *prep, struct state *st, const 
                                              .ldy = all,
                                              .alpha = 1};
         st->projection.lda = st->projection.k;
-        rc = part(st->projection.m * all, &st->operands[0], prep, err);
+        rc = accel_scratch_part(prep, st->projection.m * all, sizeof(float), &st->operands[0], err);
         if (rc != ACCEL_OK || st->projection.m * all == 0)
             return rc;
         if (prep->node->op_type[0] == 'A')
@@ -399,16 +361,17 @@ static int prepare_operands(struct accel_prepare *prep, struct state *st, const 
                      prep->threads, &products))
             rc = accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
         /* The projection is over when attention begins: both use the same part. */
-        return rc == ACCEL_OK ? part(products / sizeof(float) + 1, &products, prep, err) : rc;
+        return rc == ACCEL_OK ? accel_scratch_part(prep, products, 1, &products, err) : rc;
     }
     for (size_t i = 0; i < 3 && rc == ACCEL_OK; i++) {
         const struct accel_shape *x = &prep->in[i]->shape;
         const size_t rows = i == 0 ? a->q_rows : kv_rows, width = (size_t)s->hidden[i];
 
-        *operands[i] = x->rank == 4 ? heads_of(heads, kv_rows, width / heads)
-                                    : rows_of(rows, width, width, heads);
+        *operands[i] = x->rank == 4 ? accel_by_heads(heads, kv_rows, width / heads)
+                                    : accel_by_rows(rows, width, width / heads);
         if (given(prep->node, 3))
-            rc = part(a->batch * rows * width, &st->operands[i], prep, err);
+            rc = accel_scratch_part(prep, a->batch * rows * width, sizeof(float), &st->operands[i],
+                                    err);
     }
     return rc;
 }
@@ -439,24 +402,22 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     a->left = -1;
     a->right = accel_attr_int(n, "unidirectional", 0) != 0 ? 0 : -1;
     a->offset = s.past;
-    a->y_batch = a->q_rows * (size_t)s.hidden[2];
-    a->y_head = a->v_head_size;
-    a->y_row = (size_t)s.hidden[2];
+    accel_attention_to(a, accel_by_rows(a->q_rows, (size_t)s.hidden[2], a->v_head_size));
     st->past = (size_t)s.past;
     rc = prepare_operands(prep, st, &s, err);
     if (rc == ACCEL_OK && given(n, p->mask)) {
         const size_t rows = prep->in[p->mask]->shape.rank == 3 ? a->q_rows : 1;
 
-        rc = part(a->batch * rows * a->kv_rows, &st->mask, prep, err);
+        rc = accel_scratch_part(prep, a->batch * rows * a->kv_rows, sizeof(float), &st->mask, err);
     }
     for (size_t i = 0; i < 2 && rc == ACCEL_OK && given(n, p->past[0]); i++) {
         const size_t size = i == 0 ? a->head_size : a->v_head_size;
 
-        rc = part(a->batch * a->heads * a->kv_rows * size, &st->joined[i], prep, err);
+        rc = accel_scratch_heads(prep, a, a->kv_rows, size, &st->joined[i], err);
     }
     if (rc == ACCEL_OK)
         rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
-    return rc == ACCEL_OK ? part(bytes / sizeof(float) + 1, &bytes, prep, err) : rc;
+    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &bytes, err) : rc;
 }
 
 /* y = x + bias, in rows of n. */
@@ -533,17 +494,6 @@ static void fill_mask(const struct accel_run *run, const struct accel_attention 
     }
 }
 
-static struct accel_attention_mask bias_mask(const struct accel_tensor *t)
-{
-    const size_t columns = (size_t)t->dims[3], rows = (size_t)t->dims[2] * columns;
-
-    return (struct accel_attention_mask){.data = t->data,
-                                         .columns = columns,
-                                         .row = columns,
-                                         .head = t->dims[1] == 1 ? 0 : rows,
-                                         .batch = t->dims[0] == 1 ? 0 : (size_t)t->dims[1] * rows};
-}
-
 /* Keys (i 0) or values (1) with what was before, into present_... or *scratch. */
 static void join(const struct accel_run *run, const struct state *st, size_t i,
                  struct accel_attention_operand *operand, char **scratch)
@@ -552,25 +502,18 @@ static void join(const struct accel_run *run, const struct state *st, size_t i,
     const struct places *p = places_of(run->node);
     const bool apart = p->past[1] != 0;
     const size_t size = i == 0 ? a->head_size : a->v_head_size, at = apart ? 1 + i : 1;
-    const size_t fresh = a->kv_rows - st->past;
     const struct accel_tensor *present = at < run->node->outputs_count ? run->out[at] : NULL;
+    const float *past = given(run->node, p->past[0]) ? run->in[p->past[apart ? i : 0]]->data : NULL;
     float *y = (float *)(void *)*scratch;
 
     if (present != NULL)
         y = (float *)present->data + (apart ? 0 : i * a->batch * a->heads * a->kv_rows * size);
-    else if (!given(run->node, p->past[0]))
+    else if (past == NULL)
         return;
     *scratch += st->joined[i];
-    accel_attention_place(run->pool, a->batch, a->heads, size, operand, fresh, y, a->kv_rows,
-                          st->past);
-    *operand = heads_of(a->heads, a->kv_rows, size);
-    operand->data = y;
-    if (!given(run->node, p->past[0]))
-        return;
-    struct accel_attention_operand past = heads_of(a->heads, st->past, size);
-    past.data = (const float *)run->in[p->past[apart ? i : 0]]->data +
-                (apart ? 0 : i * a->batch * past.batch);
-    accel_attention_place(run->pool, a->batch, a->heads, size, &past, st->past, y, a->kv_rows, 0);
+    if (past != NULL && !apart)
+        past += i * a->batch * a->heads * st->past * size;
+    accel_join(run->pool, a, size, past, st->past, y, operand);
 }
 
 static int attention_run(struct accel_run *run, struct accel_error *err)
@@ -612,7 +555,7 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
         scratch += st->mask;
     }
     if (given(n, p->scores_bias))
-        a.masks[1] = bias_mask(run->in[p->scores_bias]);
+        a.masks[1] = accel_bias_mask(run->in[p->scores_bias]);
     join(run, st, 0, &a.k, &scratch);
     join(run, st, 1, &a.v, &scratch);
     a.y = run->out[0]->data;

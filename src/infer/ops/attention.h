@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_INFER_OPS_ATTENTION_H
+#define ACCEL_INFER_OPS_ATTENTION_H
+
+/* What the operators of attention share around kernels/attention.h: how operands lie, numbers that
+ * several inputs state, work space in parts. */
+
+#include "infer/kernels/attention.h"
+#include "infer/ops/elements.h"
+
+/* A number that has been read in two places; *known becomes `other` when it is not known yet.
+ * Errors: INVALID ("what is 2 and 3"). */
+int accel_agree(int64_t *known, int64_t other, const char *what, struct accel_error *err);
+/* Both known, and not the same. */
+static inline bool accel_differ(int64_t a, int64_t b)
+{
+    return a >= 0 && b >= 0 && a != b;
+}
+/* a + b; ACCEL_DIM_ANY when one is not known or the sum overflows. */
+int64_t accel_rows_together(int64_t a, int64_t b);
+
+/* [batch][heads][rows][size]. */
+static inline struct accel_attention_operand accel_by_heads(size_t heads, size_t rows, size_t size)
+{
+    return (struct accel_attention_operand){
+        .batch = heads * rows * size, .head = rows * size, .row = size};
+}
+/* [batch][rows][all], of which a head has `size` columns. */
+static inline struct accel_attention_operand accel_by_rows(size_t rows, size_t all, size_t size)
+{
+    return (struct accel_attention_operand){.batch = rows * all, .head = size, .row = all};
+}
+/* The heads of `y` lie as those of the operand. */
+static inline void accel_attention_to(struct accel_attention *a, struct accel_attention_operand y)
+{
+    a->y_batch = y.batch;
+    a->y_head = y.head;
+    a->y_row = y.row;
+}
+/* A tensor [batch or 1][heads or 1][rows][columns] of floats that is added to the scores. */
+struct accel_attention_mask accel_bias_mask(const struct accel_tensor *t);
+
+/* One more part of the work space, `count` elements of `size` bytes: *bytes, a multiple of 64.
+ * Errors: INVALID (it overflows). */
+int accel_scratch_part(struct accel_prepare *prep, size_t count, size_t size, size_t *bytes,
+                       struct accel_error *err);
+/* Another, of floats [batch][heads][rows][size]. */
+int accel_scratch_heads(struct accel_prepare *prep, const struct accel_attention *a, size_t rows,
+                        size_t size, size_t *bytes, struct accel_error *err);
+/* New keys or values behind those of the past ([batch][kv_heads][past_rows][size], NULL: none), all
+ * a->kv_rows of them at y; the operand is there then. */
+void accel_join(struct accel_pool *pool, const struct accel_attention *a, size_t size,
+                const float *past, size_t past_rows, float *y,
+                struct accel_attention_operand *operand);
+
+#endif

@@ -1,0 +1,816 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* com.microsoft GroupQueryAttention: attention of a model of language with its cache of keys and
+ * values, where each of the batch has a length of its own. As ONNX Runtime's CPU provider has it:
+ * the cache in, of `past` rows, and the cache out are two buffers; what is past a sequence's end is
+ * 0 in the latter. A row of padding that lies past its sequence's end sees what its position's
+ * window holds of the sequence. */
+#include "infer/kernels/kv_cache.h"
+#include "infer/kernels/sequence.h"
+#include "infer/ops/attention.h"
+#include "infer/ops/wide.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { QUERY, KEY, VALUE, PAST_K, PAST_V, LENGTHS, TOTAL, COSINE, SINE, POSITIONS, BIAS, SINK };
+enum { K_SCALE = SINK + 1, V_SCALE };
+enum { Y, PRESENT_K, PRESENT_V, QK };
+
+/* ---------------------------------------------------------------- attributes */
+
+struct params {
+    int64_t heads, kv_heads;
+    int64_t window; /* -1: none */
+    enum accel_kv_form form;
+    bool by_channel, evicts, rotates, causal;
+    int64_t trace; /* 0: none, 1: before softmax, 2: after it */
+};
+
+static bool wanted(const struct accel_node *n, size_t o)
+{
+    return o < n->outputs_count && n->outputs[o] != NULL;
+}
+
+static int parse_form(const struct accel_node *n, struct params *p, struct accel_error *err)
+{
+    static const char *const kinds[] = {"NONE", "PER_TENSOR", "PER_CHANNEL"};
+    const char *key = accel_attr_string(n, "k_quant_type", "NONE");
+    const char *value = accel_attr_string(n, "v_quant_type", "NONE");
+    const int64_t bits = accel_attr_int(n, "kv_cache_bit_width", 0);
+    size_t kind = 0;
+
+    while (kind < ACCEL_COUNT(kinds) && strcmp(key, kinds[kind]) != 0)
+        kind++;
+    if (kind == ACCEL_COUNT(kinds))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "k_quant_type is '%s', not NONE, PER_TENSOR or PER_CHANNEL", key);
+    if (strcmp(key, value) != 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "k_quant_type is '%s' but v_quant_type '%s'",
+                          key, value);
+    if (kind == 0 ? bits != 0 : bits != 4 && bits != 8)
+        return accel_fail(err, ACCEL_E_INVALID, "kv_cache_bit_width is %" PRId64 " with '%s'", bits,
+                          key);
+    p->form = bits == 0 ? ACCEL_KV_FLOAT : bits == 8 ? ACCEL_KV_INT8 : ACCEL_KV_INT4;
+    p->by_channel = kind == 2;
+    if (bits != 0 && (!accel_given(n, K_SCALE) || !accel_given(n, V_SCALE)))
+        return accel_fail(err, ACCEL_E_INVALID, "a quantised cache without k_scale and v_scale");
+    if (bits != 0 && !accel_given(n, PAST_K))
+        return accel_fail(err, ACCEL_E_INVALID, "a quantised cache without past_key");
+    return ACCEL_OK;
+}
+
+/* Which inputs and outputs go together. */
+static int check_arguments(const struct accel_node *n, const struct params *p,
+                           struct accel_error *err)
+{
+    static const struct {
+        size_t a, b;
+        const char *names;
+    } pairs[] = {{KEY, VALUE, "key and value"},
+                 {PAST_K, PAST_V, "past_key and past_value"},
+                 {COSINE, SINE, "cos_cache and sin_cache"}};
+
+    for (size_t i = 0; i < ACCEL_COUNT(pairs); i++)
+        if (accel_given(n, pairs[i].a) != accel_given(n, pairs[i].b))
+            return accel_fail(err, ACCEL_E_INVALID, "only one of %s", pairs[i].names);
+    if (wanted(n, PRESENT_K) != wanted(n, PRESENT_V))
+        return accel_fail(err, ACCEL_E_INVALID, "only one of present_key and present_value");
+    if (accel_given(n, PAST_K) && !wanted(n, PRESENT_K))
+        return accel_fail(err, ACCEL_E_INVALID, "past_key without present_key");
+    if (p->rotates && !accel_given(n, COSINE))
+        return accel_fail(err, ACCEL_E_INVALID, "do_rotary without cos_cache and sin_cache");
+    if (p->evicts && (!accel_given(n, PAST_K) || p->window < 1))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "sliding_window_cache without past_key or local_window_size");
+    if (wanted(n, QK) && (p->trace == 0 || p->evicts))
+        return accel_fail(err, ACCEL_E_INVALID, "output_qk %s",
+                          p->evicts ? "with sliding_window_cache" : "without qk_output");
+    return ACCEL_OK;
+}
+
+static int group_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                       struct accel_error *err)
+{
+    struct params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+    const int64_t causal = accel_attr_int(n, "causal", 1);
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    *params = p;
+    p->heads = accel_attr_int(n, "num_heads", 0);
+    p->kv_heads = accel_attr_int(n, "kv_num_heads", 0);
+    p->window = ACCEL_MAX(accel_attr_int(n, "local_window_size", -1), (int64_t)-1);
+    p->rotates = accel_attr_int(n, "do_rotary", 0) == 1;
+    p->evicts = accel_attr_int(n, "sliding_window_cache", 0) == 1;
+    p->causal = causal == 1;
+    p->trace = accel_attr_int(n, "qk_output", 0);
+    if (p->heads < 1 || p->kv_heads < 1 || p->heads > INT32_MAX || p->heads % p->kv_heads != 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "num_heads %" PRId64 " do not share kv_num_heads %" PRId64, p->heads,
+                          p->kv_heads);
+    if (causal != 0 && causal != 1)
+        return accel_fail(err, ACCEL_E_INVALID, "causal is %" PRId64 ", not 0 or 1", causal);
+    if (!p->causal && p->window >= 0)
+        return accel_fail(err, ACCEL_E_INVALID, "local_window_size with causal 0");
+    if (p->trace < 0 || p->trace > 2)
+        return accel_fail(err, ACCEL_E_INVALID, "qk_output is %" PRId64 ", not 0, 1 or 2",
+                          p->trace);
+    const int rc = parse_form(n, p, err);
+    return rc == ACCEL_OK ? check_arguments(n, p, err) : rc;
+}
+
+/* ---------------------------------------------------------------- shapes */
+
+/* ACCEL_DIM_ANY where not known. */
+struct sizes {
+    int64_t batch, rows, fresh, past, size; /* fresh: rows of new keys; size: of a head */
+    int64_t total;                          /* the input's value */
+};
+
+/* Query, key and value: [batch][rows][heads * size], or one tensor of all three. */
+static int operands_of(const struct accel_node *n, const struct accel_type *const *in,
+                       struct sizes *s, struct accel_error *err)
+{
+    const struct params *p = n->params;
+    const bool packed = !accel_given(n, KEY);
+    int rc = ACCEL_OK;
+
+    for (size_t i = QUERY; i <= (packed ? QUERY : VALUE) && rc == ACCEL_OK; i++) {
+        const struct accel_shape *x = &in[i]->shape;
+        const int64_t heads = i != QUERY ? p->kv_heads
+                              : packed   ? p->heads + 2 * p->kv_heads
+                                         : p->heads;
+
+        if (x->rank != 3)
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu of rank %u instead of 3", i,
+                              x->rank);
+        if (x->dims[2] >= 0 && x->dims[2] % heads != 0)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "input %zu has %" PRId64 " columns for %" PRId64 " heads", i,
+                              x->dims[2], heads);
+        rc = accel_agree(&s->batch, x->dims[0], "the batch", err);
+        if (rc == ACCEL_OK)
+            rc = accel_agree(i == QUERY ? &s->rows : &s->fresh, x->dims[1], "a sequence's length",
+                             err);
+        if (rc == ACCEL_OK && x->dims[2] >= 0)
+            rc = accel_agree(&s->size, x->dims[2] / heads, "the size of a head", err);
+    }
+    if (packed)
+        s->fresh = s->rows;
+    if (rc == ACCEL_OK && accel_differ(s->rows, s->fresh) &&
+        (s->fresh != 0 || !accel_given(n, PAST_K) || p->evicts))
+        return accel_fail(err, ACCEL_E_INVALID, "%" PRId64 " rows of queries, %" PRId64 " of keys",
+                          s->rows, s->fresh);
+    return rc;
+}
+
+static enum accel_dtype cache_dtype(const struct accel_node *n, const struct accel_type *const *in)
+{
+    switch (((const struct params *)n->params)->form) {
+    case ACCEL_KV_INT8:
+        return ACCEL_DTYPE_INT8;
+    case ACCEL_KV_INT4:
+        return ACCEL_DTYPE_UINT8;
+    case ACCEL_KV_FLOAT:
+        break;
+    }
+    return in[QUERY]->dtype;
+}
+
+/* Columns of the cache. */
+static int64_t cache_width(const struct params *p, int64_t size)
+{
+    return size >= 0 && p->form == ACCEL_KV_INT4 ? size / 2 + size % 2 : size;
+}
+
+static int past_of(const struct accel_node *n, const struct accel_type *const *in, struct sizes *s,
+                   struct accel_error *err)
+{
+    const struct params *p = n->params;
+    int rc = ACCEL_OK;
+
+    s->past = accel_given(n, PAST_K) ? ACCEL_DIM_ANY : 0;
+    for (size_t i = PAST_K; i <= PAST_V && accel_given(n, i) && rc == ACCEL_OK; i++) {
+        const struct accel_shape *x = &in[i]->shape;
+        int64_t heads = p->kv_heads, width = cache_width(p, s->size);
+
+        if (in[i]->dtype != cache_dtype(n, in))
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu is %s instead of %s", i,
+                              accel_dtype_name(in[i]->dtype), accel_dtype_name(cache_dtype(n, in)));
+        if (x->rank != 4)
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu of rank %u instead of 4", i,
+                              x->rank);
+        rc = accel_agree(&s->batch, x->dims[0], "the batch", err);
+        if (rc == ACCEL_OK)
+            rc = accel_agree(&heads, x->dims[1], "the number of the cache's heads", err);
+        if (rc == ACCEL_OK)
+            rc = accel_agree(&s->past, x->dims[2], "the length of the cache", err);
+        if (rc == ACCEL_OK)
+            rc = accel_agree(&width, x->dims[3], "the width of the cache", err);
+    }
+    if (rc == ACCEL_OK && p->evicts && s->past >= 0 && s->past < p->window)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "a cache of %" PRId64 " rows is shorter than the window of %" PRId64,
+                          s->past, p->window);
+    return rc;
+}
+
+/* The sequences' length, as far as is known: a cache that grows has just the new rows more, one of
+ * fixed length has room for them. */
+static int check_total(const struct params *p, const struct sizes *s, struct accel_error *err)
+{
+    if (s->total < 0 || s->fresh < 0 || s->past < 0 || s->rows < 0)
+        return ACCEL_OK;
+    if (s->total < 1 || s->total < s->fresh ||
+        (!p->evicts && s->total > s->past && s->total - s->past != s->fresh))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "total_sequence_length is %" PRId64 " with %" PRId64
+                          " new rows and a cache of %" PRId64,
+                          s->total, s->fresh, s->past);
+    if (s->rows > 1 && s->rows != s->total && s->batch > 1)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "several rows after a past for a batch of %" PRId64 " instead of 1",
+                          s->batch);
+    return ACCEL_OK;
+}
+
+static int sizes_of(const struct accel_node *n, const struct accel_type *const *in, struct sizes *s,
+                    struct accel_error *err)
+{
+    *s = (struct sizes){-1, -1, -1, -1, -1, ACCEL_DIM_ANY};
+    const int rc = operands_of(n, in, s, err);
+    return rc == ACCEL_OK ? past_of(n, in, s, err) : rc;
+}
+
+/* Elements of a shape as far as is known. */
+static int64_t elements_in(const struct accel_shape *x)
+{
+    size_t elements;
+
+    return accel_shape_static(x) && accel_shape_elements(x, &elements) && elements <= INT64_MAX
+               ? (int64_t)elements
+               : ACCEL_DIM_ANY;
+}
+
+static int check_lengths(const struct accel_infer *in, const struct sizes *s,
+                         struct accel_error *err)
+{
+    const struct accel_shape *lengths = &in->in[LENGTHS]->shape;
+
+    if (lengths->rank == 0 || accel_differ(elements_in(lengths), s->batch))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "seqlens_k must have one number for each of %" PRId64, s->batch);
+    if (accel_differ(elements_in(&in->in[TOTAL]->shape), 1))
+        return accel_fail(err, ACCEL_E_INVALID, "total_sequence_length is not one number");
+    return ACCEL_OK;
+}
+
+static int check_rotary(const struct accel_infer *in, const struct sizes *s,
+                        struct accel_error *err)
+{
+    const struct accel_shape *c = accel_given(in->node, COSINE) ? &in->in[COSINE]->shape : NULL;
+    const struct accel_shape *i = c != NULL ? &in->in[SINE]->shape : NULL;
+    const struct accel_shape *p =
+        accel_given(in->node, POSITIONS) ? &in->in[POSITIONS]->shape : NULL;
+
+    if (c != NULL &&
+        (c->rank != 2 || i->rank != 2 || accel_differ(c->dims[0], i->dims[0]) ||
+         accel_differ(c->dims[1], i->dims[1]) || (s->size >= 0 && c->dims[1] > s->size / 2)))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "cos_cache and sin_cache must be [positions, up to %" PRId64 "]",
+                          s->size < 0 ? s->size : s->size / 2);
+    if (p != NULL &&
+        (p->rank != 2 || accel_differ(p->dims[0], s->batch) || accel_differ(p->dims[1], s->rows)))
+        return accel_fail(err, ACCEL_E_INVALID, "position_ids must be [%" PRId64 ", %" PRId64 "]",
+                          s->batch, s->rows);
+    return ACCEL_OK;
+}
+
+static int check_scores(const struct accel_infer *in, const struct sizes *s,
+                        struct accel_error *err)
+{
+    const struct accel_node *n = in->node;
+    const struct params *p = n->params;
+    const struct accel_shape *b = accel_given(n, BIAS) ? &in->in[BIAS]->shape : NULL;
+    int64_t channels = 1;
+
+    if (b != NULL && (b->rank != 4 || (accel_differ(b->dims[0], s->batch) && b->dims[0] != 1) ||
+                      (accel_differ(b->dims[1], p->heads) && b->dims[1] != 1) ||
+                      accel_differ(b->dims[2], s->rows) || accel_differ(b->dims[3], s->total)))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "attention_bias must be [batch or 1, heads or 1, %" PRId64 ", %" PRId64
+                          "]",
+                          s->rows, s->total);
+    if (accel_given(n, SINK) && accel_differ(elements_in(&in->in[SINK]->shape), p->heads))
+        return accel_fail(err, ACCEL_E_INVALID, "head_sink must have %" PRId64 " numbers",
+                          p->heads);
+    if (p->by_channel && (s->size < 0 || __builtin_mul_overflow(p->kv_heads, s->size, &channels)))
+        channels = ACCEL_DIM_ANY;
+    for (size_t i = K_SCALE; i <= V_SCALE && p->form != ACCEL_KV_FLOAT; i++)
+        if (accel_differ(elements_in(&in->in[i]->shape), channels))
+            return accel_fail(err, ACCEL_E_INVALID, "input %zu must have %" PRId64 " numbers", i,
+                              channels);
+    return ACCEL_OK;
+}
+
+static int group_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct accel_node *n = in->node;
+    const struct params *p = n->params;
+    struct sizes s;
+    size_t count;
+    int64_t hidden = ACCEL_DIM_ANY;
+    int rc = sizes_of(n, in->in, &s, err);
+
+    if (rc == ACCEL_OK && (!accel_infer_ints(in, TOTAL, &s.total, 1, &count) || count != 1))
+        s.total = ACCEL_DIM_ANY;
+    else if (rc == ACCEL_OK && s.total < 1)
+        rc = accel_fail(err, ACCEL_E_INVALID, "total_sequence_length is %" PRId64, s.total);
+    if (rc == ACCEL_OK)
+        rc = check_total(p, &s, err);
+    if (rc == ACCEL_OK)
+        rc = check_lengths(in, &s, err);
+    if (rc == ACCEL_OK)
+        rc = check_rotary(in, &s, err);
+    if (rc == ACCEL_OK)
+        rc = check_scores(in, &s, err);
+    if (rc == ACCEL_OK && s.size >= 0 && __builtin_mul_overflow(p->heads, s.size, &hidden))
+        rc = accel_fail(err, ACCEL_E_INVALID, "its output overflows");
+    if (rc != ACCEL_OK)
+        return rc;
+    const int64_t present = p->evicts                   ? s.past
+                            : s.total < 0 || s.past < 0 ? ACCEL_DIM_ANY
+                                                        : ACCEL_MAX(s.total, s.past);
+    const int64_t width = cache_width(p, s.size);
+    const struct accel_shape shapes[4] = {{true, 3, {s.batch, s.rows, hidden}},
+                                          {true, 4, {s.batch, p->kv_heads, present, width}},
+                                          {true, 4, {s.batch, p->kv_heads, present, width}},
+                                          {true, 4, {s.batch, p->heads, s.rows, s.total}}};
+    for (size_t o = 0; o < n->outputs_count; o++)
+        if (in->out[o] != NULL) {
+            in->out[o]->shape = shapes[o];
+            in->out[o]->dtype =
+                o == PRESENT_K || o == PRESENT_V ? cache_dtype(n, in->in) : in->in[QUERY]->dtype;
+        }
+    return ACCEL_OK;
+}
+
+/* ---------------------------------------------------------------- preparing */
+
+/* The scratch lies one part behind the other; 0: not needed. */
+struct state {
+    struct accel_attention attention;
+    struct sizes sizes;
+    size_t cached; /* rows of the cache out; without one those of the new keys */
+    size_t staged; /* rows of the copies in float; 0: none */
+    size_t traced; /* columns of output_qk */
+    unsigned threads;
+    bool halves;                                              /* of FLOAT16, seen here as floats */
+    size_t spans, steps, positions, rotated[2], floats, work; /* bytes */
+};
+
+/* Columns of the query's tensor. */
+static size_t columns_of(const struct accel_node *n, const struct state *st)
+{
+    const struct params *p = n->params;
+    const int64_t heads = p->heads + (accel_given(n, KEY) ? 0 : 2 * p->kv_heads);
+
+    return (size_t)heads * (size_t)st->sizes.size;
+}
+
+static void prepare_attention(const struct accel_node *n, struct state *st)
+{
+    const struct params *p = n->params;
+    struct accel_attention *a = &st->attention;
+    const float scale = accel_attr_float(n, "scale", 0);
+    const struct sizes *s = &st->sizes;
+
+    *a = (struct accel_attention){.batch = (size_t)s->batch,
+                                  .heads = (size_t)p->heads,
+                                  .kv_heads = (size_t)p->kv_heads,
+                                  .q_rows = (size_t)s->rows,
+                                  .kv_rows = wanted(n, QK)    ? st->traced
+                                             : st->staged > 0 ? st->staged
+                                                              : st->cached,
+                                  .head_size = (size_t)s->size,
+                                  .v_head_size = (size_t)s->size,
+                                  .scale = scale != 0 ? scale : 1 / sqrtf((float)s->size),
+                                  .softcap = accel_attr_float(n, "softcap", 0),
+                                  .left = p->window > 0 ? p->window - 1 : -1,
+                                  .right = p->causal ? 0 : -1,
+                                  .smooth = accel_attr_int(n, "smooth_softmax", 0) == 1,
+                                  .stage = p->trace == 1 ? ACCEL_ATTENTION_SEEN
+                                                         : ACCEL_ATTENTION_WEIGHTS};
+    a->q = accel_by_rows(a->q_rows, columns_of(n, st), a->head_size);
+    a->k = a->v = accel_by_heads(a->kv_heads, a->kv_rows, a->head_size);
+    accel_attention_to(a, accel_by_rows(a->q_rows, a->heads * a->head_size, a->head_size));
+}
+
+static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct accel_error *err)
+{
+    const struct accel_node *n = prep->node;
+    const struct params *p = n->params;
+    const struct accel_attention *a = &st->attention;
+    const size_t fresh = (size_t)st->sizes.fresh, kv_columns = a->kv_heads * a->head_size;
+    const size_t rows = a->batch * a->q_rows;
+    size_t bytes;
+    int rc =
+        accel_scratch_part(prep, a->batch, sizeof(struct accel_attention_span), &st->spans, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_scratch_part(prep, a->batch, sizeof(struct accel_kv_step), &st->steps, err);
+    if (rc == ACCEL_OK && p->rotates)
+        rc = accel_scratch_part(prep, rows, sizeof(int64_t), &st->positions, err);
+    if (rc == ACCEL_OK && p->rotates)
+        rc =
+            accel_scratch_part(prep, rows * columns_of(n, st), sizeof(float), &st->rotated[0], err);
+    if (rc == ACCEL_OK && p->rotates && accel_given(n, KEY))
+        rc = accel_scratch_part(prep, a->batch * fresh * kv_columns, sizeof(float), &st->rotated[1],
+                                err);
+    for (unsigned i = 0; i < 2 && rc == ACCEL_OK && st->staged > 0; i++)
+        rc = accel_scratch_heads(prep, a, st->staged, a->head_size, &st->floats, err);
+    if (rc == ACCEL_OK)
+        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
+    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &st->work, err) : rc;
+}
+
+static int group_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    const struct accel_node *n = prep->node;
+    const struct params *p = n->params;
+    struct state *st = accel_bump_alloc(prep->mem, 1, sizeof(*st));
+
+    if (st == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    prep->state = st;
+    st->threads = prep->threads;
+    const int rc = sizes_of(n, prep->in, &st->sizes, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    st->cached =
+        (size_t)(wanted(n, PRESENT_K) ? prep->out[PRESENT_K]->shape.dims[2] : st->sizes.fresh);
+    if (wanted(n, QK))
+        st->traced = (size_t)prep->out[QK]->shape.dims[3];
+    /* A step may still read rows that its cache drops; integers are read as floats. */
+    if (p->evicts && __builtin_add_overflow(st->cached, (size_t)st->sizes.rows, &st->staged))
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
+    if (!p->evicts && p->form != ACCEL_KV_FLOAT)
+        st->staged = st->cached;
+    prepare_attention(n, st);
+    return prepare_scratch(prep, st, err);
+}
+
+/* ---------------------------------------------------------------- running */
+
+struct step {
+    const struct accel_run *run;
+    const struct state *st;
+    const struct params *p;
+    struct sizes sizes; /* with the total */
+    const int32_t *lengths;
+    struct accel_attention_span *spans;
+    struct accel_kv_step *steps;
+    int64_t *positions;
+};
+
+/* Tokens so far of one of the batch. */
+static int64_t tokens_of(const struct step *s, size_t b)
+{
+    return (int64_t)s->lengths[b] + 1;
+}
+
+static bool is_first(const struct step *s)
+{
+    return s->sizes.rows == s->sizes.total;
+}
+
+/* Rows that a cache of `capacity` with a window holds after so many tokens: as soon as it would be
+ * more than fit, so many go that `gap` more find room. */
+static int64_t resident(int64_t tokens, int64_t capacity, int64_t window)
+{
+    const int64_t gap = capacity - window + 1;
+
+    return tokens <= capacity ? tokens : tokens - gap * ((tokens - capacity + gap - 1) / gap);
+}
+
+static int check_lengths_run(const struct step *s, struct accel_error *err)
+{
+    const bool past = accel_given(s->run->node, PAST_K);
+    const int64_t most = s->p->evicts ? INT32_MAX : (int64_t)s->st->cached;
+
+    for (size_t b = 0; b < s->st->attention.batch; b++) {
+        const int64_t tokens = tokens_of(s, b), before = tokens - s->sizes.rows;
+
+        if (tokens < 1 || tokens > most)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "seqlens_k[%zu] is %" PRId64 " where %" PRId64 " keys have room", b,
+                              tokens - 1, most);
+        if ((s->p->evicts || !is_first(s)) && before < 0)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "seqlens_k[%zu] is %" PRId64 ", less than the %" PRId64
+                              " rows of the query",
+                              b, tokens - 1, s->sizes.rows);
+        if (past && !s->p->evicts && !is_first(s) && s->sizes.fresh > 0 && before > s->sizes.past)
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "seqlens_k[%zu] is %" PRId64 " after a cache of %" PRId64 " rows", b,
+                              tokens - 1, s->sizes.past);
+    }
+    return ACCEL_OK;
+}
+
+/* Where each of the batch stands; the most keys that one of them has. */
+static size_t plan(const struct step *s)
+{
+    const struct accel_node *n = s->run->node;
+    size_t most = 1;
+
+    for (size_t b = 0; b < s->st->attention.batch; b++) {
+        const int64_t tokens = tokens_of(s, b);
+        const int64_t before = is_first(s) || !accel_given(n, PAST_K) ? 0 : tokens - s->sizes.rows;
+        struct accel_kv_step *step = &s->steps[b];
+        struct accel_attention_span *span = &s->spans[b];
+
+        *step = (struct accel_kv_step){.kept = (size_t)before};
+        *span = (struct accel_attention_span){.end = (size_t)tokens, .offset = before};
+        if (s->p->evicts) {
+            step->kept = (size_t)resident(before, s->sizes.past, s->p->window);
+            span->offset = (int64_t)step->kept;
+            span->end = step->kept + (size_t)s->sizes.rows;
+            step->dropped = span->end - (size_t)resident(tokens, s->sizes.past, s->p->window);
+            span->first = (size_t)before - step->kept;
+        } else if (s->sizes.fresh == 0) {
+            step->kept = (size_t)tokens;
+        }
+        most = ACCEL_MAX(most, span->end);
+        if (s->p->window == 0)
+            span->end = 0;
+    }
+    return most;
+}
+
+static int place(const struct step *s, struct accel_error *err)
+{
+    const struct accel_run *run = s->run;
+    const size_t rows = s->st->attention.q_rows;
+    const int64_t places = run->in[COSINE]->dims[0];
+    const int64_t *given = accel_given(run->node, POSITIONS) ? run->in[POSITIONS]->data : NULL;
+
+    for (size_t b = 0; b < s->st->attention.batch; b++)
+        for (size_t i = 0; i < rows; i++) {
+            const size_t at = b * rows + i;
+            int64_t position = s->spans[b].offset + (int64_t)(s->spans[b].first + i);
+
+            /* Of a prompt only the first is read, for the whole batch. */
+            if (given != NULL && is_first(s) && __builtin_add_overflow(given[0], i, &position))
+                position = -1;
+            else if (given != NULL && !is_first(s))
+                position = given[at];
+            if (position < 0 || position >= places)
+                return accel_fail(err, ACCEL_E_INVALID,
+                                  "position %" PRId64 " is outside of caches of %" PRId64, position,
+                                  places);
+            s->positions[at] = position;
+        }
+    return ACCEL_OK;
+}
+
+/* ONNX Runtime rotates halves into halves, before it makes integers of them. */
+static void round_to_half(const struct accel_run *run, size_t n, float *y)
+{
+    uint16_t halves[256];
+
+    for (size_t i = 0; i < n; i += ACCEL_COUNT(halves)) {
+        const size_t count = ACCEL_MIN(n - i, ACCEL_COUNT(halves));
+
+        accel_convert(run->kernels, NULL, count, ACCEL_DTYPE_FLOAT, y + i, ACCEL_DTYPE_FLOAT16,
+                      halves);
+        accel_convert(run->kernels, NULL, count, ACCEL_DTYPE_FLOAT16, halves, ACCEL_DTYPE_FLOAT,
+                      y + i);
+    }
+}
+
+/* The rotated copy, at `y`, of `heads` heads of an operand of so many columns. */
+static const float *rotate(const struct step *s, size_t heads, size_t rows, size_t columns,
+                           const float *x, float *y)
+{
+    const struct accel_run *run = s->run;
+    const size_t size = s->st->attention.head_size;
+    const struct accel_rotary r = {.batch = s->st->attention.batch,
+                                   .heads = heads,
+                                   .rows = rows,
+                                   .head_size = size,
+                                   .rotated = 2 * (size_t)run->in[COSINE]->dims[1],
+                                   .batch_stride = rows * columns,
+                                   .head_stride = size,
+                                   .row_stride = columns,
+                                   .interleaved =
+                                       accel_attr_int(run->node, "rotary_interleaved", 0) == 1,
+                                   .positions = s->positions};
+
+    if (rows * columns > 0)
+        accel_rotary_f32(run->pool, &r, x, run->in[COSINE]->data, run->in[SINE]->data, y);
+    for (size_t row = 0; s->st->halves && row < r.batch * rows; row++)
+        round_to_half(run, heads * size, y + row * columns);
+    return y;
+}
+
+/* Queries and new keys and values, rotated. */
+static void read_operands(const struct step *s, struct accel_attention *a, char *scratch)
+{
+    const struct accel_run *run = s->run;
+    const struct accel_node *n = run->node;
+    const bool packed = !accel_given(n, KEY);
+    const size_t fresh = (size_t)s->sizes.fresh, columns = columns_of(n, s->st);
+    const size_t kv_columns = a->kv_heads * a->head_size;
+    float *rotated = (float *)(void *)scratch;
+    float *rotated_key = (float *)(void *)(scratch + s->st->rotated[0]);
+
+    a->q.data = run->in[QUERY]->data;
+    a->k = a->v = packed ? a->q : accel_by_rows(fresh, kv_columns, a->head_size);
+    if (packed)
+        a->v.data = a->q.data + (a->heads + a->kv_heads) * a->head_size;
+    else {
+        a->k.data = run->in[KEY]->data;
+        a->v.data = run->in[VALUE]->data;
+    }
+    if (s->p->rotates) {
+        a->q.data = rotate(s, a->heads + (packed ? a->kv_heads : 0), a->q_rows, columns, a->q.data,
+                           rotated);
+        if (!packed)
+            a->k.data = rotate(s, a->kv_heads, fresh, kv_columns, a->k.data, rotated_key);
+    }
+    if (packed)
+        a->k.data = a->q.data + a->heads * a->head_size;
+}
+
+/* New keys (i 0) or values (1) into the cache; attention then reads all of them. */
+static void append(const struct step *s, size_t i, struct accel_attention_operand *operand,
+                   float *floats)
+{
+    const struct accel_run *run = s->run;
+    const struct accel_attention *a = &s->st->attention;
+    const bool past = accel_given(run->node, PAST_K);
+    const struct accel_kv_cache cache = {
+        .form = s->p->form,
+        .batch = a->batch,
+        .heads = a->kv_heads,
+        .size = a->head_size,
+        .scales = s->p->form != ACCEL_KV_FLOAT ? run->in[K_SCALE + i]->data : NULL,
+        .by_channel = s->p->by_channel,
+        .steps = s->steps,
+        .past = past ? run->in[PAST_K + i]->data : NULL,
+        .past_rows = (size_t)s->sizes.past,
+        .fresh = *operand,
+        .fresh_rows = (size_t)s->sizes.fresh,
+        .present = run->out[PRESENT_K + i]->data,
+        .present_rows = s->st->cached,
+        .floats = floats,
+        .float_rows = s->st->staged};
+
+    accel_kv_append(run->pool, &cache);
+    *operand =
+        accel_by_heads(a->kv_heads, floats != NULL ? s->st->staged : s->st->cached, a->head_size);
+    operand->data = floats != NULL ? floats : run->out[PRESENT_K + i]->data;
+}
+
+/* No more keys than there are, as far as the work space was made for that. */
+static void narrow(const struct step *s, size_t keys, struct accel_attention *a)
+{
+    const size_t before = a->kv_rows;
+    size_t bytes;
+
+    if (a->trace != NULL)
+        return;
+    a->kv_rows = ACCEL_MIN(keys, before);
+    if (accel_attention_scratch_bytes(s->run->kernels, a, s->st->threads, &bytes, NULL) !=
+            ACCEL_OK ||
+        bytes > s->st->work)
+        a->kv_rows = before;
+}
+
+static int group_run(struct accel_run *run, struct accel_error *err)
+{
+    const struct state *st = run->state;
+    const struct accel_node *n = run->node;
+    struct accel_attention a = st->attention;
+    char *scratch = run->scratch;
+    struct step s = {.run = run, .st = st, .p = n->params, .sizes = st->sizes};
+
+    s.sizes.total = *(const int32_t *)run->in[TOTAL]->data;
+    s.lengths = run->in[LENGTHS]->data;
+    s.spans = (void *)scratch;
+    s.steps = (void *)(scratch += st->spans);
+    s.positions = (void *)(scratch += st->steps);
+    scratch += st->positions;
+    int rc = s.sizes.total < 1 ? accel_fail(err, ACCEL_E_INVALID,
+                                            "total_sequence_length is %" PRId64, s.sizes.total)
+                               : check_total(s.p, &s.sizes, err);
+    if (rc == ACCEL_OK)
+        rc = check_lengths_run(&s, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    const size_t keys = plan(&s);
+    if (s.p->rotates)
+        rc = place(&s, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    read_operands(&s, &a, scratch);
+    scratch += st->rotated[0] + st->rotated[1];
+    for (size_t i = 0; i < 2 && wanted(n, PRESENT_K); i++) {
+        append(&s, i, i == 0 ? &a.k : &a.v, st->staged > 0 ? (float *)(void *)scratch : NULL);
+        scratch += st->floats;
+    }
+    a.y = run->out[Y]->data;
+    a.spans = s.spans;
+    if (accel_given(n, SINK))
+        a.sinks = run->in[SINK]->data;
+    if (accel_given(n, BIAS))
+        a.masks[0] = accel_bias_mask(run->in[BIAS]);
+    if (wanted(n, QK))
+        a.trace = run->out[QK]->data;
+    narrow(&s, keys, &a);
+    accel_attention_f32(run->kernels, run->pool, &a, scratch);
+    return ACCEL_OK;
+}
+
+static void group_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    const struct params *p = prep->node->params;
+    struct sizes s;
+
+    if (sizes_of(prep->node, prep->in, &s, NULL) == ACCEL_OK)
+        cost->flops = 4.0 * (double)s.batch * (double)p->heads * (double)s.rows *
+                      (double)ACCEL_MAX(s.past, s.rows) * (double)s.size;
+}
+
+static int group_wide_prepare(struct accel_prepare *prep, struct accel_error *err)
+{
+    const int rc = accel_wide_prepare(prep, group_prepare, err);
+
+    if (rc == ACCEL_OK)
+        ((struct state *)prep->state)->halves = prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
+    return rc;
+}
+
+static int group_wide_run(struct accel_run *run, struct accel_error *err)
+{
+    return accel_wide_run(run, group_run, err);
+}
+
+#define T1    (ACCEL_T(FLOAT) | ACCEL_T(FLOAT16))
+#define CACHE (T1 | ACCEL_T(INT8) | ACCEL_T(UINT8))
+#define I32   ACCEL_T(INT32)
+#define F32   ACCEL_T(FLOAT)
+#define OPT   ACCEL_ARG_OPTIONAL
+
+/* Without the inputs q_norm_weight and k_norm_weight, which ONNX Runtime's CPU provider refuses. */
+static const struct accel_attr_rule group_attrs[] = {
+    {"causal", ACCEL_ATTR_INT, 0},
+    {"do_rotary", ACCEL_ATTR_INT, 0},
+    {"k_quant_type", ACCEL_ATTR_STRING, 0},
+    {"kv_cache_bit_width", ACCEL_ATTR_INT, 0},
+    {"kv_num_heads", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"local_window_size", ACCEL_ATTR_INT, 0},
+    {"num_heads", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"qk_norm_epsilon", ACCEL_ATTR_FLOAT, ACCEL_ATTR_IGNORED}, /* of q_norm_weight */
+    {"qk_output", ACCEL_ATTR_INT, 0},
+    {"rotary_interleaved", ACCEL_ATTR_INT, 0},
+    {"scale", ACCEL_ATTR_FLOAT, 0},
+    {"sliding_window_cache", ACCEL_ATTR_INT, 0},
+    {"smooth_softmax", ACCEL_ATTR_INT, 0},
+    {"softcap", ACCEL_ATTR_FLOAT, 0},
+    {"v_quant_type", ACCEL_ATTR_STRING, 0},
+    {0}};
+
+const struct accel_op accel_ops_ms_group_query[] = {
+    {.domain = "com.microsoft",
+     .name = "GroupQueryAttention",
+     .since = 1,
+     .kind = ACCEL_KIND_GEMM,
+     .attrs = group_attrs,
+     .in = {{"query", T1, 'T', 0},
+            {"key", T1, 'T', OPT},
+            {"value", T1, 'T', OPT},
+            {"past_key", CACHE, 'C', OPT},
+            {"past_value", CACHE, 'C', OPT},
+            {"seqlens_k", I32, 0, 0},
+            {"total_sequence_length", I32, 0, 0},
+            {"cos_cache", T1, 'T', OPT},
+            {"sin_cache", T1, 'T', OPT},
+            {"position_ids", ACCEL_T(INT64), 0, OPT},
+            {"attention_bias", T1, 'T', OPT},
+            {"head_sink", T1, 'T', OPT},
+            {"k_scale", F32, 0, OPT},
+            {"v_scale", F32, 0, OPT}},
+     .out = {{"output", T1, 'T', 0},
+             {"present_key", CACHE, 'C', OPT},
+             {"present_value", CACHE, 'C', OPT},
+             {"output_qk", T1, 'T', OPT}},
+     .parse = group_parse,
+     .infer = group_infer,
+     .prepare = group_wide_prepare,
+     .run = group_wide_run,
+     .cost = group_cost},
+    {0},
+};
