@@ -100,6 +100,22 @@ int accel_spawn(const struct accel_spawn *spawn, pid_t *pid, struct accel_error 
     return ACCEL_OK;
 }
 
+void accel_spawn_add(struct accel_spawn_args *a, const char *name, const char *value)
+{
+    if (name != NULL)
+        a->argv[a->argc++] = (char *)name;
+    a->argv[a->argc++] = (char *)value;
+}
+
+void accel_spawn_add_fd(struct accel_spawn_args *a, const char *name, int fd)
+{
+    char *number = a->numbers[a->argc];
+
+    snprintf(number, sizeof(a->numbers[0]), "%zu", ACCEL_SPAWN_FD + a->fds_count);
+    a->fds[a->fds_count++] = fd;
+    accel_spawn_add(a, name, number);
+}
+
 const char *accel_wait_status_text(int status, char *text, size_t size)
 {
     if (WIFSIGNALED(status)) {

@@ -2,7 +2,7 @@
 #ifndef ACCEL_SUPERVISOR_INTERNAL_H
 #define ACCEL_SUPERVISOR_INTERNAL_H
 
-/* What supervisor.c and parts.c share: the table of children and how they are spoken to. */
+/* What the files of the supervisor share: the table of children and how they are spoken to. */
 
 #include <sys/types.h>
 
@@ -13,6 +13,9 @@
 #include "supervisor/notify.h"
 #include "supervisor/options.h"
 #include "supervisor/restart.h"
+#include "supervisor/spawn.h"
+
+#define CONTROL_HUNG_MS 60000 /* no sign of life from its store's writer */
 
 #define CHILDREN_MAX 160
 
@@ -67,20 +70,49 @@ struct supervisor {
     int exit_status;
 };
 
-/* ---- supervisor.c */
+/* ---- children.c */
 
+const char *supervisor_role_name(Accel__Ipc__Role role);
 struct child *supervisor_control(struct supervisor *s);
 bool supervisor_control_runs(const struct supervisor *s);
-struct child *supervisor_find_child(struct supervisor *s, Accel__Ipc__Role role, const char *name);
 /* A message on a child's supervisor channel. A child that does not read is hung, and killed. */
 void supervisor_tell(struct child *c, Accel__Ipc__Message *message, int fd);
 void supervisor_tell_down(struct supervisor *s, const struct child *c, const char *reason,
                           int64_t restart_in_ms);
-/* Gives a running hardware child a channel to the present control process. */
+/* Gives a running hardware child, which outlived the control process, a channel to the new one. */
 void supervisor_reconnect(struct supervisor *s, struct child *c);
-void supervisor_restart_peer(struct supervisor *s, const Accel__Ipc__RestartPeer *asked);
+/* Starts a program of the libexec folder; c gets its pid. drop: as the daemon's user. */
+int supervisor_spawn(struct supervisor *s, struct child *c, struct accel_spawn_args *a, bool drop,
+                     struct accel_error *err);
+/* Starts what is to be started by now. Control comes first: the others talk to it. */
+void supervisor_start_due(struct supervisor *s, int64_t now);
+/* Asks one process to end, and sets when it is killed if it does not. */
+void supervisor_stop_child(struct child *c, int64_t now);
+void supervisor_kill(struct child *c, const char *reason);
+void supervisor_kill_overdue(struct supervisor *s, int64_t now);
+/* Begins to stop all there is; the second time kills it. why: for the log. */
+void supervisor_begin_stop(struct supervisor *s, const char *why);
+bool supervisor_all_ended(const struct supervisor *s);
+/* Takes note of every child that has ended. */
+void supervisor_reap(struct supervisor *s);
+void supervisor_forget(struct supervisor *s, size_t i);
+
+/* ---- reload.c */
+
+/* NULL: the table is full. */
+struct child *supervisor_add_child(struct supervisor *s, Accel__Ipc__Role role, const char *name,
+                                   const char *program);
+struct child *supervisor_find_child(struct supervisor *s, Accel__Ipc__Role role, const char *name);
+/* Makes the table of children what the configuration says. all_hardware, all_workers: each of them
+ * must start anew. */
+int supervisor_arrange(struct supervisor *s, bool all_hardware, bool all_workers,
+                       struct accel_error *err);
 /* Reads the configuration again. */
 void supervisor_reload(struct supervisor *s);
+
+/* ---- supervisor.c */
+
+void supervisor_restart_peer(struct supervisor *s, const Accel__Ipc__RestartPeer *asked);
 
 /* ---- parts.c: the main part; in others these do nothing */
 
