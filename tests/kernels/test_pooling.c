@@ -25,8 +25,8 @@ static struct accel_window random_window(void)
             w.kernel[d] = 1 + kc_below(w.spatial == 3 ? 3 : 9);
             w.stride[d] = 1 + kc_below(3);
             w.dilation[d] = 1 + kc_below(2);
-            w.pad_begin[d] = kc_below(w.kernel[d]);
-            w.pad_end[d] = kc_below(w.kernel[d]);
+            w.pad_begin[d] = (ptrdiff_t)kc_below(w.kernel[d] + 2) - 2;
+            w.pad_end[d] = (ptrdiff_t)kc_below(w.kernel[d] + 2) - 2;
             w.out[d] = accel_window_out(w.in[d], w.kernel[d], w.stride[d], w.dilation[d],
                                         w.pad_begin[d], w.pad_end[d], kc_below(2));
         } while (w.out[d] == 0);

@@ -382,19 +382,20 @@ void accel_convt_f32__ref(const struct accel_conv *conv, const float *x, const f
 /* ---------------------------------------------------------------- pooling */
 
 /* ONNX MaxPool and AveragePool over `planes` = batch * channels images. `out` is the caller's: with
- * ceil_mode windows may hang over the end; they are cut at in + pad_end. */
+ * ceil_mode windows may hang over the end; they are cut at in + pad_end. Negative padding: the
+ * first window begins within the input, the last ends there. */
 struct accel_window {
     unsigned spatial;
     size_t planes;
     size_t in[ACCEL_SPATIAL_MAX], out[ACCEL_SPATIAL_MAX];
     size_t kernel[ACCEL_SPATIAL_MAX], stride[ACCEL_SPATIAL_MAX], dilation[ACCEL_SPATIAL_MAX];
-    size_t pad_begin[ACCEL_SPATIAL_MAX], pad_end[ACCEL_SPATIAL_MAX];
+    ptrdiff_t pad_begin[ACCEL_SPATIAL_MAX], pad_end[ACCEL_SPATIAL_MAX];
 };
 
 /* out[] as ONNX MaxPool-12 and AveragePool-19 define it, a last window wholly in the padding left
- * out; 0 when the kernel does not fit. */
-size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation, size_t pad_begin,
-                        size_t pad_end, bool ceil_mode);
+ * out; 1 when the kernel hangs over by less than a stride, 0 when it does not fit. */
+size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation,
+                        ptrdiff_t pad_begin, ptrdiff_t pad_end, bool ceil_mode);
 /* indices: NULL or [planes][out...], the flat index of each maximum (the first one) over all
  * planes, as ONNX has it; column_major: storage_order 1. */
 void accel_maxpool_f32(const struct accel_kernels *kernels, struct accel_pool *pool,

@@ -12,13 +12,7 @@ struct maxpool8_job {
 static bool tap_row(const struct accel_window3 *w, size_t oz, size_t oy, size_t t, size_t *first,
                     size_t *last, size_t *at)
 {
-    const size_t shift = t % w->kernel[2] * w->dilation[2], stride = w->stride[2];
-    const size_t pad = w->pad_begin[2];
-
-    *first = shift >= pad ? 0 : (pad - shift + stride - 1) / stride;
-    /* o * stride + shift - pad < in */
-    *last = w->in[2] + pad > shift ? (w->in[2] + pad - shift + stride - 1) / stride : 0;
-    *last = ACCEL_MIN(*last, w->out[2]);
+    accel_window_row(w, t % w->kernel[2] * w->dilation[2], first, last);
     return *first < *last && accel_window_tap(w, oz, oy, *first, t, at);
 }
 

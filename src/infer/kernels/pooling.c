@@ -10,18 +10,21 @@
 /* Largest window whose rows are walked tap by tap by the microkernels. */
 #define TAPS_MAX 64
 
-size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation, size_t pad_begin,
-                        size_t pad_end, bool ceil_mode)
+size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation,
+                        ptrdiff_t pad_begin, ptrdiff_t pad_end, bool ceil_mode)
 {
-    const size_t padded = in + pad_begin + pad_end, extent = dilation * (kernel - 1) + 1;
+    const ptrdiff_t padded = (ptrdiff_t)in + pad_begin + pad_end;
+    const size_t extent = dilation * (kernel - 1) + 1;
 
-    if (padded < extent)
+    /* One window may hang over the end by less than a stride: ONNX Runtime cuts its quotient off
+     * towards 0. */
+    if (padded < 0 || (size_t)padded + stride <= extent)
         return 0;
-    const size_t room = padded - extent;
+    const size_t room = (size_t)padded > extent ? (size_t)padded - extent : 0;
     size_t out = (ceil_mode ? (room + stride - 1) / stride : room / stride) + 1;
 
     /* ONNX: "sliding windows that would start in the right padded region are ignored". */
-    if (ceil_mode && (out - 1) * stride >= in + pad_begin)
+    if (ceil_mode && (ptrdiff_t)((out - 1) * stride) >= (ptrdiff_t)in + pad_begin)
         out--;
     return out;
 }
@@ -38,14 +41,10 @@ struct pool_job {
 /* The outputs first..last of a row whose windows lie wholly inside the input. */
 static void interior(const struct accel_window3 *w, size_t *first, size_t *last)
 {
-    const size_t extent = w->dilation[2] * (w->kernel[2] - 1) + 1;
+    size_t end;
 
-    *first = (w->pad_begin[2] + w->stride[2] - 1) / w->stride[2];
-    if (w->in[2] + w->pad_begin[2] < extent) {
-        *last = *first;
-        return;
-    }
-    *last = ACCEL_MIN((w->in[2] + w->pad_begin[2] - extent) / w->stride[2] + 1, w->out[2]);
+    accel_window_row(w, 0, first, &end);
+    accel_window_row(w, w->dilation[2] * (w->kernel[2] - 1), &end, last);
     *first = ACCEL_MIN(*first, *last);
 }
 
@@ -58,14 +57,13 @@ static size_t row_taps(const struct accel_window3 *w, const float *plane, size_t
 
     for (size_t kz = 0; kz < w->kernel[0]; kz++)
         for (size_t ky = 0; ky < w->kernel[1]; ky++) {
-            const size_t iz = oz * w->stride[0] + kz * w->dilation[0] - w->pad_begin[0];
-            const size_t iy = oy * w->stride[1] + ky * w->dilation[1] - w->pad_begin[1];
+            const size_t iz = accel_window_at(w, 0, oz, kz), iy = accel_window_at(w, 1, oy, ky);
 
-            if (iz >= w->in[0] || iy >= w->in[1])
+            if (iz >= w->end[0] || iy >= w->end[1])
                 continue;
             for (size_t kx = 0; kx < w->kernel[2]; kx++)
-                taps[n++] = plane + (iz * w->in[1] + iy) * w->in[2] + first * w->stride[2] -
-                            w->pad_begin[2] + kx * w->dilation[2];
+                taps[n++] =
+                    plane + (iz * w->in[1] + iy) * w->in[2] + accel_window_at(w, 2, first, kx);
         }
     return n;
 }
@@ -160,6 +158,7 @@ void accel_avgpool_f32(const struct accel_kernels *kernels, struct accel_pool *p
                            .x = x,
                            .y = y};
 
+    accel_window3_cut(&job.w);
     if (job.w.out_size > 0)
         accel_pool_run(pool, window->planes * job.w.out[0] * job.w.out[1],
                        GRAIN / (job.w.out[2] * job.w.taps) + 1, pool_average_range, &job);

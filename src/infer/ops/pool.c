@@ -23,6 +23,21 @@ int accel_pool_parse(const struct accel_node *n, struct accel_bump *mem, const v
     return accel_spatial_parse(n, &p->spatial, err);
 }
 
+/* ONNX Runtime's SAME_* of pools, on an axis of `in`: the kernel counts without its dilation, so
+ * that padding and output are smaller than the standard has them, and what a stride beyond the
+ * kernel leaves over is halved as padding is, both halves cut off towards 0: windows begin and end
+ * within the input then. */
+static void pad_as_pools(struct accel_axis_window *w, int64_t in)
+{
+    if (w->auto_pad != ACCEL_PAD_SAME_UPPER && w->auto_pad != ACCEL_PAD_SAME_LOWER)
+        return;
+    const int64_t out = (in + w->stride - 1) / w->stride;
+    const int64_t need = (out - 1) * w->stride + w->kernel - in;
+
+    w->pad_begin = (w->auto_pad == ACCEL_PAD_SAME_UPPER ? need : need + 1) / 2;
+    w->pad_end = need - w->pad_begin;
+}
+
 int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
                       struct accel_window *w, struct accel_error *err)
 {
@@ -40,15 +55,12 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
         const int64_t in = x->dims[2 + i];
         int rc = accel_spatial_axis(&p->spatial, spatial, i, p->spatial.kernel[i], &a, err);
 
-        /* ONNX Runtime's SAME counts the kernel without its dilation in pools: padding and output
-         * are smaller than the standard has them. */
-        const int64_t dilation = a.dilation;
-        a.dilation = 1;
         if (rc == ACCEL_OK && in >= 0)
             rc = accel_spatial_resolve(&a, in, err);
-        a.dilation = dilation;
         if (rc != ACCEL_OK)
             return rc;
+        if (in >= 0)
+            pad_as_pools(&a, in);
         /* A window costs all of its taps, however few meet the input: a kernel made of nothing but
          * an attribute must not buy more work than tensors do. */
         if (in >= 0 && a.kernel > 2 * in + 64)
@@ -60,8 +72,8 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
         w->kernel[i] = (size_t)a.kernel;
         w->stride[i] = (size_t)a.stride;
         w->dilation[i] = (size_t)a.dilation;
-        w->pad_begin[i] = (size_t)a.pad_begin;
-        w->pad_end[i] = (size_t)a.pad_end;
+        w->pad_begin[i] = (ptrdiff_t)a.pad_begin;
+        w->pad_end[i] = (ptrdiff_t)a.pad_end;
         if (in < 0)
             continue;
         w->in[i] = (size_t)in;
@@ -146,7 +158,8 @@ static void pool_cost(const struct accel_prepare *prep, struct accel_cost *cost)
         return;
     /* Along a row the windows that hang over an end are gone through tap by tap. */
     const size_t last = w.spatial - 1, extent = w.dilation[last] * (w.kernel[last] - 1) + 1;
-    const size_t before = w.pad_begin[last], room = w.in[last] + before;
+    const size_t before = w.pad_begin[last] > 0 ? (size_t)w.pad_begin[last] : 0;
+    const size_t room = w.in[last] + before;
     double taps = 1;
     for (unsigned i = 0; i < w.spatial; i++)
         taps *= (double)w.kernel[i];

@@ -4,7 +4,7 @@ import numpy as np
 
 from differential.draft import MS, F
 from differential.recipes import recipe
-from differential.recipes.neural import pooled
+from differential.recipes.neural import windows
 from differential.recipes.quantised import BYTES, full, scale, zero
 from differential.recipes.reducing import image
 
@@ -51,7 +51,7 @@ def pool(d, op):
     x, params = full(d, dtype, shape), [scale(d), zero(d, dtype), scale(d), zero(d, dtype)]
     if op == 'QLinearGlobalAveragePool':
         return d.emit(op, [x, *params], domain=MS, channels_last=0)
-    kernel, drawn = pooled(d, shape[2:])
+    kernel, drawn = windows(d, shape[2:])
     drawn.pop('dilations', None)
     return d.emit(op, [x, *params], domain=MS, kernel_shape=kernel, count_include_pad=d.integer(0, 1), **drawn)
 
@@ -87,7 +87,7 @@ def where(d, op):
 @recipe('NhwcMaxPool')
 def nhwc(d, op):
     x = full(d, d.choice(BYTES), (d.integer(1, 2), *(d.integer(1, 9) for _ in range(2)), d.integer(1, 20)))
-    kernel, drawn = pooled(d, d.of(x).shape[1:3])
+    kernel, drawn = windows(d, d.of(x).shape[1:3])
     return d.emit(op, [x], domain=MS, kernel_shape=kernel, **drawn)
 
 

@@ -25,15 +25,6 @@ def windows(d, spatial, transposed=False):
     return kernel, drawn
 
 
-def pooled(d, spatial):
-    """windows() for pools, which ONNX Runtime does not define with a stride beyond the kernel and SAME_*: padding is
-    negative then, and depending on type and dilation that is refused or the windows start within the image."""
-    kernel, drawn = windows(d, spatial)
-    if any(s > k for s, k in zip(drawn.get('strides', []), kernel, strict=False)):
-        drawn.pop('auto_pad', None)
-    return kernel, drawn
-
-
 def chosen_channels(d):
     """Channels in and out and the number of groups; depthwise among them."""
     if d.chance(0.25):
@@ -74,7 +65,7 @@ def conv_transpose(d, op):
 @recipe('MaxPool', 'AveragePool', 'LpPool')
 def pool(d, op):
     x = image(d, d.choice(d.types(op, among=FLOATS) or [np.float32]) if op != 'MaxPool' or d.chance(0.8) else np.uint8)
-    kernel, drawn = pooled(d, d.of(x).shape[2:])
+    kernel, drawn = windows(d, d.of(x).shape[2:])
     if not d.has_attribute(op, 'dilations'):
         drawn.pop('dilations', None)
     if d.has_attribute(op, 'ceil_mode') and d.chance(0.3):

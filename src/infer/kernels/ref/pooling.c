@@ -19,12 +19,14 @@ float accel_pool_max_at(const struct accel_window3 *w, const float *plane, size_
 /* How many taps of one axis count: those before the end of what the axis holds. */
 static size_t axis_taps(const struct accel_window3 *w, unsigned d, bool padding, size_t o)
 {
-    const size_t begin = padding ? 0 : w->pad_begin[d];
-    const size_t end = w->pad_begin[d] + w->in[d] + (padding ? w->pad_end[d] : 0);
+    const ptrdiff_t begin = padding ? 0 : w->pad_begin[d];
+    const ptrdiff_t after = padding ? ACCEL_MAX(w->pad_end[d], 0) : 0;
+    const ptrdiff_t end = w->pad_begin[d] + (ptrdiff_t)w->end[d] + after;
     size_t n = 0;
 
     for (size_t k = 0; k < w->kernel[d]; k++) {
-        const size_t at = o * w->stride[d] + k * w->dilation[d]; /* from the padding's begin */
+        /* From the padding's begin. */
+        const ptrdiff_t at = (ptrdiff_t)(o * w->stride[d] + k * w->dilation[d]);
 
         n += at >= begin && at < end;
     }
@@ -54,8 +56,9 @@ float accel_pool_average_at(const struct accel_window3 *w, bool count_include_pa
 void accel_avgpool_f32__ref(const struct accel_window *window, bool count_include_pad,
                             const float *x, float *y)
 {
-    const struct accel_window3 w = accel_window3_of(window);
+    struct accel_window3 w = accel_window3_of(window);
 
+    accel_window3_cut(&w);
     for (size_t p = 0; p < window->planes; p++)
         for (size_t o = 0; o < w.out_size; o++)
             y[p * w.out_size + o] = accel_pool_average_at(&w, count_include_pad, x + p * w.in_size,

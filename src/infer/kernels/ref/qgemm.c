@@ -159,17 +159,6 @@ struct conv_job {
     size_t stride;
 };
 
-/* Outputs first..last of a row see the kernel's column kx inside the input. */
-static void inside(const struct accel_window3 *w, size_t kx, size_t *first, size_t *last)
-{
-    const size_t shift = kx * w->dilation[2], stride = w->stride[2], pad = w->pad_begin[2];
-
-    *first = shift >= pad ? 0 : (pad - shift + stride - 1) / stride;
-    /* o * stride + shift - pad < in */
-    *last = w->in[2] + pad > shift ? (w->in[2] + pad - shift + stride - 1) / stride : 0;
-    *last = ACCEL_MIN(*last, w->out[2]);
-}
-
 /* One row of the output: [batch][cout][oz][oy], counted through. */
 static void conv_rows(void *context, size_t begin, size_t end, unsigned thread)
 {
@@ -191,9 +180,7 @@ static void conv_rows(void *context, size_t begin, size_t end, unsigned thread)
         for (size_t k = 0; k < per_group * w->kernel[0] * w->kernel[1]; k++) {
             const size_t ky = k % w->kernel[1], kz = k / w->kernel[1] % w->kernel[0];
             const size_t channel = group * per_group + k / w->kernel[1] / w->kernel[0];
-            /* Wraps below 0, so one comparison sees both ends. */
-            const size_t iz = oz * w->stride[0] + kz * w->dilation[0] - w->pad_begin[0];
-            const size_t iy = oy * w->stride[1] + ky * w->dilation[1] - w->pad_begin[1];
+            const size_t iz = accel_window_at(w, 0, oz, kz), iy = accel_window_at(w, 1, oy, ky);
 
             if (iz >= w->in[0] || iy >= w->in[1])
                 continue;
@@ -206,11 +193,10 @@ static void conv_rows(void *context, size_t begin, size_t end, unsigned thread)
                     zw;
                 size_t first, last;
 
-                inside(w, kx, &first, &last);
+                accel_window_row(w, kx * w->dilation[2], &first, &last);
                 if (first < last && weight != 0)
                     add_scaled(c->x_signed, sum + first, last - first, weight, c->x,
-                               plane + first * w->stride[2] + kx * w->dilation[2] - w->pad_begin[2],
-                               w->stride[2], c->x_zero);
+                               plane + accel_window_at(w, 2, first, kx), w->stride[2], c->x_zero);
             }
         }
         store(&c->out, row * w->out[2], w->out[2], sum, 0, m, 0);
@@ -232,7 +218,8 @@ void accel_qconv__ref(struct accel_pool *pool, const struct accel_qconv *conv, v
     memcpy(window.kernel, conv->conv.kernel, sizeof(window.kernel));
     memcpy(window.stride, conv->conv.stride, sizeof(window.stride));
     memcpy(window.dilation, conv->conv.dilation, sizeof(window.dilation));
-    memcpy(window.pad_begin, conv->conv.pad_begin, sizeof(window.pad_begin));
+    for (unsigned d = 0; d < conv->conv.spatial; d++)
+        window.pad_begin[d] = (ptrdiff_t)conv->conv.pad_begin[d];
     job.w = accel_window3_of(&window);
     if (!sums_stride(job.w.out[2], &job.stride))
         return;
