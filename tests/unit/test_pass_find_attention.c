@@ -33,7 +33,12 @@ static const struct pass_case cases[] = {
      "Transpose k -> t perm=[0,1,3,2]\nMatMul q,t -> a\nAdd a,m -> c\nSoftmax c -> p\n"
      "MatMul p,v -> y\n",
      ON, "Attention", CLOSE},
-    {"a mask of one column says nothing", 13,
+    {"a mask that hides whole rows", 13,
+     QKV "out y float N,2,5,6\nconst m float 5,1 = -inf\n"
+         "Transpose k -> t perm=[0,1,3,2]\nMatMul q,t -> a\nAdd a,m -> c\nSoftmax c -> p\n"
+         "MatMul p,v -> y\n",
+     ON, "Attention", CLOSE},
+    {"a mask of one column", 13,
      QKV "in m float N,2,5,1\nout y float N,2,5,6\n"
          "Transpose k -> t perm=[0,1,3,2]\nMatMul q,t -> a\nAdd a,m -> c\nSoftmax c -> p\n"
          "MatMul p,v -> y\n",

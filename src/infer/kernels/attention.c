@@ -105,6 +105,10 @@ static void add_mask(const struct accel_kernels *kernels, const struct accel_att
     const size_t from = ACCEL_MIN(first, mask->columns);
     const size_t columns = ACCEL_MIN(mask->columns - from, n);
 
+    if (mask->data != NULL && mask->repeat) {
+        kernels->f32_affine(n, row, 1, mask->data[at], row);
+        return;
+    }
     at += from;
     if (mask->data != NULL)
         kernels->f32_binary[ACCEL_BINARY_ADD](columns, row, 1, mask->data + at, 1, row);
@@ -222,7 +226,7 @@ static void weigh(const struct job *job, size_t b, size_t head, size_t i, float 
     trace(a, ACCEL_ATTENTION_MASKED, b, head, i, row);
     trace_seen(a, b, head, i, row);
     const float max = k->f32_max(n, row);
-    if (!seen || max == -INFINITY)
+    if (!a->as_softmax && (!seen || max == -INFINITY))
         memset(row, 0, n * sizeof(*row));
     else
         soften(job, head, max, row);

@@ -14,14 +14,15 @@ struct accel_attention_operand {
     size_t batch, head, row;
 };
 
-/* Added to the scores, or (allowed) -INFINITY where 0. Right of `columns`, all is -INFINITY. A
- * stride of 0 repeats; so do the heads after `layouts` of them, unless it is 0. data and allowed
- * NULL: no such mask. */
+/* Added to the scores, or (allowed) -INFINITY where 0. Right of `columns`, all is -INFINITY; but
+ * with `repeat` (of data) there is one column, which is every key's. A stride of 0 repeats; so do
+ * the heads after `layouts` of them, unless it is 0. data and allowed NULL: no such mask. */
 struct accel_attention_mask {
     const float *data;
     const uint8_t *allowed;
     size_t batch, head, row;
     size_t columns, layouts;
+    bool repeat;
 };
 
 /* What one of the batch has of its own: keys from `end` on are padding, query row i stands at
@@ -53,8 +54,9 @@ struct accel_attention {
     struct accel_attention_mask masks[2];
     /* Query row i stands at position i + offset among the keys; window: keys from position - left
      * to position + right, -1 leaves a side open (causal: right 0). What is hidden so is
-     * -INFINITY. A row with nothing to see gives 0. */
+     * -INFINITY. A row with nothing to see gives 0; as_softmax: NaN, which 0 / 0 is. */
     int64_t offset, left, right;
+    bool as_softmax;
     const struct accel_attention_span *spans; /* [batch], in place of offset; NULL: none */
     /* Each row's softmax counts a score that belongs to no key: sinks[head], or 0 with `smooth`. */
     const float *sinks;

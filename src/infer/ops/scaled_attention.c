@@ -5,8 +5,8 @@
  *
  * q: [B, H, S, D], k: [B, H, T, D], v: [B, H, T, E]; every B and H may be 1 and is repeated then,
  * as MatMul does; mask broadcasts to [B, H, S, T], or they to it, as Add does. The standard's
- * Attention is of opset 23 and reads a mask of few columns in another way. A row of which the mask
- * hides all with -infinity gives 0, where Softmax would divide 0 by 0. */
+ * Attention is of opset 23 and reads a mask of few columns in another way; and where it gives 0,
+ * for a row of which the mask hides all with -infinity, this gives NaN as the operators do. */
 #include "infer/kernels/attention.h"
 #include "infer/ops/op.h"
 
@@ -121,13 +121,17 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     a->y_head = y.head;
     a->y_row = y.row;
     a->left = a->right = -1;
+    a->as_softmax = true;
     a->scale = accel_attr_float(prep->node, "scale", 1);
     if (given(prep->node, MASK)) {
         const struct accel_shape m = rank_four(&prep->in[MASK]->shape);
         const struct accel_attention_operand o = operand_of(&m);
 
-        a->masks[0] = (struct accel_attention_mask){
-            .batch = o.batch, .head = o.head, .row = o.row, .columns = (size_t)m.dims[3]};
+        a->masks[0] = (struct accel_attention_mask){.batch = o.batch,
+                                                    .head = o.head,
+                                                    .row = o.row,
+                                                    .columns = (size_t)m.dims[3],
+                                                    .repeat = m.dims[3] == 1};
     }
     return accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &prep->scratch_bytes,
                                          err);
@@ -144,8 +148,7 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
     a.k.data = run->in[K]->data;
     a.v.data = run->in[V]->data;
     a.y = run->out[0]->data;
-    /* One number for a whole row of scores changes nothing behind the Softmax. */
-    if (given(run->node, MASK) && a.masks[0].columns == a.kv_rows)
+    if (given(run->node, MASK))
         a.masks[0].data = run->in[MASK]->data;
     accel_attention_f32(run->kernels, run->pool, &a, run->scratch);
     return ACCEL_OK;

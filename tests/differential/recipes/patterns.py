@@ -82,9 +82,15 @@ def attention(d, _):
     scores = d.emit('MatMul', parts[:2])
     scores = scores and d.emit('Div', [scores[0], d.constant(e ** 0.5, F)])
     if scores and d.chance(0.5):
-        scores = d.emit('Add', [scores[0], d.tensor(F, d.choice([(b, 1, 1, s), (1, 1, s, s), (b, heads, s, s)]))])
+        mask = d.array(F, d.choice([(b, 1, 1, s), (1, 1, s, s), (b, heads, s, s), (b, 1, s, 1)]))
+        if d.chance(0.4):
+            mask[d.rng.random(mask.shape) < d.choice([0.1, 0.6])] = d.choice([-np.inf, -1e4, -1e30])
+        scores = d.emit('Add', [scores[0], d.give(mask)])
     scores = scores and d.emit('Softmax', scores, axis=-1)
     y = scores and d.emit('MatMul', [scores[0], parts[2]])
+    if y and np.any(np.isnan(d.of(y[0]))):  # of rows that the mask hides
+        nothing = d.emit('IsNaN', y)
+        y = nothing and d.emit('Where', [nothing[0], d.constant(7, F), y[0]])
     y = y and d.emit('Transpose', y, perm=[0, 2, 1, 3])
     return y and d.emit('Reshape', [y[0], d.constant([0, 0, heads * e], np.int64)])
 

@@ -87,5 +87,19 @@ def mask_of_symbolic_length(w):
             {'mask': np.array([2, 3], np.int32)})
 
 
+def rows_that_a_mask_hides(w):
+    """Attention of primitives: a row without keys is 0 / 0, and -1e30 for all keys makes them equal."""
+    q, k, v = (('q', w.rng.standard_normal((1, 2, 5, 4)).astype(F)), ('k', w.rng.standard_normal((1, 2, 3, 4)).astype(F)),
+               ('v', w.rng.standard_normal((1, 2, 3, 6)).astype(F)))
+    for label, hidden in (('inf', -np.inf), ('much', F(-1e30))):
+        for columns in (1, 3):
+            mask = np.zeros((1, 1, 5, columns), F)
+            mask[:, :, 1:3] = hidden
+            nodes = [helper.make_node('Transpose', ['k'], ['t'], perm=[0, 1, 3, 2]), helper.make_node('MatMul', ['q', 't'], ['s']),
+                     helper.make_node('Add', ['s', 'm'], ['a']), helper.make_node('Softmax', ['a'], ['p'], axis=-1),
+                     helper.make_node('MatMul', ['p', 'v'], ['y'])]
+            w.model(f'attention_hidden_{label}_{columns}', nodes, [q, k, v, ('m', mask)], [], ['y'], opset=13)
+
+
 EXACT = (log_sum_exp_of_integers, resize_of_one_axis)
-NEAR = (mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
+NEAR = (rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
