@@ -343,11 +343,12 @@ static int default_plan(struct accel_model *m, struct accel_error *err)
     }
     struct accel_error why = {0};
     const int rc = accel_plan_new(m->ir, types, &m->kernels, accel_usable_cpus(), &m->plan, &why);
-    /* A free dimension of 1 may not suit the model; with all declared the model is at fault. */
+    /* A free dimension of 1 may not suit the model, nor the core (a window much larger than the
+     * axis); with all declared the model is at fault. */
     bool free_dims = false;
     for (size_t i = 0; i < g->inputs_count; i++)
         free_dims = free_dims || !accel_shape_static(&g->inputs[i]->type.shape);
-    if (rc == ACCEL_OK || (rc == ACCEL_E_INVALID && free_dims))
+    if (rc == ACCEL_OK || ((rc == ACCEL_E_INVALID || rc == ACCEL_E_UNSUPPORTED) && free_dims))
         return ACCEL_OK;
     return accel_fail(err, (enum accel_code)rc, "%s", why.msg);
 }

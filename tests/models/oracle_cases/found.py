@@ -53,6 +53,11 @@ def weights_of_symbolic_shape(w):
     symbolic(w, 'prelu_symbolic_row', 'PRelu', {'x': x[0, 0, 0], 'slope': w.rng.standard_normal(6).astype(F)})
 
 
+def kernel_beyond_one(w):
+    """Of an axis of unknown length nothing can be said at load: not that a large kernel is too large for it."""
+    symbolic(w, 'maxpool_symbolic_large', 'MaxPool', {'x': w.rng.standard_normal((1, 2, 90)).astype(F)}, kernel_shape=[80])
+
+
 def resize_of_one_axis(w):
     """Integers, linear: an axis that keeps its size has two halves at its end, of which the sum is cut off."""
     for dtype in (np.uint8, np.int8):
@@ -101,5 +106,5 @@ def rows_that_a_mask_hides(w):
             w.model(f'attention_hidden_{label}_{columns}', nodes, [q, k, v, ('m', mask)], [], ['y'], opset=13)
 
 
-EXACT = (log_sum_exp_of_integers, resize_of_one_axis)
+EXACT = (kernel_beyond_one, log_sum_exp_of_integers, resize_of_one_axis)
 NEAR = (rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
