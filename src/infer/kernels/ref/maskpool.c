@@ -17,12 +17,11 @@ struct mask_job {
 /* Where a window of axis d begins and ends inside the input. */
 static void extent(const struct accel_window3 *w, unsigned d, size_t out, size_t *from, size_t *end)
 {
-    const size_t at = out * w->stride[d];
+    const ptrdiff_t at = (ptrdiff_t)(out * w->stride[d]) - w->pad_begin[d];
+    const ptrdiff_t after = at + (ptrdiff_t)w->kernel[d];
 
-    *from = at > w->pad_begin[d] ? at - w->pad_begin[d] : 0;
-    *end = at + w->kernel[d] > w->pad_begin[d]
-               ? ACCEL_MIN(at + w->kernel[d] - w->pad_begin[d], w->in[d])
-               : 0;
+    *from = at > 0 ? (size_t)at : 0;
+    *end = after > 0 ? ACCEL_MIN((size_t)after, w->in[d]) : 0;
 }
 
 static float masked_max(const struct mask_job *job, const float *x, const int32_t *mask,
