@@ -106,6 +106,30 @@ static const struct {
      "in s int64 4\nin c int64 2\nin m int64 2\nout t int64 N\nout i int64 N\n"
      "com.microsoft:BifurcationDetector s,c,m -> t,i",
      "is not one number"},
+    {15,
+     "in x string 3\nout y string N,N\n"
+     "com.microsoft:Tokenizer x -> y mark=0 mincharnum=1 pad_value='#'",
+     "neither separators nor a tokenexp"},
+    {15,
+     "in x string 3\nout y string N,N\n"
+     "com.microsoft:Tokenizer x -> y mark=0 mincharnum=2 pad_value='#' tokenexp='.'",
+     "where tokens are single characters"},
+    {15,
+     "in x string 3\nout y string N,N\n"
+     "com.microsoft:Tokenizer x -> y mark=0 mincharnum=1 pad_value='#' tokenexp='(a'",
+     "tokenexp: "},
+    {15,
+     "in x string 1,2,3\nout y string N,N,N,N\n"
+     "com.microsoft:Tokenizer x -> y mark=0 mincharnum=1 pad_value='#' tokenexp='a'",
+     "not [C] or [N, C]"},
+    {15,
+     "in x int32 4,2\nin w float 5,1,3,6\nin b float 5\nin c float 9,6\nout y float 4,5\n"
+     "com.microsoft:WordConvEmbedding x,w,b,c -> y",
+     "a window of 3 characters of depth 6 over words of 2"},
+    {15,
+     "in x int32 4,8\nin w float 5,1,3,6\nin b float 5\nin c float 9,6\nout y float 4,5\n"
+     "com.microsoft:WordConvEmbedding x,w,b,c -> y embedding_size=4",
+     "embedding_size is 4, the weights are for 5"},
 };
 
 int main(void)

@@ -73,3 +73,23 @@ def bifurcation(d, op):
     low = d.integer(1, 3)
     return d.emit(op, inputs + ([d.give(predicted)] if d.chance(0.7) else []), 2, domain=MS, min_ngram_size=low,
                   max_ngram_size=low + d.integer(0, 3))
+
+
+@recipe('Tokenizer')
+def tokens(d, op):
+    how = d.choice([{'separators': ['']}, {'separators': [' ']}, {'separators': ['[a-c]', ' ']}, {'separators': ['a', 'e|the', 'x']},
+                    {'tokenexp': '.'}, {'tokenexp': '[a-z]+'}, {'tokenexp': r'\w|\d\.'}, {'tokenexp': 'a|c.|the c'}])
+    shape = (d.integer(0, 6),) if d.chance(0.5) else (d.integer(0, 4), d.integer(0, 4))
+    single = '.' in how.values() or how.get('separators') == ['']
+    return d.emit(op, [d.tensor(np.object_, shape)], domain=MS, mark=d.integer(0, 1), pad_value=d.choice(['', '#']),
+                  mincharnum=1 if single else d.integer(1, 3), **how)
+
+
+@recipe('WordConvEmbedding')
+def words(d, op):
+    count, length, depth, filters = d.integer(1, 5), d.integer(1, 8), d.integer(1, 9), d.integer(1, 20)
+    window = d.integer(1, length)
+    ids = d.array(np.int32, (count, length), 1, 19)
+    for row in ids:
+        row[d.integer(1, length):] = 0
+    return d.emit(op, [d.give(ids), d.tensor(F, (filters, 1, window, depth)), d.tensor(F, (filters,)), d.tensor(F, (20, depth))], domain=MS)

@@ -153,3 +153,102 @@ bool accel_regex_matches(const struct accel_regex *r, const char *text, void *wo
     }
     return *text == '\0' && contains(&now, (uint32_t)r->count - 1);
 }
+
+/* ---------------------------------------------------------------- searching */
+
+/* Instructions with the place that the way to each began at; in the order of these places, which
+ * is kept when each is followed in its turn. */
+struct ways {
+    struct set set;
+    size_t *born;
+};
+
+static void swap_ways(struct ways *a, struct ways *b)
+{
+    const struct ways held = *a;
+
+    *a = *b;
+    *b = held;
+}
+
+size_t accel_regex_search_bytes(const struct accel_regex *regex)
+{
+    return accel_regex_work_bytes(regex) + regex->count * 2 * sizeof(size_t);
+}
+
+static void follow_from(const struct accel_regex *r, uint32_t first, uint32_t before,
+                        uint32_t after, struct ways *ways, size_t born, uint32_t *stack)
+{
+    const uint32_t old = ways->set.count;
+
+    follow(r, first, before, after, &ways->set, stack);
+    for (uint32_t i = old; i < ways->set.count; i++)
+        ways->born[ways->set.members[i]] = born;
+}
+
+/* The code point before text[at], and the one there. */
+static uint32_t code_before(const char *text, size_t at)
+{
+    size_t size;
+
+    if (at == 0)
+        return NOTHING;
+    do
+        at--;
+    while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80);
+    return accel_utf8_read(text + at, &size);
+}
+
+static uint32_t code_at(const char *text, size_t size, size_t at, size_t *bytes)
+{
+    return at < size ? accel_utf8_read(text + at, bytes) : NOTHING;
+}
+
+/* Every way over the code point `code` goes on in `next`. */
+static void step_ways(const struct accel_regex *r, uint32_t code, uint32_t after,
+                      const struct ways *now, struct ways *next, uint32_t *stack)
+{
+    struct letter letter = {.forms = 0};
+
+    next->set.count = 0;
+    for (uint32_t i = 0; i < now->set.count; i++) {
+        const uint32_t at = now->set.members[i];
+        const struct accel_regex_code *c = &r->code[at];
+
+        if (c->op <= ACCEL_REGEX_ANY && accepts(r, c, code, &letter))
+            follow_from(r, at + 1, code, after, next, now->born[at], stack);
+    }
+}
+
+bool accel_regex_search(const struct accel_regex *r, const char *text, size_t size, size_t from,
+                        size_t *begin, size_t *end, void *work)
+{
+    size_t *born = work, at = from, step = 0;
+    uint32_t *sets = (uint32_t *)(born + 2 * r->count), *stack = sets + 4 * r->count;
+    struct ways now = {{0, sets, sets + r->count}, born};
+    struct ways next = {{0, sets + 2 * r->count, sets + 3 * r->count}, born + r->count};
+    const uint32_t match = (uint32_t)r->count - 1;
+    uint32_t before = code_before(text, from), code = code_at(text, size, from, &step);
+    bool found = false;
+
+    memset(work, 0, accel_regex_search_bytes(r));
+    for (;;) {
+        /* What begins later counts only while nothing is found. */
+        if (!found)
+            follow_from(r, 0, before, code, &now, at, stack);
+        if (contains(&now.set, match)) {
+            found = true;
+            *begin = now.born[match];
+            *end = at;
+            while (now.born[now.set.members[now.set.count - 1]] > *begin)
+                now.set.count--;
+        }
+        if (code == NOTHING || code == ACCEL_UTF8_BAD || (found && now.set.count == 0))
+            return found;
+        at += step;
+        before = code;
+        code = code_at(text, size, at, &step);
+        step_ways(r, before, code, &now, &next, stack);
+        swap_ways(&now, &next);
+    }
+}
