@@ -403,7 +403,8 @@ struct accel_operator {
     struct accel_operator_arg inputs[ACCEL_OPERATOR_ARGS_MAX], outputs[ACCEL_OPERATOR_ARGS_MAX];
 };
 
-/* Entry i, counted from 0, in no particular order; false: there are not so many. */
+/* Entry i of those that a model can name, counted from 0, in no particular order; false: there are
+ * not so many. */
 ACCEL_EXPORT bool accel_operator_at(size_t i, struct accel_operator *op);
 
 /* ---------------------------------------------------------------- values that are no tensors */

@@ -21,7 +21,7 @@ static size_t show_args(const struct accel_arg *args, size_t max, struct accel_o
 
 bool accel_operator_at(size_t i, struct accel_operator *out)
 {
-    const struct accel_op *op = accel_op_at(i);
+    const struct accel_op *op = accel_op_public_at(i);
 
     if (op == NULL)
         return false;

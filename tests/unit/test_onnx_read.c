@@ -3,6 +3,7 @@
 #include "tap.h"
 
 #include "infer/onnx/onnx.h"
+#include "infer/ops/op.h"
 
 static const int64_t four[] = {4};
 
@@ -78,6 +79,38 @@ static void refuses_broken_graphs(void)
     g = graph();
     ob_add(&g, OB_NODE, ob_node("Relu", "x", "y"));
     refused(ob_model(&g, 99), ACCEL_E_UNSUPPORTED, "opset 99", "7 to", "an opset of the future");
+}
+
+/* A model of one Mish of the core's own domain. */
+static struct accel_buf own_operator(bool import)
+{
+    struct accel_buf n = ob_node("Mish", "x", "y"), model, set = {0};
+
+    ob_text(&n, 7, ACCEL_DOMAIN_OWN);
+    model = with_node(n);
+    if (import) {
+        ob_text(&set, 1, ACCEL_DOMAIN_OWN);
+        ob_int(&set, 2, 1);
+        ob_put(&model, 8, &set);
+    }
+    return model;
+}
+
+static void keeps_its_own_operators(void)
+{
+    struct accel_operator op;
+    size_t shown = 0, own = 0, all = 0;
+
+    refused(own_operator(true), ACCEL_E_INVALID, "'acceld'", "graph passes",
+            "an import of the core's own operators");
+    refused(own_operator(false), ACCEL_E_INVALID, "the_Mish", "imports no opset",
+            "one of them without import");
+    for (const struct accel_op *o; (o = accel_op_at(all)) != NULL; all++)
+        own += strcmp(o->domain, ACCEL_DOMAIN_OWN) == 0;
+    while (accel_operator_at(shown, &op) && strcmp(op.domain, ACCEL_DOMAIN_OWN) != 0)
+        shown++;
+    ok(own > 0 && shown + own == all, "lists %zu of %zu operators, and none of its own", shown,
+       all);
 }
 
 static void refuses_broken_tensors(void)
@@ -292,6 +325,7 @@ static void external_data_stays_in_its_folder(void)
 int main(void)
 {
     refuses_broken_graphs();
+    keeps_its_own_operators();
     refuses_broken_tensors();
     bounds_what_may_grow();
     survives_every_cut();

@@ -4,6 +4,7 @@
 #include "infer/ops/op.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 int accel_onnx_opset(struct reader *r, struct accel_slice proto, struct accel_opset *opset,
                      struct accel_error *err)
@@ -22,6 +23,12 @@ int accel_onnx_opset(struct reader *r, struct accel_slice proto, struct accel_op
             opset->version = (int64_t)f.value;
     }
     opset->domain = accel_onnx_domain(opset->domain);
+    if (rc == ACCEL_OK && strcmp(opset->domain, ACCEL_DOMAIN_OWN) == 0)
+        return accel_fail(
+            err, ACCEL_E_INVALID,
+            "operator set '%s': its operators are made by graph passes and none can be "
+            "imported: use those of ai.onnx or com.microsoft",
+            opset->domain);
     return rc;
 }
 

@@ -32,7 +32,7 @@ static int activation_run(struct accel_run *run, struct accel_error *err)
 
 #define ACTIVATION(op, k, flops)                                                        \
     {                                                                                   \
-        .name = op, .domain = "acceld", .since = 1, .kind = ACCEL_KIND_##k,             \
+        .name = op, .domain = ACCEL_DOMAIN_OWN, .since = 1, .kind = ACCEL_KIND_##k,     \
         .flops_per_value = flops, .in_place = 1, .in = {{"X", ACCEL_T(FLOAT), 'T', 0}}, \
         .out = {{"Y", ACCEL_T(FLOAT), 'T', 0}}, .parse = activation_parse,              \
         .infer = accel_infer_same, .run = activation_run                                \

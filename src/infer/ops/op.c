@@ -18,13 +18,23 @@ static const struct accel_op *const families[] = {
     NULL,
 };
 
-const struct accel_op *accel_op_at(size_t i)
+static const struct accel_op *entry_at(size_t i, bool own)
 {
     for (size_t f = 0; families[f] != NULL; f++)
         for (const struct accel_op *op = families[f]; op->name != NULL; op++)
-            if (i-- == 0)
+            if ((own || strcmp(op->domain, ACCEL_DOMAIN_OWN) != 0) && i-- == 0)
                 return op;
     return NULL;
+}
+
+const struct accel_op *accel_op_at(size_t i)
+{
+    return entry_at(i, true);
+}
+
+const struct accel_op *accel_op_public_at(size_t i)
+{
+    return entry_at(i, false);
 }
 
 const struct accel_op *accel_op_find(const char *domain, const char *name, int64_t opset,

@@ -149,8 +149,12 @@ struct accel_op {
  * else the lowest `since` it is known from. */
 const struct accel_op *accel_op_find(const char *domain, const char *name, int64_t opset,
                                      int *oldest);
-/* Every entry, in no particular order, for the coverage table: i counts from 0, NULL ends. */
+/* The domain of operators that graph passes alone make: no model may import it. */
+#define ACCEL_DOMAIN_OWN "acceld"
+/* Every entry, in no particular order: i counts from 0, NULL ends. */
 const struct accel_op *accel_op_at(size_t i);
+/* The same for the coverage table: those that a model can name. */
+const struct accel_op *accel_op_public_at(size_t i);
 /* The description of argument i (a variadic one repeats); NULL: the operator has not so many. */
 const struct accel_arg *accel_op_arg(const struct accel_arg *args, size_t max, size_t i);
 /* Highest version of the domain that this core knows; 0: an unknown domain. */

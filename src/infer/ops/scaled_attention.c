@@ -170,7 +170,7 @@ static const struct accel_attr_rule attrs[] = {{"scale", ACCEL_ATTR_FLOAT, 0}, {
 
 const struct accel_op accel_ops_scaled_attention[] = {
     {.name = "Attention",
-     .domain = "acceld",
+     .domain = ACCEL_DOMAIN_OWN,
      .since = 1,
      .kind = ACCEL_KIND_GEMM,
      .in = {{"Q", ACCEL_T(FLOAT), 'T', 0},

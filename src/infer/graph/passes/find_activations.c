@@ -134,7 +134,7 @@ struct found {
     struct accel_attr attr; /* name NULL: none */
 };
 
-#define OWN(name) ((struct found){.domain = "acceld", .op = name})
+#define OWN(name) ((struct found){.domain = ACCEL_DOMAIN_OWN, .op = name})
 #define MS(name)  ((struct found){.domain = "com.microsoft", .op = name})
 
 /* constant * x * y: which activation of x is it? */

@@ -141,8 +141,8 @@ static int replace(struct accel_node *n, const struct attention *a, struct accel
     if (a->turn)
         rc = accel_node_set_ints(a->transpose, "perm", turned, 4, err);
     if (rc == ACCEL_OK)
-        rc = accel_node_turn_into(n, "acceld", "Attention", in, a->mask != NULL ? 4 : 3, attr, 1,
-                                  err);
+        rc = accel_node_turn_into(n, ACCEL_DOMAIN_OWN, "Attention", in, a->mask != NULL ? 4 : 3,
+                                  attr, 1, err);
     return rc;
 }
 

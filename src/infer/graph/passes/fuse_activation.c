@@ -29,8 +29,8 @@ static bool found_before(const struct accel_node *n, struct accel_activation *ac
         {"com.microsoft", "QuickGelu", ACCEL_UNARY_SILU},
         {"com.microsoft", "Gelu", ACCEL_UNARY_GELU},
         {"com.microsoft", "FastGelu", ACCEL_UNARY_GELU_TANH},
-        {"acceld", "HardSwish", ACCEL_UNARY_HARDSWISH},
-        {"acceld", "Mish", ACCEL_UNARY_MISH},
+        {ACCEL_DOMAIN_OWN, "HardSwish", ACCEL_UNARY_HARDSWISH},
+        {ACCEL_DOMAIN_OWN, "Mish", ACCEL_UNARY_MISH},
     };
 
     if (n->op == NULL || n->unsupported != NULL || n->inputs_count != 1)
