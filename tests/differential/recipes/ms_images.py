@@ -5,7 +5,7 @@ import numpy as np
 from differential.draft import MS, F
 from differential.recipes import axis_of, recipe
 from differential.recipes.moving import numbers
-from differential.recipes.neural import pooled
+from differential.recipes.neural import windows
 from differential.recipes.reducing import image
 
 
@@ -27,7 +27,7 @@ def masked(d, op):
     if x is None:
         return None
     n, c, *size = d.of(x).shape
-    kernel, more = pooled(d, size)
+    kernel, more = windows(d, size)
     for unknown in ('dilations', 'ceil_mode'):
         more.pop(unknown, None)
     # Where the mask leaves nothing of a window is the lowest float, and such graphs are not compared.
