@@ -129,8 +129,9 @@ struct accel_load_options {
      * from shapes and views that cost nothing are nodes too. With passes_off "all" these are the
      * nodes of the file. */
     bool every_node;
-    /* Also take a model whose inputs or outputs are sequences or optionals: for who runs it by
-     * accel_session_run_values. Without it such a model is UNSUPPORTED. */
+    /* Also take a model whose inputs or outputs are sequences, maps or optionals: for who runs it
+     * by accel_session_run_values. Without it such a model is UNSUPPORTED, but for maps that a
+     * ZipMap makes of rows of scores at its end: the output then is the rows, a tensor. */
     bool values;
 };
 
@@ -410,29 +411,40 @@ ACCEL_EXPORT bool accel_operator_at(size_t i, struct accel_operator *op);
 /* ---------------------------------------------------------------- values that are no tensors */
 
 /* What an input or output of a model is. A sequence is of tensors of one element type and of any
- * shapes; an optional (OPTIONAL, or OPTIONAL | SEQUENCE) may be absent. */
+ * shapes, or (SEQUENCE | MAP) of maps; an optional (OPTIONAL, or OPTIONAL | SEQUENCE) may be
+ * absent. A map's keys are INT64 or STRING, its values INT64, FLOAT, DOUBLE or STRING. */
 enum accel_value_kind {
     ACCEL_VALUE_TENSOR = 0,
     ACCEL_VALUE_SEQUENCE = 1,
     ACCEL_VALUE_OPTIONAL = 2, /* a bit: of a tensor, or of a sequence */
-    ACCEL_VALUE_OTHER = 4,    /* a map, a sparse tensor, deeper nesting: not runnable */
+    ACCEL_VALUE_OTHER = 4,    /* a sparse tensor, deeper nesting: not runnable */
+    ACCEL_VALUE_MAP = 8,      /* a bit: one map, or a sequence of maps */
 };
 
-/* The info of such an input or output (accel_model_input) describes its tensors.
- * ACCEL_VALUE_OTHER when there is no such input or output. */
+/* The info of such an input or output (accel_model_input) describes its tensors; its dtype is that
+ * of a map's values. ACCEL_VALUE_OTHER when there is no such input or output. */
 ACCEL_EXPORT enum accel_value_kind accel_model_input_kind(const struct accel_model *model,
                                                           size_t i);
 ACCEL_EXPORT enum accel_value_kind accel_model_output_kind(const struct accel_model *model,
                                                            size_t i);
+/* Type of the keys of maps; UNDEFINED when there are none. */
+ACCEL_EXPORT enum accel_dtype accel_model_input_keys(const struct accel_model *model, size_t i);
+ACCEL_EXPORT enum accel_dtype accel_model_output_keys(const struct accel_model *model, size_t i);
+/* "a tensor", "an optional sequence", "a sequence of maps": for messages. */
+ACCEL_EXPORT const char *accel_value_kind_text(enum accel_value_kind kind);
 
 /* One input or output of accel_session_run_values. */
 struct accel_named_value {
     const char *name;
-    /* What is here: TENSOR, SEQUENCE, or OPTIONAL alone for an optional that is absent. A present
-     * optional is given and handed back as the tensor or sequence that it holds. */
+    /* What is here: TENSOR, SEQUENCE, MAP, SEQUENCE | MAP, or OPTIONAL alone for an optional that
+     * is absent. A present optional is given and handed back as the tensor or sequence that it
+     * holds. */
     enum accel_value_kind kind;
     struct accel_tensor tensor; /* TENSOR; its dtype alone for an empty SEQUENCE */
-    /* SEQUENCE: `count` tensors of one dtype. */
+    /* SEQUENCE: `count` tensors of one dtype. MAP: two vectors of one length, the keys and what
+     * each stands for; SEQUENCE | MAP: these of each map in turn, so that `count` is twice that of
+     * the maps. No key may be there twice (INVALID); what is handed back has them in ascending
+     * order, strings by their bytes. */
     const struct accel_tensor *items;
     size_t count;
 };

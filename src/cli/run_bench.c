@@ -25,7 +25,7 @@ struct bench {
     const struct accel_analysis *analysis;
     size_t inputs_count, outputs_count;
     struct accel_owned_tensor *owned;
-    struct accel_named_tensor *inputs, *outputs;
+    struct accel_named_value *inputs, *outputs;
     int64_t *ns; /* of each run, sorted in the end */
     size_t ns_count, ns_capacity;
     int64_t load_ns, first_ns;
@@ -82,10 +82,10 @@ static int run_once(struct bench *b, int64_t *ns, struct accel_error *err)
 {
     /* NULL data each time: the result is lent, nothing is copied. */
     for (size_t i = 0; i < b->outputs_count; i++)
-        b->outputs[i].tensor = (struct accel_tensor){0};
+        b->outputs[i] = (struct accel_named_value){.name = b->outputs[i].name};
     const int64_t begin = accel_now_ns();
-    const int rc = accel_session_run(b->session, b->inputs, b->inputs_count, b->outputs,
-                                     b->outputs_count, err);
+    const int rc = accel_session_run_values(b->session, b->inputs, b->inputs_count, b->outputs,
+                                            b->outputs_count, sizeof(*b->inputs), err);
     *ns = accel_now_ns() - begin;
     return rc;
 }

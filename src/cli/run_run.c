@@ -118,7 +118,10 @@ static int write_outputs(const struct accel_model *model, const struct run_data 
                    accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
         else
             printf("%s: %s of %zu\n", path,
-                   o->kind == ACCEL_VALUE_SEQUENCE ? "a sequence" : "an optional", o->count);
+                   o->kind == ACCEL_VALUE_OPTIONAL ? "an optional" : accel_value_kind_text(o->kind),
+                   o->kind == ACCEL_VALUE_MAP         ? (size_t)o->items[0].dims[0]
+                   : (o->kind & ACCEL_VALUE_MAP) != 0 ? o->count / 2
+                                                      : o->count);
     }
     return ACCEL_OK;
 }

@@ -2,14 +2,15 @@
 #ifndef ACCEL_CLI_VALUE_FILE_H
 #define ACCEL_CLI_VALUE_FILE_H
 
-/* Inputs and outputs of a model as files, whatever they are: tensors (tensor_file.h), sequences
- * and optionals (ONNX's SequenceProto and OptionalProto, .pb, as its test data has them). */
+/* Inputs and outputs of a model as files, whatever they are: tensors (tensor_file.h), sequences,
+ * maps and optionals (ONNX's SequenceProto, MapProto and OptionalProto, .pb, as its test data has
+ * them). */
 
 #include "cli/tensor_compare.h"
 #include "cli/tensor_file.h"
 
 struct accel_owned_value {
-    enum accel_value_kind kind; /* TENSOR, SEQUENCE, or OPTIONAL: nothing */
+    enum accel_value_kind kind; /* as of an accel_named_value */
     char *name;                 /* as the file says; "" when it does not */
     struct accel_owned_tensor tensor;
     struct accel_owned_tensor *items;
@@ -19,8 +20,9 @@ struct accel_owned_value {
 
 void accel_owned_value_free(struct accel_owned_value *v); /* fits ACCEL_CLEANUP; empties it */
 
-/* One value of a kind, as accel_model_input_kind says it. Errors: INVALID, UNSUPPORTED (a sequence
- * of what is no tensor), NOMEM. */
+/* One value of a kind, as accel_model_input_kind says it; where a sequence of maps is called for
+ * the bytes may also be a tensor's. Maps' keys are put in ascending order. Errors: INVALID,
+ * UNSUPPORTED (a sequence of what is no tensor, keys of another type), NOMEM. */
 int accel_value_from_pb(const void *bytes, size_t size, enum accel_value_kind kind,
                         struct accel_owned_value *v, struct accel_error *err);
 /* `kind` says whether it is wrapped as an optional. */

@@ -66,9 +66,13 @@ static void put_type(const struct drawing *d, const struct accel_value *v)
     const struct accel_type *t = type_of(d, v);
     char text[ACCEL_SHAPE_TEXT];
 
-    if (t->kind == ACCEL_VALUE_SEQUENCE)
+    if ((t->kind & ACCEL_VALUE_SEQUENCE) != 0)
         fputs("sequence of ", d->out);
-    else if (t->kind == ACCEL_VALUE_OPTIONAL)
+    if ((t->kind & ACCEL_VALUE_MAP) != 0) {
+        fprintf(d->out, "map from %s to %s", accel_dtype_name(t->keys), accel_dtype_name(t->dtype));
+        return;
+    }
+    if (t->kind == ACCEL_VALUE_OPTIONAL)
         fputs("optional ", d->out);
     fprintf(d->out, "%s %s",
             t->dtype != ACCEL_DTYPE_UNDEFINED ? accel_dtype_name(t->dtype) : "unknown",

@@ -111,3 +111,18 @@ double accel_dtype_number(enum accel_dtype dtype, const void *at)
         return (double)bits;
     }
 }
+
+const char *accel_value_kind_text(enum accel_value_kind kind)
+{
+    static const char *const texts[] = {
+        [ACCEL_VALUE_TENSOR] = "a tensor",
+        [ACCEL_VALUE_SEQUENCE] = "a sequence",
+        [ACCEL_VALUE_OPTIONAL] = "an optional tensor",
+        [ACCEL_VALUE_OPTIONAL | ACCEL_VALUE_SEQUENCE] = "an optional sequence",
+        [ACCEL_VALUE_MAP] = "a map",
+        [ACCEL_VALUE_MAP | ACCEL_VALUE_SEQUENCE] = "a sequence of maps"};
+
+    return (unsigned)kind < ACCEL_COUNT(texts) && texts[kind] != NULL
+               ? texts[kind]
+               : "a value of a kind unknown here";
+}

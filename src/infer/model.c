@@ -375,9 +375,11 @@ static int check_inputs(const struct accel_ir *ir, bool values, struct accel_err
         const bool taken = v->type.kind == ACCEL_VALUE_TENSOR ||
                            (values && (v->type.kind & ACCEL_VALUE_OTHER) == 0);
 
-        if (!taken || (accel_dtype_size(v->type.dtype) == 0 && v->type.dtype != ACCEL_DTYPE_STRING))
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is %s", v->name,
-                              taken ? "of no type" : "no tensor");
+        if (!taken)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is no tensor but %s", v->name,
+                              accel_value_kind_text(v->type.kind));
+        if (accel_dtype_size(v->type.dtype) == 0 && v->type.dtype != ACCEL_DTYPE_STRING)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input '%s' is of no type", v->name);
     }
     return ACCEL_OK;
 }
@@ -386,9 +388,29 @@ static int check_results(const struct accel_ir *ir, bool values, struct accel_er
 {
     for (size_t i = 0; i < ir->main->outputs_count; i++)
         if (ir->main->outputs[i]->type.kind != ACCEL_VALUE_TENSOR && !values)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "output '%s' is no tensor",
-                              ir->main->output_names[i]);
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "output '%s' is no tensor but %s",
+                              ir->main->output_names[i],
+                              accel_value_kind_text(ir->main->outputs[i]->type.kind));
     return ACCEL_OK;
+}
+
+/* Who takes tensors only is given the rows of scores that a ZipMap would make maps of. */
+static int unzip_results(struct accel_ir *ir, struct accel_error *err)
+{
+    struct accel_graph *g = ir->main;
+    bool changed = false;
+
+    for (size_t i = 0; i < g->outputs_count; i++) {
+        const struct accel_node *n = g->outputs[i]->producer;
+
+        if (n == NULL || n->op == NULL || (n->op->flags & ACCEL_OP_REWORDS) == 0 ||
+            n->unsupported != NULL)
+            continue;
+        g->outputs[i] = n->inputs[0];
+        changed = true;
+    }
+    const int rc = changed ? accel_ir_link(ir, err) : ACCEL_OK;
+    return changed && rc == ACCEL_OK ? accel_ir_infer(ir, err) : rc;
 }
 
 int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, bool any,
@@ -410,6 +432,8 @@ int accel_model_build(struct accel_ir *ir, const struct accel_load_options *o, b
         rc = bind_dims(ir, o, err);
     if (rc == ACCEL_OK)
         rc = accel_ir_infer(ir, err);
+    if (rc == ACCEL_OK && !o->values)
+        rc = unzip_results(ir, err);
     if (rc == ACCEL_OK)
         rc = accel_passes_run(ir, o->passes_off, err);
     if (rc == ACCEL_OK)
@@ -564,6 +588,18 @@ enum accel_value_kind accel_model_output_kind(const struct accel_model *model, s
     const bool say =
         (v->type.kind & ACCEL_VALUE_OPTIONAL) != 0 && v->declared != ACCEL_DTYPE_UNDEFINED;
     return say ? v->declared_kind : v->type.kind;
+}
+
+enum accel_dtype accel_model_input_keys(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->inputs_count ? model->ir->main->inputs[i]->type.keys
+                                             : ACCEL_DTYPE_UNDEFINED;
+}
+
+enum accel_dtype accel_model_output_keys(const struct accel_model *model, size_t i)
+{
+    return i < model->ir->main->outputs_count ? model->ir->main->outputs[i]->type.keys
+                                              : ACCEL_DTYPE_UNDEFINED;
 }
 
 size_t accel_model_packed_bytes(const struct accel_model *model)

@@ -70,7 +70,7 @@ static void put_shape(struct writer *w, const struct accel_shape *s)
 
 static void put_type(struct writer *w, const struct accel_type *t)
 {
-    put_u32(w, t->kind);
+    put_u32(w, t->kind | (uint32_t)t->keys << 8);
     put_u32(w, t->dtype);
     put_shape(w, &t->shape);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running, as the caller sees it: inputs in, the main graph run (run/unit.c), outputs out. */
+#include "infer/ops/op.h"
 #include "infer/run/session.h"
 
 #include "base/clock.h"
@@ -145,25 +146,18 @@ static int find_input(struct accel_session *s, const char *name, size_t *i, stru
     return ACCEL_OK;
 }
 
-static const char *kind_text(enum accel_value_kind kind)
-{
-    static const char *const texts[] = {"a tensor", "a sequence", "an optional tensor",
-                                        "an optional sequence"};
-
-    return (unsigned)kind < ACCEL_COUNT(texts) ? texts[kind] : "neither tensor nor sequence";
-}
-
 static int check_kind(const struct accel_session *s, size_t i, enum accel_value_kind given,
                       struct accel_error *err)
 {
     const enum accel_value_kind want = accel_model_input_kind(s->model, i);
 
     if (given == ACCEL_VALUE_OPTIONAL ? (want & ACCEL_VALUE_OPTIONAL) != 0
-                                      : given == (want & ACCEL_VALUE_SEQUENCE))
+                                      : given == (want & ~(unsigned)ACCEL_VALUE_OPTIONAL))
         return ACCEL_OK;
     return accel_fail(err, ACCEL_E_INVALID, "input '%s' is %s, the model takes %s",
                       s->model->inputs[i].name,
-                      given == ACCEL_VALUE_OPTIONAL ? "absent" : kind_text(given), kind_text(want));
+                      given == ACCEL_VALUE_OPTIONAL ? "absent" : accel_value_kind_text(given),
+                      accel_value_kind_text(want));
 }
 
 /* The tensor stays where it is until the run ends. */
@@ -199,6 +193,65 @@ static int copy_items(struct accel_session *s, const struct accel_tensor_info *i
     return ACCEL_OK;
 }
 
+/* `part`: "keys" or "values" of map number k. */
+static int check_vector(const char *input, const char *part, size_t k, enum accel_dtype dtype,
+                        const struct accel_tensor *t, struct accel_error *err)
+{
+    const struct accel_tensor_info vector = {
+        .name = input, .dtype = dtype, .has_rank = true, .rank = 1, .dims = {ACCEL_DIM_ANY}};
+    const int rc = check_input(&vector, t, err);
+
+    return rc == ACCEL_OK ? rc : accel_fail_in(err, "%s of map %zu", part, k);
+}
+
+/* Tensors come in pairs. */
+static int copy_maps(struct accel_session *s, size_t input, const struct accel_named_value *v,
+                     struct accel_list *list, struct accel_error *err)
+{
+    const char *name = s->model->inputs[input].name;
+
+    /* A file does not tell of what type the values of an empty map are. */
+    const struct accel_tensor none = {.dtype = list->dtype, .rank = 1};
+
+    for (size_t k = 0; k < v->count / 2; k++) {
+        const struct accel_tensor *keys = &v->items[2 * k], *values = &v->items[2 * k + 1];
+        int rc = check_vector(name, "keys", k, list->keys, keys, err);
+
+        if (rc == ACCEL_OK && keys->dims[0] == 0 && values->rank == 1 && values->dims[0] == 0)
+            values = &none;
+        if (rc == ACCEL_OK)
+            rc = check_vector(name, "values", k, list->dtype, values, err);
+        if (rc == ACCEL_OK && keys->dims[0] != values->dims[0])
+            rc = accel_fail(err, ACCEL_E_INVALID,
+                            "input '%s': map %zu has %" PRId64 " keys and %" PRId64 " values", name,
+                            k, keys->dims[0], values->dims[0]);
+        if (rc != ACCEL_OK)
+            return rc;
+        rc = accel_maps_add(s, list, keys, values, err);
+        if (rc != ACCEL_OK)
+            return accel_fail_in(err, "input '%s': map %zu", name, k);
+    }
+    return ACCEL_OK;
+}
+
+/* What has been put into the slot so far is its, also on failure. */
+static int take_maps(struct accel_session *s, size_t input, const struct accel_named_value *v,
+                     struct accel_tensor *slot, struct accel_error *err)
+{
+    const struct accel_type *type = &s->model->ir->main->inputs[input]->type;
+    struct accel_list *list;
+
+    if (v->count % 2 != 0 || (v->kind == ACCEL_VALUE_MAP && v->count != 2))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input '%s': %zu tensors are given, a map is keys and values", v->name,
+                          v->count);
+    const int rc = accel_maps_new(s, v->kind, type->keys, type->dtype, v->count / 2, &list, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    *slot = accel_slot_of_list(list);
+    return copy_maps(s, input, v, list, err);
+}
+
 static int take_value(struct accel_session *s, const struct accel_named_value *v,
                       struct accel_error *err)
 {
@@ -222,6 +275,8 @@ static int take_value(struct accel_session *s, const struct accel_named_value *v
             return rc;
         *slot = accel_slot_of_list(list);
         rc = copy_items(s, &s->model->inputs[i], v, list, err);
+    } else if ((v->kind & ACCEL_VALUE_MAP) != 0) {
+        rc = take_maps(s, i, v, slot, err);
     }
     s->units[0]->given[i] = slot;
     s->units[0]->types[i] = accel_type_of_slot(slot);
@@ -262,32 +317,33 @@ static int run_main(struct accel_session *s, struct accel_error *err)
 
 /* ---------------------------------------------------------------- outputs */
 
-/* The output of that name. A ZipMap's result is the tensor that went into it: that goes by the
- * inner tensor's name too, which is what stored results of such models are called. */
-static size_t find_output(const struct accel_graph *g, const char *name)
+/* The output of that name. What a ZipMap makes maps of can be asked for as well, by the inner
+ * tensor's name, which is what stored results of such models are called. NULL: there is none. */
+static const struct accel_value *find_output(const struct accel_graph *g, const char *name)
 {
     for (size_t i = 0; i < g->outputs_count; i++)
         if (strcmp(g->output_names[i], name) == 0)
-            return i;
+            return g->outputs[i];
     for (size_t i = 0; i < g->outputs_count; i++) {
-        const struct accel_node *n = g->outputs[i]->producer;
+        const struct accel_value *v = g->outputs[i];
 
-        if (n != NULL && strcmp(n->op_type, "ZipMap") == 0 && n->inputs[0] != NULL &&
-            strcmp(n->inputs[0]->name, name) == 0)
-            return i;
+        if (v->producer != NULL && (v->producer->op->flags & ACCEL_OP_REWORDS) != 0)
+            v = v->producer->inputs[0];
+        if (strcmp(v->name, name) == 0)
+            return v;
     }
-    return g->outputs_count;
+    return NULL;
 }
 
 static int output_slot(struct accel_session *s, const char *name, const struct accel_tensor **slot,
                        struct accel_error *err)
 {
     const struct accel_graph *g = s->model->ir->main;
-    const size_t i = find_output(g, name);
+    const struct accel_value *v = find_output(g, name);
 
-    if (i == g->outputs_count)
+    if (v == NULL)
         return accel_fail(err, ACCEL_E_INVALID, "the model has no output '%s'", name);
-    *slot = &s->units[0]->now->tensors[g->outputs[i]->id];
+    *slot = &s->units[0]->now->tensors[v->id];
     return ACCEL_OK;
 }
 
@@ -359,7 +415,7 @@ static int give_value(struct accel_session *s, const struct accel_tensor *slot,
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for output '%s'", to->name);
     for (size_t k = 0; k < list->count; k++)
         items[k] = list->items[k]->tensor;
-    to->kind = ACCEL_VALUE_SEQUENCE;
+    to->kind = list->kind;
     to->tensor = (struct accel_tensor){.dtype = list->dtype};
     to->items = items;
     to->count = list->count;

@@ -131,20 +131,26 @@ static void get_dtype(struct unpacker *u, enum accel_dtype *dtype)
     *dtype = d <= ACCEL_DTYPE_LAST ? (enum accel_dtype)d : ACCEL_DTYPE_UNDEFINED;
 }
 
-static void get_kind(struct unpacker *u, enum accel_value_kind *kind)
+static enum accel_value_kind kind_of(struct unpacker *u, uint32_t k)
 {
-    const uint32_t k = get_u32(u);
-
-    u->bad = u->bad || k > ACCEL_VALUE_OTHER;
-    *kind = k <= ACCEL_VALUE_OTHER ? (enum accel_value_kind)k : ACCEL_VALUE_OTHER;
+    if (k <= ACCEL_VALUE_OTHER || (k & ~(uint32_t)ACCEL_VALUE_SEQUENCE) == ACCEL_VALUE_MAP)
+        return (enum accel_value_kind)k;
+    u->bad = true;
+    return ACCEL_VALUE_OTHER;
 }
 
 static void get_type(struct unpacker *u, struct accel_type *t)
 {
-    *t = (struct accel_type){0};
-    get_kind(u, &t->kind);
+    const uint32_t kind = get_u32(u), keys = kind >> 8;
+
+    *t = (struct accel_type){.kind = kind_of(u, kind & 0xff)};
     get_dtype(u, &t->dtype);
     get_shape(u, &t->shape);
+    if (keys <= ACCEL_DTYPE_LAST)
+        t->keys = (enum accel_dtype)keys;
+    if ((t->kind & ACCEL_VALUE_MAP) != 0 ? !accel_map_types(t->keys, t->dtype) || t->shape.has_rank
+                                         : keys != 0)
+        u->bad = true;
 }
 
 /* dropped: whether it may have no data. */
@@ -396,7 +402,7 @@ static int get_value(struct unpacker *u, struct accel_graph *g, struct accel_err
     if (v == NULL)
         return no_memory(err);
     get_dtype(u, &v->declared);
-    get_kind(u, &v->declared_kind);
+    v->declared_kind = kind_of(u, get_u32(u));
     if (u->bad || flags > 7 || (flags & 3) == 3)
         return corrupt(err, "a value");
     v->is_input = (flags & 1) != 0;

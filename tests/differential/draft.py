@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A graph in the making. Every value in it is known: ONNX Runtime runs each node as it is added."""
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'models'))
+import ort_maps  # noqa: E402
+from ort_maps import Map  # noqa: E402
 
 MS = 'com.microsoft'
 ML = 'ai.onnx.ml'
@@ -26,6 +33,10 @@ def onnx_type(array):
 
 
 def value_info(name, value, shape=None):
+    if isinstance(value, Map):
+        return onnx.ValueInfoProto(name=name, type=ort_maps.map_type(*value))
+    if isinstance(value, list) and value and isinstance(value[0], Map):
+        return onnx.ValueInfoProto(name=name, type=helper.make_sequence_type_proto(ort_maps.map_type(*value[0])))
     if isinstance(value, list):
         kind = onnx_type(value[0]) if value else TensorProto.FLOAT  # recipes make no empty ones of other types
         return helper.make_tensor_sequence_value_info(name, kind, None)
@@ -42,12 +53,20 @@ def options(optimised):
     return o
 
 
+def given(value):
+    """What ONNX Runtime handed out: numpy gives scalars for tensors of rank 0."""
+    if isinstance(value, list):
+        return [ort_maps.as_map(v) if isinstance(v, dict) else v for v in value]
+    return np.asarray(value)
+
+
 def infer(model, feeds, optimised=False):
+    if any(isinstance(v, Map) for v in feeds.values()):
+        names = {i.name for i in model.graph.input}
+        return ort_maps.run(model, {n: v for n, v in feeds.items() if n in names}, optimised)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options(optimised), providers=['CPUExecutionProvider'])
-    given = {i.name for i in session.get_inputs()}
-    # numpy gives scalars for tensors of rank 0.
-    return [v if isinstance(v, list) else np.asarray(v) for v in
-            session.run(None, {n: v for n, v in feeds.items() if n in given})]
+    names = {i.name for i in session.get_inputs()}
+    return [given(v) for v in session.run(None, {n: v for n, v in feeds.items() if n in names})]
 
 
 class Draft:
@@ -116,10 +135,10 @@ class Draft:
         self.values[name] = array
         return name
 
-    def give_list(self, arrays):
-        """A new input that is a sequence."""
+    def give_whole(self, value):
+        """A new input that is a sequence (a list of arrays) or a Map."""
         name = self.name('s')
-        self.inputs[name] = self.values[name] = arrays
+        self.inputs[name] = self.values[name] = value
         return name
 
     def forget(self, name):

@@ -9,15 +9,21 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from differential.draft import infer, value_info
+from differential.draft import Map, infer, ort_maps, value_info
 
 WAYS = {'optimised': [], 'no passes': ['--passes-off', 'all'], 'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack'],
         'two threads': ['--threads', '2']}
 REPORT = re.compile(r'(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:')
 
 
+def is_mapped(value):
+    """A Map, or a sequence of them?"""
+    return isinstance(value, Map) or (isinstance(value, list) and bool(value) and isinstance(value[0], Map))
+
+
 def write_value(path, name, value):
-    proto = numpy_helper.from_list(value, name) if isinstance(value, list) else numpy_helper.from_array(np.asarray(value), name)
+    proto = (ort_maps.proto(value, name) if is_mapped(value) else numpy_helper.from_list(value, name) if isinstance(value, list)
+             else numpy_helper.from_array(np.asarray(value), name))
     path.write_bytes(proto.SerializeToString())
 
 
@@ -53,7 +59,7 @@ HALF = 300  # how much more a half is shaken than a float: its bits are larger
 
 
 def has_halves(model, feeds):
-    return (any(a.dtype == np.float16 for v in feeds.values() for a in (v if isinstance(v, list) else [v])) or
+    return (any(a.dtype == np.float16 for v in feeds.values() for a in arrays(v)) or
             any(i.data_type == onnx.TensorProto.FLOAT16 for i in model.graph.initializer))
 
 
@@ -72,10 +78,15 @@ def stepwise(model, feeds):
     return [values[o.name] for o in model.graph.output]
 
 
+def arrays(value):
+    """All that a value is made of."""
+    return [a for v in value for a in arrays(v)] if isinstance(value, (list, Map)) else [value]
+
+
 def jumps(before, after, bound):
     """Does one result differ from the other in its shape, in what is no real number or by more than the bound?"""
     for a, b in zip(before, after, strict=True):
-        for x, y in zip(a if isinstance(a, list) else [a], b if isinstance(b, list) else [b], strict=False):
+        for x, y in zip(arrays(a), arrays(b), strict=False):
             if x.shape != y.shape:
                 return True
             if x.dtype.kind == 'f':
@@ -95,12 +106,16 @@ def sensitive(folder):
     rng = np.random.default_rng(1)
     for i, info in enumerate(model.graph.input):
         data = (folder / f'test_data_set_0/input_{i}.pb').read_bytes()
-        if info.type.HasField('sequence_type'):
+        if info.type.HasField('map_type'):
+            feeds[info.name] = ort_maps.read(onnx.MapProto.FromString(data))
+        elif info.type.HasField('sequence_type'):
             feeds[info.name] = numpy_helper.to_list(onnx.SequenceProto.FromString(data))
         else:
             feeds[info.name] = numpy_helper.to_array(onnx.TensorProto.FromString(data))
 
     def shaken(a, step):
+        if isinstance(a, Map):
+            return Map(a.keys, shaken(a.values, step))
         if isinstance(a, list):
             return [shaken(e, step) for e in a]
         if a.dtype.kind != 'f':

@@ -52,15 +52,38 @@ static inline uint8_t bytes_of(const struct accel_tensor *t)
     return last;
 }
 
-/* Runs it once on zeros: a sequence holds one tensor, an optional is absent. A model with other
- * inputs is let be. */
+/* Keys and values of three: what is a number as text, too. */
+static inline void map_parts(enum accel_dtype keys, enum accel_dtype values,
+                             struct accel_tensor parts[2])
+{
+    static const int64_t numbers[] = {2, 0, 1};
+    static const char *const texts[] = {"2", "0", "1"};
+    static const double zeros[3];
+
+    for (int k = 0; k < 2; k++) {
+        const enum accel_dtype dtype = k == 0 ? keys : values;
+        const void *data = dtype == ACCEL_DTYPE_STRING  ? (const void *)texts
+                           : dtype == ACCEL_DTYPE_INT64 ? (const void *)numbers
+                                                        : (const void *)zeros;
+
+        parts[k] = (struct accel_tensor){.dtype = dtype,
+                                         .rank = 1,
+                                         .dims = {3},
+                                         .data = (void *)(uintptr_t)data,
+                                         .size_bytes =
+                                             3 * (dtype == ACCEL_DTYPE_FLOAT ? sizeof(float) : 8)};
+    }
+}
+
+/* Runs it once on zeros: a sequence holds one tensor or map, an optional is absent. A model with
+ * other inputs is let be. */
 static inline void run_on_zeros(struct accel_model *model)
 {
     const struct accel_session_options options = {.struct_size = sizeof(options), .threads = 1};
     const size_t inputs_count = accel_model_input_count(model);
     const size_t outputs_count = accel_model_output_count(model);
     struct accel_named_value inputs[RUN_INPUTS_MAX] = {0}, outputs[RUN_INPUTS_MAX] = {0};
-    struct accel_tensor zeros[RUN_INPUTS_MAX] = {0};
+    struct accel_tensor zeros[RUN_INPUTS_MAX] = {0}, maps[RUN_INPUTS_MAX][2];
     struct accel_session *session = NULL;
     struct accel_error err;
     bool good = inputs_count <= RUN_INPUTS_MAX && outputs_count <= RUN_INPUTS_MAX;
@@ -71,7 +94,7 @@ static inline void run_on_zeros(struct accel_model *model)
     for (i = 0; good && i < inputs_count; i++) {
         const enum accel_value_kind kind = accel_model_input_kind(model, i);
 
-        good = zeros_of(accel_model_input(model, i), &zeros[i]);
+        good = (kind & ACCEL_VALUE_MAP) != 0 || zeros_of(accel_model_input(model, i), &zeros[i]);
         inputs[i] = (struct accel_named_value){
             .name = accel_model_input(model, i)->name, .kind = kind, .tensor = zeros[i]};
         if ((kind & ACCEL_VALUE_OPTIONAL) != 0)
@@ -79,6 +102,12 @@ static inline void run_on_zeros(struct accel_model *model)
         if (kind == ACCEL_VALUE_SEQUENCE) {
             inputs[i].items = &zeros[i];
             inputs[i].count = 1;
+        }
+        if ((kind & ACCEL_VALUE_MAP) != 0) {
+            map_parts(accel_model_input_keys(model, i), accel_model_input(model, i)->dtype,
+                      maps[i]);
+            inputs[i].items = maps[i];
+            inputs[i].count = 2;
         }
     }
     if (good && accel_session_new(model, &options, &session, &err) == ACCEL_OK &&

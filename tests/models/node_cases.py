@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import ort_maps
 from onnx import numpy_helper
 
 
 def proto(value, info):
     """The file of a value, by what its model says it is."""
     kind = info.type.WhichOneof('value')
+    if kind == 'map_type' or (kind == 'sequence_type' and info.type.sequence_type.elem_type.HasField('map_type')):
+        return ort_maps.proto(value, info.name)
     if kind == 'sequence_type':
         made = onnx.SequenceProto(name=info.name, elem_type=onnx.SequenceProto.TENSOR)
         made.tensor_values.extend(numpy_helper.from_array(np.asarray(v)) for v in value)

@@ -41,8 +41,9 @@ struct accel_shape {
  * for each concrete set of shapes that is planned. */
 struct accel_type {
     enum accel_value_kind kind;
-    enum accel_dtype dtype;   /* UNDEFINED: unknown */
-    struct accel_shape shape; /* of a sequence: of its tensors */
+    enum accel_dtype dtype;   /* UNDEFINED: unknown; of maps: their values' */
+    enum accel_dtype keys;    /* of maps */
+    struct accel_shape shape; /* of a sequence: of its tensors; of maps: none */
     /* The whole value, when it is known before running: a constant, or what follows from shapes.
      * NULL: not known. Borrowed. */
     const struct accel_tensor *data;
@@ -52,6 +53,9 @@ struct accel_type {
     const int64_t *ints;
     size_t ints_count;
 };
+
+/* May maps have keys and values of these types? */
+bool accel_map_types(enum accel_dtype keys, enum accel_dtype values);
 
 /* ---------------------------------------------------------------- values and nodes */
 

@@ -34,9 +34,11 @@ static int check_types(const struct accel_node *n, const struct accel_type *cons
 
         if (in[i] == NULL || arg == NULL)
             continue;
-        if (in[i]->kind != ACCEL_VALUE_TENSOR && (arg->flags & ACCEL_ARG_ANY_KIND) == 0)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu '%s' is not a tensor", i,
-                              arg->name);
+        const bool map = (in[i]->kind & ACCEL_VALUE_MAP) != 0;
+        if (map ? (arg->flags & ACCEL_ARG_MAPS) == 0
+                : in[i]->kind != ACCEL_VALUE_TENSOR && (arg->flags & ACCEL_ARG_ANY_KIND) == 0)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu '%s' is not a tensor but %s", i,
+                              arg->name, accel_value_kind_text(in[i]->kind));
         if (in[i]->dtype == ACCEL_DTYPE_UNDEFINED) {
             *open = *open || (arg->flags & ACCEL_ARG_ANY_KIND) == 0;
             continue;

@@ -122,3 +122,10 @@ size_t accel_dims_product(const int64_t *dims, uint32_t begin, uint32_t end)
         product *= (size_t)dims[i];
     return product;
 }
+
+bool accel_map_types(enum accel_dtype keys, enum accel_dtype values)
+{
+    return (keys == ACCEL_DTYPE_INT64 || keys == ACCEL_DTYPE_STRING) &&
+           (values == ACCEL_DTYPE_INT64 || values == ACCEL_DTYPE_FLOAT ||
+            values == ACCEL_DTYPE_DOUBLE || values == ACCEL_DTYPE_STRING);
+}

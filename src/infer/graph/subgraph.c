@@ -236,6 +236,8 @@ void accel_type_merge(struct accel_type *into, const struct accel_type *other)
         into->dtype = other->dtype;
     if (into->kind != other->kind)
         into->kind |= other->kind & ACCEL_VALUE_OPTIONAL;
+    if (into->keys == ACCEL_DTYPE_UNDEFINED)
+        into->keys = other->keys;
     if (!into->shape.has_rank || !other->shape.has_rank || into->shape.rank != other->shape.rank) {
         into->shape = (struct accel_shape){0};
         return;

@@ -109,8 +109,8 @@ int accel_onnx_tensor(struct reader *r, struct accel_slice proto, struct accel_t
  * limit of the model's size, whatever few bytes the file spends on them. */
 int accel_onnx_sparse(struct reader *r, struct accel_slice proto, struct accel_tensor *t,
                       const char **name, struct accel_error *err);
-/* TypeProto. Sequences, optionals and optional sequences keep their element's type; deeper nesting
- * is OTHER. depth: 0 at the outermost. */
+/* TypeProto. Sequences, optionals, optional sequences, maps and sequences of maps keep their
+ * element's type; deeper nesting is OTHER. depth: 0 at the outermost. */
 int accel_onnx_type(struct reader *r, struct accel_slice proto, unsigned depth,
                     struct accel_type *type, const char ***dim_names, struct accel_error *err);
 /* ValueInfoProto. what: "input" or "output". */

@@ -52,6 +52,24 @@ static int shape_of_proto(struct reader *r, struct accel_slice proto, struct acc
     return more < 0 ? -more : ACCEL_OK;
 }
 
+/* What is around a type: a sequence (TypeProto's field 4), a map (5) or an optional (9). */
+static void wrap_type(uint32_t field, struct accel_type *type)
+{
+    const enum accel_value_kind in = type->kind;
+
+    type->kind = ACCEL_VALUE_OTHER;
+    if (field == 4 && (in == ACCEL_VALUE_TENSOR || in == ACCEL_VALUE_MAP)) {
+        type->kind = in | ACCEL_VALUE_SEQUENCE;
+    } else if (field == 9 && in <= ACCEL_VALUE_SEQUENCE) {
+        type->kind = in | ACCEL_VALUE_OPTIONAL;
+    } else if (field == 5 && in == ACCEL_VALUE_TENSOR && accel_map_types(type->keys, type->dtype)) {
+        type->kind = ACCEL_VALUE_MAP;
+        type->shape = (struct accel_shape){0};
+    }
+    if ((type->kind & ACCEL_VALUE_MAP) == 0)
+        type->keys = ACCEL_DTYPE_UNDEFINED;
+}
+
 int accel_onnx_type(struct reader *r, struct accel_slice proto, unsigned depth,
                     struct accel_type *type, const char ***dim_names, struct accel_error *err)
 {
@@ -64,10 +82,13 @@ int accel_onnx_type(struct reader *r, struct accel_slice proto, unsigned depth,
             return -more;
         if (f.type != ACCEL_WIRE_BYTES)
             continue;
-        if (f.number == 5 || f.number == 8)
+        if (f.number == 8)
             type->kind = ACCEL_VALUE_OTHER;
-        if (f.number != 1 && f.number != 4 && f.number != 9)
+        if (f.number != 1 && f.number != 4 && f.number != 5 && f.number != 9)
             continue;
+        const uint32_t element = f.number == 5 ? 2 : 1; /* field of what it is of */
+        enum accel_dtype keys = ACCEL_DTYPE_UNDEFINED;
+        bool wrapped = f.number == 5;
         struct accel_wire t = accel_wire_of(f.bytes);
         while (rc == ACCEL_OK && (inner = accel_wire_next(&t, &g, err)) != 0) {
             if (inner < 0)
@@ -80,21 +101,26 @@ int accel_onnx_type(struct reader *r, struct accel_slice proto, unsigned depth,
                     type->dtype = (enum accel_dtype)g.value;
             } else if (f.number == 1 && g.number == 2) {
                 rc = shape_of_proto(r, g.bytes, &type->shape, dim_names, err);
-            } else if (f.number != 1 && g.number == 1 && g.type == ACCEL_WIRE_BYTES) {
+            } else if (f.number == 5 && g.number == 1 && g.type == ACCEL_WIRE_VARINT) {
+                keys = g.value <= ACCEL_DTYPE_LAST ? (enum accel_dtype)g.value : 0;
+            } else if (f.number != 1 && g.number == element && g.type == ACCEL_WIRE_BYTES) {
                 if (depth >= 2) {
                     type->kind = ACCEL_VALUE_OTHER;
                     return ACCEL_OK;
                 }
                 rc = accel_onnx_type(r, g.bytes, depth + 1, type, dim_names, err);
-                if (f.number == 9 && type->kind <= ACCEL_VALUE_SEQUENCE)
-                    type->kind |= ACCEL_VALUE_OPTIONAL;
-                else
-                    type->kind = f.number == 4 && type->kind == ACCEL_VALUE_TENSOR
-                                     ? ACCEL_VALUE_SEQUENCE
-                                     : ACCEL_VALUE_OTHER;
+                wrapped = true;
             }
         }
+        if (f.number == 5)
+            type->keys = keys;
+        if (wrapped)
+            wrap_type(f.number, type);
     }
+    /* Two types in one message. */
+    if ((type->kind & ACCEL_VALUE_MAP) != 0 &&
+        (!accel_map_types(type->keys, type->dtype) || type->shape.has_rank))
+        *type = (struct accel_type){.kind = ACCEL_VALUE_OTHER};
     return rc;
 }
 

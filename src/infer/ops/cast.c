@@ -4,6 +4,7 @@
 #include "infer/kernels/kernels.h"
 #include "infer/kernels/small.h"
 #include "infer/ops/op.h"
+#include "infer/ops/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -125,9 +126,8 @@ static int to_text(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- from text */
 
-/* std::stof, stod, stoll, stoull: what follows the number does not matter, a range error does. */
-static bool read_number(const char *text, enum accel_dtype to, const struct accel_cast *cast,
-                        void *at)
+bool accel_number_of_text(const char *text, enum accel_dtype to, const struct accel_cast *cast,
+                          void *at)
 {
     char *end;
 
@@ -174,7 +174,8 @@ static int from_text(struct accel_run *run, struct accel_error *err)
         char *at = (char *)run->out[0]->data + i * size;
         float wide;
 
-        if (!read_number(strings[i], to, run->node->params, half ? (void *)&wide : (void *)at))
+        if (!accel_number_of_text(strings[i], to, run->node->params,
+                                  half ? (void *)&wide : (void *)at))
             return accel_fail(err, ACCEL_E_INVALID, "element %zu: \"%.40s\" is no %s", i,
                               strings[i], accel_dtype_name(to));
         if (half)

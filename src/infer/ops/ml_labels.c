@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Categories and labels: LabelEncoder, CategoryMapper, OneHotEncoder, ZipMap. */
+/* Categories and labels: LabelEncoder, CategoryMapper, OneHotEncoder. */
 #include "infer/kernels/kernels.h"
 #include "infer/ops/ml.h"
 
@@ -469,35 +469,6 @@ static int onehot_run(struct accel_run *run, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* ---------------------------------------------------------------- ZipMap */
-
-/* The standard makes a sequence of maps from label to score of it, one per row. There are no
- * sequences of maps here: the scores are passed on as the tensor that they are, a column for each
- * of the labels in the attribute, and that is what the model's output then is. */
-static int zipmap_infer(struct accel_infer *in, struct accel_error *err)
-{
-    const struct accel_attr *ints = accel_attr(in->node, "classlabels_int64s"),
-                            *strings = accel_attr(in->node, "classlabels_strings");
-    const size_t count = (ints != NULL ? ints->count : 0) + (strings != NULL ? strings->count : 0);
-    int64_t rows, columns;
-    const int rc = accel_ml_rows(&in->in[0]->shape, &rows, &columns, err);
-
-    if (rc != ACCEL_OK)
-        return rc;
-    if (columns >= 0 && count > 0 && (int64_t)count != columns)
-        return accel_fail(err, ACCEL_E_INVALID, "%zu class labels for %" PRId64 " columns", count,
-                          columns);
-    return accel_infer_same(in, err);
-}
-
-static int zipmap_run(struct accel_run *run, struct accel_error *err)
-{
-    (void)err;
-    if (run->in[0]->size_bytes > 0 && run->out[0]->data != run->in[0]->data)
-        memcpy(run->out[0]->data, run->in[0]->data, run->in[0]->size_bytes);
-    return ACCEL_OK;
-}
-
 /* ---------------------------------------------------------------- the entries */
 
 static const struct accel_attr_rule encoder1_attrs[] = {{"classes_strings", ACCEL_ATTR_STRINGS, 0},
@@ -527,11 +498,6 @@ static const struct accel_attr_rule onehot_attrs[] = {{"cats_int64s", ACCEL_ATTR
                                                       {"cats_strings", ACCEL_ATTR_STRINGS, 0},
                                                       {"zeros", ACCEL_ATTR_INT, 0},
                                                       {0}};
-static const struct accel_attr_rule zipmap_attrs[] = {{"classlabels_int64s", ACCEL_ATTR_INTS, 0},
-                                                      {"classlabels_strings", ACCEL_ATTR_STRINGS,
-                                                       0},
-                                                      {0}};
-
 #define ML   .domain = "ai.onnx.ml", .kind = ACCEL_KIND_CLASSIC, .flops_per_value = 1
 #define TEXT (ACCEL_T(INT64) | ACCEL_T(STRING))
 #define ALL4 (TEXT | ACCEL_T_FLOATS | ACCEL_T(INT16) | ACCEL_T(INT32))
@@ -572,14 +538,5 @@ const struct accel_op accel_ops_ml_labels[] = {
      .parse = onehot_parse,
      .infer = onehot_infer,
      .run = onehot_run},
-    {.name = "ZipMap",
-     .since = 1,
-     ML,
-     .flags = ACCEL_OP_VIEW,
-     .in = {{"X", ACCEL_T(FLOAT), 'T', 0}},
-     .out = {{"Z", ACCEL_T(FLOAT), 'T', 0}},
-     .attrs = zipmap_attrs,
-     .infer = zipmap_infer,
-     .run = zipmap_run},
     {0},
 };

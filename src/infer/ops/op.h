@@ -75,6 +75,7 @@
 #define ACCEL_ARG_MIXED    0x8u  /* with VARIADIC: each may have a type of its own */
 #define ACCEL_ARG_ANY_KIND 0x10u /* may be a sequence or optional, not only a tensor */
 #define ACCEL_ARG_INTERNAL 0x20u /* not in the standard: only a pass adds it (a residual) */
+#define ACCEL_ARG_MAPS     0x40u /* is a map or a sequence of maps */
 
 struct accel_arg {
     const char *name; /* the standard's: "X", "scales" */
@@ -105,6 +106,9 @@ struct accel_attr_rule {
 /* Split: outputs are the pieces of input 0 along the attribute `axis` (0), in order, and may lie
  * inside it where those are contiguous; run then leaves them alone. */
 #define ACCEL_OP_PIECES   0x1000u
+/* ZipMap: output 0 is input 0 in other words, and as a result of the model goes by that name too.
+ */
+#define ACCEL_OP_REWORDS  0x200u
 /* infer copes with inputs of unknown rank. Without it the framework then sets the outputs' types
  * from the table, leaves their shapes open and does not call infer. */
 #define ACCEL_OP_ANY_RANK 0x80u

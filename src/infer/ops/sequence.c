@@ -27,7 +27,7 @@ static int list_in(const struct accel_run *run, size_t i, struct accel_list **li
 {
     const struct accel_tensor *t = i < accel_node_formal(run->node) ? run->in[i] : NULL;
 
-    if (t == NULL || !accel_is_list(t))
+    if (t == NULL || !accel_is_sequence(t))
         return accel_fail(err, ACCEL_E_INVALID, "input %zu is no sequence", i);
     *list = accel_list_of(t);
     return ACCEL_OK;
@@ -565,6 +565,9 @@ static int optional_infer(struct accel_infer *in, struct accel_error *err)
     if (!given && type == NULL)
         return accel_fail(err, ACCEL_E_INVALID, "neither an input nor a type");
     *in->out[0] = given ? *in->in[0] : type->types[0];
+    if (!given && type->types[0].kind > ACCEL_VALUE_SEQUENCE)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "an optional of %s",
+                          accel_value_kind_text(type->types[0].kind));
     in->out[0]->data = NULL;
     in->out[0]->ints = NULL;
     in->out[0]->ints_count = 0;

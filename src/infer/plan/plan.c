@@ -470,8 +470,12 @@ static int lay_out_steps(struct builder *b, struct accel_error *err)
                 b->last_use[n->inputs[k]->id] = s;
     }
     for (size_t i = 0; i < g->outputs_count; i++) {
+        const struct accel_node *n = g->outputs[i]->producer;
+
         b->last_use[g->outputs[i]->id] = NEVER;
         b->is_output[g->outputs[i]->id] = true;
+        if (n != NULL && (n->op->flags & ACCEL_OP_REWORDS) != 0)
+            b->last_use[n->inputs[0]->id] = NEVER;
     }
     return ACCEL_OK;
 }
@@ -531,8 +535,10 @@ int accel_plan_new(const struct accel_ir *ir, const struct accel_type *inputs,
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for a plan");
     accel_types_init(ir, plan->types);
     for (size_t i = 0; i < n_in; i++) {
-        plan->inputs[i] = (struct accel_type){
-            .kind = inputs[i].kind, .dtype = inputs[i].dtype, .shape = inputs[i].shape};
+        plan->inputs[i] = (struct accel_type){.kind = inputs[i].kind,
+                                              .dtype = inputs[i].dtype,
+                                              .keys = inputs[i].keys,
+                                              .shape = inputs[i].shape};
         plan->types[ir->main->inputs[i]->id] = plan->inputs[i];
     }
     const int rc = build(&b, kernels, err);

@@ -20,8 +20,11 @@ int accel_list_new(struct accel_session *s, enum accel_dtype dtype, size_t capac
         s->own_bytes -= bytes;
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for a sequence of %zu tensors", capacity);
     }
-    *list =
-        (struct accel_list){.references = 1, .dtype = dtype, .capacity = capacity, .bytes = bytes};
+    *list = (struct accel_list){.references = 1,
+                                .kind = ACCEL_VALUE_SEQUENCE,
+                                .dtype = dtype,
+                                .capacity = capacity,
+                                .bytes = bytes};
     *out = list;
     return ACCEL_OK;
 }

@@ -3,7 +3,8 @@
 #define ACCEL_INFER_RUN_LIST_H
 
 /* Sequences while a model runs: lists of tensors whose bytes are shared, so that putting one more
- * tensor into a sequence copies pointers only. A list is not changed once a value holds it.
+ * tensor into a sequence copies pointers only. A list is not changed once a value holds it. Maps
+ * are lists too: each is a vector of keys, ascending, and one of what they stand for.
  *
  * The slot of a value is a struct accel_tensor, whatever it holds: a sequence is told by its rank,
  * with the list for data; so is an optional that is absent. A present optional is what it holds. */
@@ -23,7 +24,8 @@ struct accel_item {
 
 struct accel_list {
     uint32_t references;
-    enum accel_dtype dtype;
+    enum accel_value_kind kind;   /* SEQUENCE, MAP (two items) or both (two items for each map) */
+    enum accel_dtype dtype, keys; /* as accel_type's */
     size_t count, capacity;
     size_t bytes;
     struct accel_item *items[];
@@ -41,6 +43,17 @@ int accel_list_room(struct accel_session *session, struct accel_list *list,
 /* Appends the very tensors [begin, end) of another list. */
 void accel_list_share(struct accel_list *list, const struct accel_list *from, size_t begin,
                       size_t end);
+/* A map (kind MAP) or a sequence of so many. Errors: LIMIT, NOMEM. */
+int accel_maps_new(struct accel_session *session, enum accel_value_kind kind, enum accel_dtype keys,
+                   enum accel_dtype dtype, size_t maps, struct accel_list **list,
+                   struct accel_error *err);
+/* Appends copies of two vectors of one length, sorted by the keys. Errors: INVALID (a key that is
+ * there twice), LIMIT, NOMEM. */
+int accel_maps_add(struct accel_session *session, struct accel_list *list,
+                   const struct accel_tensor *keys, const struct accel_tensor *values,
+                   struct accel_error *err);
+/* Order of keys `a` and `b` of a vector of INT64 or STRING; fits accel_sort_order. */
+int accel_keys_compare(const void *keys, size_t a, size_t b);
 void accel_list_unref(struct accel_session *session, struct accel_list *list); /* NULL is fine */
 
 static inline bool accel_is_list(const struct accel_tensor *slot)
@@ -50,6 +63,12 @@ static inline bool accel_is_list(const struct accel_tensor *slot)
 static inline bool accel_is_none(const struct accel_tensor *slot)
 {
     return slot->rank == ACCEL_RANK_NONE;
+}
+/* A sequence of tensors? */
+static inline bool accel_is_sequence(const struct accel_tensor *slot)
+{
+    return accel_is_list(slot) &&
+           ((const struct accel_list *)slot->data)->kind == ACCEL_VALUE_SEQUENCE;
 }
 static inline struct accel_list *accel_list_of(const struct accel_tensor *slot)
 {

@@ -325,6 +325,7 @@ static int choose_plan(struct accel_unit *u, struct accel_error *err)
 
         for (size_t i = 0; i < count && same; i++)
             same = planned[i].kind == u->types[i].kind && planned[i].dtype == u->types[i].dtype &&
+                   planned[i].keys == u->types[i].keys &&
                    accel_shape_equal(&planned[i].shape, &u->types[i].shape);
         if (same) {
             u->now = u->plans[p];
@@ -344,7 +345,8 @@ struct accel_type accel_type_of_slot(const struct accel_tensor *slot)
     if (accel_is_none(slot)) {
         type.kind = ACCEL_VALUE_OPTIONAL;
     } else if (accel_is_list(slot)) {
-        type.kind = ACCEL_VALUE_SEQUENCE; /* shapes: of whichever tensor is taken out of it */
+        type.kind = accel_list_of(slot)->kind; /* shapes: of whichever tensor is taken out of it */
+        type.keys = accel_list_of(slot)->keys;
     } else {
         type.shape = accel_shape_of(slot);
         type.data = slot;

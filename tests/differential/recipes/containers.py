@@ -9,13 +9,13 @@ from differential.recipes import recipe
 def sequence(d):
     """A sequence that is there or a new one; its name."""
     dtype = d.choice([F, F, np.int64, np.object_])
-    there = [n for n, v in d.visible().items() if isinstance(v, list) and v]
+    there = [n for n, v in d.visible().items() if isinstance(v, list) and v and isinstance(v[0], np.ndarray)]
     if there and d.chance(0.5):
         return d.choice(there)
     rank = d.integer(0, 3)
     made = [d.tensor(dtype, d.shape(rank)) for _ in range(d.integer(1, 4))]
     if d.parent is None and d.chance(0.4):
-        return d.give_list([d.array(dtype, d.shape(rank)) for _ in range(d.integer(1, 4))])
+        return d.give_whole([d.array(dtype, d.shape(rank)) for _ in range(d.integer(1, 4))])
     out = d.opset >= 11 and d.emit('SequenceConstruct', made)
     return out[0] if out else None
 
