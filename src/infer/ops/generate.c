@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GreedySearch: a text is continued token by token, with what a decoder in a subgraph says of the
- * next one. As ONNX Runtime does it, but for two things: what it leaves unwritten behind sequences
- * that all ended early is filled with pad tokens, and of a decoder that knows more tokens than
- * vocab_size the first vocab_size of each row are looked at. */
+/* GreedySearch, BeamSearch: a text is continued token by token, with what a decoder in a subgraph
+ * says of the next one. As ONNX Runtime does it, but for two things: what it leaves unwritten when
+ * all sequences ended early is filled (ids with pad tokens, scores with 0), and of a decoder that
+ * knows more tokens than vocab_size the first vocab_size of each row are looked at. */
 #include "infer/ops/generate.h"
+
+#include "infer/ops/beams.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/* Tokens of a sequence at most: ONNX Runtime's own bound. */
+/* Tokens of a sequence, and beams, at most: ONNX Runtime's own bounds. */
 #define LENGTH_MAX 16384
+#define BEAMS_MAX  128
 
 /* ---------------------------------------------------------------- inputs */
 
@@ -19,12 +22,14 @@ struct places {
     size_t max_length, min_length, repetition_penalty, vocab_mask, prefix_mask, attention_mask;
 };
 
-static const struct places greedy_places = {1, 2, 3, 4, 5, 6};
+static const struct places greedy_places = {1, 2, 3, 4, 5, 6}, beam_places = {1, 2, 6, 7, 8, 9};
+
+/* Of BeamSearch alone. */
+enum { NUM_BEAMS = 3, NUM_RETURN_SEQUENCES = 4, LENGTH_PENALTY = 5, LOGITS_PROCESSOR = 11 };
 
 static const struct places *places_of(const struct accel_generate *op)
 {
-    (void)op;
-    return &greedy_places;
+    return op->greedy ? &greedy_places : &beam_places;
 }
 
 static const struct accel_tensor *input(const struct accel_run *run, size_t i)
@@ -138,7 +143,8 @@ static int generate_parse(const struct accel_node *n, struct accel_bump *mem, co
     if (type != 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "model_type %" PRId64 " is not supported, 0 (a decoder alone) is", type);
-    op->greedy = true;
+    op->greedy = strcmp(n->op->name, "GreedySearch") == 0;
+    op->early_stopping = accel_attr_int(n, "early_stopping", 0) == 1;
     op->decoder = accel_attr_graph(n, "decoder");
     op->init = accel_attr_graph(n, "init_decoder");
     op->vocab = accel_attr_int(n, "vocab_size", -1);
@@ -162,29 +168,57 @@ static int64_t dim(const struct accel_infer *in, size_t i, uint32_t d)
     return s->has_rank && s->rank > d ? s->dims[d] : ACCEL_DIM_ANY;
 }
 
+/* A number that is known before running: at least `least`, else -1. */
+static int64_t known(const struct accel_infer *in, size_t i, int64_t least)
+{
+    int64_t value;
+    size_t count;
+
+    return accel_infer_ints(in, i, &value, 1, &count) && count == 1 && value >= least
+               ? value
+               : ACCEL_DIM_ANY;
+}
+
+static void says(struct accel_infer *in, size_t o, enum accel_dtype dtype, uint32_t rank,
+                 const int64_t *dims)
+{
+    if (o >= in->node->outputs_count || in->out[o] == NULL)
+        return;
+    *in->out[o] = (struct accel_type){.dtype = dtype, .shape = {.has_rank = true, .rank = rank}};
+    memcpy(in->out[o]->shape.dims, dims, rank * sizeof(*dims));
+}
+
 static int generate_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_generate *op = in->node->params;
-    const struct places *at = places_of(op);
-    const int64_t batch = dim(in, 0, 0);
-    int64_t most;
-    size_t count;
+    const int64_t batch = dim(in, 0, 0), prompt = dim(in, 0, 1);
+    const int64_t most = known(in, places_of(op)->max_length, 0);
+    const int64_t beams = op->greedy ? 1 : known(in, NUM_BEAMS, 1);
+    const int64_t count = op->greedy ? 1 : known(in, NUM_RETURN_SEQUENCES, 1);
+    int64_t rows;
     int rc = ACCEL_OK;
 
     if (in->in[0]->shape.has_rank && in->in[0]->shape.rank != 2)
         return accel_fail(err, ACCEL_E_INVALID, "input_ids has rank %u, 2 is needed",
                           in->in[0]->shape.rank);
+    if (batch < 0 || beams < 0 || __builtin_mul_overflow(batch, beams, &rows))
+        rows = ACCEL_DIM_ANY;
     if (op->init != NULL)
-        rc = accel_gpt_infer(in, op, op->init, batch, err);
+        rc = accel_gpt_infer(in, op, op->init, rows, err);
     if (rc == ACCEL_OK)
-        rc = accel_gpt_infer(in, op, op->decoder, batch, err);
-    if (!accel_infer_ints(in, at->max_length, &most, 1, &count) || count != 1 || most < 0)
-        most = ACCEL_DIM_ANY;
-    if (in->out[0] != NULL)
-        *in->out[0] =
-            (struct accel_type){.dtype = ACCEL_DTYPE_INT32,
-                                .shape = {.has_rank = true, .rank = 2, .dims = {batch, most}}};
-    return rc;
+        rc = accel_gpt_infer(in, op, op->decoder, rows, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (op->greedy) {
+        says(in, 0, ACCEL_DTYPE_INT32, 2, (const int64_t[]){batch, most});
+        return ACCEL_OK;
+    }
+    const int64_t steps = most >= 0 && prompt >= 0 && most > prompt ? most - prompt : ACCEL_DIM_ANY;
+    says(in, 0, ACCEL_DTYPE_INT32, 3, (const int64_t[]){batch, count, most});
+    says(in, 1, ACCEL_DTYPE_FLOAT, 2, (const int64_t[]){batch, count});
+    says(in, 2, ACCEL_DTYPE_FLOAT, 4,
+         (const int64_t[]){steps, batch, beams, op->vocab > 0 ? op->vocab : ACCEL_DIM_ANY});
+    return ACCEL_OK;
 }
 
 /* ---------------------------------------------------------------- run */
@@ -253,12 +287,12 @@ static int read_inputs(struct accel_generating *g, struct accel_error *err)
     return rc;
 }
 
+/* Once read_inputs() and `beams` are there. */
 static int begin(struct accel_generating *g, struct accel_error *err)
 {
     const int32_t *prompt = g->run->in[0]->data;
     void *ids = NULL;
 
-    g->beams = 1;
     if (__builtin_mul_overflow(g->batch, g->beams, &g->rows))
         return accel_fail(err, ACCEL_E_LIMIT, "%zu x %zu sequences are too many", g->batch,
                           g->beams);
@@ -397,7 +431,7 @@ static int greedy_steps(struct accel_generating *g, bool *over, struct accel_err
 static int greedy_run(struct accel_run *run, struct accel_error *err)
 {
     ACCEL_CLEANUP(end_generating)
-    struct accel_generating g = {.run = run, .op = run->node->params};
+    struct accel_generating g = {.run = run, .op = run->node->params, .beams = 1};
     int rc = read_inputs(&g, err);
 
     if (rc == ACCEL_OK)
@@ -415,20 +449,248 @@ static int greedy_run(struct accel_run *run, struct accel_error *err)
     return give_ids(&g, err);
 }
 
+/* ---------------------------------------------------------------- BeamSearch */
+
+struct beaming {
+    struct accel_generating g;
+    struct accel_beams beams;
+    size_t count;   /* sequences to give of each batch */
+    float *history; /* the rest of output `scores`; NULL: not wanted */
+};
+
+static int read_beams(struct beaming *b, struct accel_error *err)
+{
+    const struct accel_run *run = b->g.run;
+    int64_t beams = 1, count = 1, processor = 0;
+
+    b->beams.length_penalty = 1;
+    int rc = read_inputs(&b->g, err);
+    if (rc == ACCEL_OK)
+        rc = read_int(run, NUM_BEAMS, &beams, err);
+    if (rc == ACCEL_OK)
+        rc = read_int(run, NUM_RETURN_SEQUENCES, &count, err);
+    if (rc == ACCEL_OK)
+        rc = read_float(run, LENGTH_PENALTY, &b->beams.length_penalty, err);
+    if (rc == ACCEL_OK)
+        rc = read_int(run, LOGITS_PROCESSOR, &processor, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (beams < 1 || beams > BEAMS_MAX)
+        return accel_fail(err, ACCEL_E_INVALID, "num_beams is %" PRId64 ", it has to be 1 to %d",
+                          beams, BEAMS_MAX);
+    if (count < 1 || count > beams)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "num_return_sequences is %" PRId64 ", it has to be 1 to the %" PRId64
+                          " of num_beams",
+                          count, beams);
+    if (processor < 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "logits_processor is %" PRId64 ", it has to be 0 or more", processor);
+    b->g.beams = (size_t)beams;
+    b->count = (size_t)count;
+    return ACCEL_OK;
+}
+
+/* Hands out parts of a block of memory, or, without one, adds up what it has to have. */
+static void *part(char *base, size_t *at, size_t count, size_t size)
+{
+    void *p = base != NULL ? base + *at : NULL;
+
+    *at += ACCEL_ROUND_UP(count * size, 16);
+    return p;
+}
+
+static size_t lay_out(struct accel_beams *b, char *base)
+{
+    const size_t rows = b->batch * b->beams;
+    size_t at = 0;
+
+    b->top_at = part(base, &at, 2 * rows, sizeof(*b->top_at));
+    b->best = part(base, &at, rows, sizeof(*b->best));
+    b->sums = part(base, &at, rows, sizeof(*b->sums));
+    b->top = part(base, &at, 2 * rows, sizeof(*b->top));
+    b->tokens = part(base, &at, rows, sizeof(*b->tokens));
+    b->from = part(base, &at, rows, sizeof(*b->from));
+    b->used = part(base, &at, b->batch, sizeof(*b->used));
+    b->done = part(base, &at, b->batch, sizeof(*b->done));
+    return at;
+}
+
+static int begin_beams(struct beaming *b, struct accel_error *err)
+{
+    struct accel_generating *g = &b->g;
+    void *data = NULL, *words = NULL;
+    int rc = begin(g, err);
+
+    /* From here on the rows are known to be few enough for what is laid out: their ids have been
+     * allocated, and what a row takes here is less than what size_t leaves of that. */
+    if (rc == ACCEL_OK && g->rows > SIZE_MAX / 256)
+        rc = accel_fail(err, ACCEL_E_LIMIT, "%zu sequences are too many", g->rows);
+    if (rc == ACCEL_OK)
+        rc = accel_generating_reserve(g, ACCEL_GENERATING_NEXT_IDS, g->rows, g->most,
+                                      sizeof(int32_t), &data, err);
+    if (rc == ACCEL_OK)
+        rc = accel_generating_reserve(g, ACCEL_GENERATING_WORDS, g->rows, g->most, sizeof(int32_t),
+                                      &words, err);
+    b->beams.batch = g->batch;
+    b->beams.beams = g->beams;
+    b->beams.most = g->most;
+    b->beams.eos = g->op->eos;
+    b->beams.pad = g->op->pad;
+    b->beams.early_stopping = g->op->early_stopping;
+    b->beams.words = words;
+    if (rc == ACCEL_OK)
+        rc = accel_generating_reserve(g, ACCEL_GENERATING_BEAMS, 1, lay_out(&b->beams, NULL), 1,
+                                      &data, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    lay_out(&b->beams, data);
+    accel_beams_init(&b->beams);
+    return ACCEL_OK;
+}
+
+/* Output `scores`, zeroed, once the vocabulary is known. */
+static int begin_history(struct beaming *b, struct accel_error *err)
+{
+    const struct accel_run *run = b->g.run;
+    const struct accel_shape shape = {.has_rank = true,
+                                      .rank = 4,
+                                      .dims = {(int64_t)(b->g.most - b->g.prompt),
+                                               (int64_t)b->g.batch, (int64_t)b->g.beams,
+                                               (int64_t)b->g.rules.vocab}};
+
+    if (2 * b->g.beams > b->g.beams * b->g.rules.vocab)
+        return accel_fail(err, ACCEL_E_INVALID, "a vocabulary of one is nothing to search in");
+    if (run->node->outputs_count < 3 || run->out[2] == NULL)
+        return ACCEL_OK;
+    const int rc = accel_run_output(b->g.run, 2, &shape, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    b->history = run->out[2]->data;
+    memset(b->history, 0, run->out[2]->size_bytes);
+    return ACCEL_OK;
+}
+
+/* From the decoder's scores to what each sequence would have with each token. */
+static void add_up(struct beaming *b)
+{
+    struct accel_generating *g = &b->g;
+    const size_t vocab = g->rules.vocab;
+
+    accel_softmax_f32(g->run->kernels, g->run->pool, g->rows, vocab, 1, true, g->scores, g->scores);
+    accel_logits_apply(&g->rules, g->length == g->prompt, g->rows, g->ids, g->most, g->length,
+                       g->scores, g->memory[ACCEL_GENERATING_WORK].data);
+    for (size_t r = 0; r < g->rows; r++)
+        for (size_t k = 0; k < vocab; k++)
+            g->scores[r * vocab + k] += b->beams.sums[r];
+    if (b->history != NULL) {
+        memcpy(b->history, g->scores, g->rows * vocab * sizeof(float));
+        b->history += g->rows * vocab;
+    }
+}
+
+/* Each row becomes the one it was continued from, and its token. */
+static void append(struct beaming *b)
+{
+    struct accel_generating *g = &b->g;
+    struct accel_held *ids = &g->memory[ACCEL_GENERATING_IDS];
+    struct accel_held *next = &g->memory[ACCEL_GENERATING_NEXT_IDS];
+    const struct accel_held swapped = *ids;
+    int32_t *to = next->data;
+
+    for (size_t r = 0; r < g->rows; r++, to += g->most) {
+        memcpy(to, g->ids + (size_t)b->beams.from[r] * g->most, g->length * sizeof(*to));
+        to[g->length] = b->beams.tokens[r];
+    }
+    *ids = *next;
+    *next = swapped;
+    g->ids = ids->data;
+    g->length++;
+}
+
+static int beam_steps(struct beaming *b, struct accel_error *err)
+{
+    struct accel_generating *g = &b->g;
+    struct accel_tensor logits;
+    int rc = accel_gpt_first(g, &logits, err);
+
+    for (;;) {
+        if (rc == ACCEL_OK)
+            rc = take_scores(g, &logits, err);
+        if (rc == ACCEL_OK && g->length == g->prompt)
+            rc = begin_history(b, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        add_up(b);
+        const bool going =
+            accel_beams_step(&b->beams, g->scores, g->rules.vocab, g->ids, g->most, g->length);
+        append(b);
+        if (!going || g->length == g->most)
+            break;
+        rc = accel_gpt_next(g, b->beams.from, &logits, err);
+    }
+    accel_beams_finish(&b->beams, g->ids, g->most, g->length);
+    return ACCEL_OK;
+}
+
+static int give_best(struct beaming *b, struct accel_error *err)
+{
+    struct accel_run *run = b->g.run;
+    const int64_t batch = (int64_t)b->g.batch, count = (int64_t)b->count;
+    const struct accel_shape ids = {
+        .has_rank = true, .rank = 3, .dims = {batch, count, (int64_t)b->g.most}};
+    const struct accel_shape scores = {.has_rank = true, .rank = 2, .dims = {batch, count}};
+    const bool rated = run->node->outputs_count > 1 && run->out[1] != NULL;
+    int rc = run->out[0] != NULL ? accel_run_output(run, 0, &ids, err) : ACCEL_OK;
+
+    if (rc == ACCEL_OK && rated)
+        rc = accel_run_output(run, 1, &scores, err);
+    if (rc == ACCEL_OK && run->out[0] != NULL)
+        accel_beams_result(&b->beams, b->count, run->out[0]->data,
+                           rated ? run->out[1]->data : NULL);
+    return rc;
+}
+
+static void end_beaming(struct beaming *b)
+{
+    end_generating(&b->g);
+}
+
+static int beam_run(struct accel_run *run, struct accel_error *err)
+{
+    ACCEL_CLEANUP(end_beaming)
+    struct beaming b = {.g = {.run = run, .op = run->node->params}};
+    int rc = read_beams(&b, err);
+
+    if (rc == ACCEL_OK && b.g.batch == 0)
+        rc = accel_fail(err, ACCEL_E_INVALID, "input_ids has no row to continue");
+    if (rc == ACCEL_OK)
+        rc = begin_beams(&b, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    rc = beam_steps(&b, err);
+    if (rc != ACCEL_OK) {
+        accel_fail_in(err, "token %zu", b.g.length);
+        return rc;
+    }
+    return give_best(&b, err);
+}
+
 /* ---------------------------------------------------------------- the table */
 
-/* `encoder` and `decoder_start_token_id` are for models of another type. */
-static const struct accel_attr_rule greedy_attrs[] = {
-    {"decoder", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED},
-    {"init_decoder", ACCEL_ATTR_GRAPH, 0},
-    {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
-    {"pad_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
-    {"model_type", ACCEL_ATTR_INT, 0},
-    {"no_repeat_ngram_size", ACCEL_ATTR_INT, 0},
-    {"vocab_size", ACCEL_ATTR_INT, 0},
-    {"decoder_start_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
-    {0},
-};
+/* Attributes of both. `decoder_start_token_id` is for models of another type. */
+#define COMMON_ATTRS                                                                              \
+    {"decoder", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED}, {"init_decoder", ACCEL_ATTR_GRAPH, 0},    \
+        {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},                                    \
+        {"pad_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED}, {"model_type", ACCEL_ATTR_INT, 0}, \
+        {"no_repeat_ngram_size", ACCEL_ATTR_INT, 0}, {"vocab_size", ACCEL_ATTR_INT, 0},           \
+    {                                                                                             \
+        "decoder_start_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED                              \
+    }
+
+static const struct accel_attr_rule greedy_attrs[] = {COMMON_ATTRS, {0}};
+static const struct accel_attr_rule beam_attrs[] = {
+    COMMON_ATTRS, {"early_stopping", ACCEL_ATTR_INT, 0}, {0}};
 
 #define I   ACCEL_T(INT32)
 #define T   ACCEL_T(FLOAT)
@@ -452,5 +714,28 @@ const struct accel_op accel_ops_generate[] = {
      .parse = generate_parse,
      .infer = generate_infer,
      .run = greedy_run},
+    {.domain = "com.microsoft",
+     .name = "BeamSearch",
+     .since = 1,
+     .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
+     .kind = ACCEL_KIND_OTHER,
+     /* decoder_input_ids and logits_processor are for models of another type. */
+     .in = {{"input_ids", I, 0, 0},
+            {"max_length", I, 0, 0},
+            {"min_length", I, 0, OPT},
+            {"num_beams", I, 0, 0},
+            {"num_return_sequences", I, 0, 0},
+            {"length_penalty", T, 0, OPT},
+            {"repetition_penalty", T, 0, OPT},
+            {"vocab_mask", I, 0, OPT},
+            {"prefix_vocab_mask", I, 0, OPT},
+            {"attention_mask", I, 0, OPT},
+            {"decoder_input_ids", I, 0, OPT},
+            {"logits_processor", I, 0, OPT}},
+     .out = {{"sequences", I, 0, 0}, {"sequences_scores", T, 0, OPT}, {"scores", T, 0, OPT}},
+     .attrs = beam_attrs,
+     .parse = generate_parse,
+     .infer = generate_infer,
+     .run = beam_run},
     {0},
 };

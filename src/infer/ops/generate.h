@@ -12,13 +12,14 @@
 
 /* Attributes. */
 struct accel_generate {
-    bool greedy;
+    bool greedy;                        /* one beam, and no probabilities: the largest logit wins */
     struct accel_graph *decoder, *init; /* init NULL: the decoder does the first run too */
     size_t layers;
     int64_t heads, head_size;
     int32_t eos, pad;
     int64_t vocab; /* <= 0: what the decoder has */
     int64_t ngram;
+    bool early_stopping;
 };
 
 enum accel_generating_memory {
@@ -28,6 +29,9 @@ enum accel_generating_memory {
     ACCEL_GENERATING_MASK,
     ACCEL_GENERATING_SCORES,
     ACCEL_GENERATING_WORK,
+    ACCEL_GENERATING_NEXT_IDS, /* of beams: */
+    ACCEL_GENERATING_WORDS,
+    ACCEL_GENERATING_BEAMS,
     ACCEL_GENERATING_MEMORIES,
 };
 

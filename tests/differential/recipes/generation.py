@@ -9,7 +9,7 @@ from differential.draft import MS, F, infer
 from differential.recipes import recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / 'models'))
-from oracle_cases.generation import GREEDY, ended, gpt, search  # noqa: E402
+from oracle_cases.generation import BEAM, GREEDY, ended, gpt, search  # noqa: E402
 
 I = np.int32
 
@@ -29,10 +29,8 @@ def optional(d, batch, prompt, vocab, most):
     return {n: a for n, a in drawn.items() if d.chance(0.35)}
 
 
-@recipe('GreedySearch')
-def greedy(d, op):
-    if d.opset < 13:
-        return None
+def drawn(d):
+    """(length of the prompt, size of the vocabulary, inputs, attributes) of a search."""
     batch, prompt, vocab = d.integer(1, 4), d.integer(1, 7), d.choice([3, 8, 11, 40, 130])
     most = prompt + d.integer(1, 14)
     given = {'input_ids': d.rng.integers(0, vocab, (batch, prompt)).astype(I), 'max_length': I(most),
@@ -45,8 +43,38 @@ def greedy(d, op):
         attributes['init_decoder'] = gpt(d.rng, vocab, heads, size, len(attributes['decoder'].output) - 1)
     if d.chance(0.2):
         attributes['vocab_size'] = vocab
+    return prompt, vocab, given, attributes
+
+
+def emit(d, op, order, given, outputs, attributes):
+    names = {n: d.give(a, None if n == 'input_ids' else d.chance(0.5)) for n, a in given.items()}
+    return d.emit(op, [names.get(n, '') for n in order], outputs, domain=MS, **attributes)
+
+
+@recipe('GreedySearch')
+def greedy(d, op):
+    if d.opset < 13:
+        return None
+    prompt, vocab, given, attributes = drawn(d)
     result = infer(*search(op, GREEDY, given, opset=d.opset, **attributes))[0]
     if attributes['eos_token_id'] < vocab and ended(result[:, prompt:], attributes['pad_token_id']):
         return None
-    names = {n: d.give(a, None if n == 'input_ids' else d.chance(0.5)) for n, a in given.items()}
-    return d.emit(op, [names.get(n, '') for n in GREEDY], domain=MS, **attributes)
+    return emit(d, op, GREEDY, given, 1, attributes)
+
+
+@recipe('BeamSearch')
+def beams(d, op):
+    """The scores of all steps only where no sequence ends. No n-grams of one: with few words left all sums are the lowest
+    number, and which of them are equal hangs on the last bit."""
+    if d.opset < 13:
+        return None
+    _, vocab, given, attributes = drawn(d)
+    count = d.choice([1, 2, 3, 4, 7])
+    given = {'min_length': I(0), 'num_beams': I(count), 'num_return_sequences': I(d.integer(1, count)),
+             'length_penalty': np.asarray(d.rng.uniform(-0.5, 2), F), **given}
+    attributes['early_stopping'] = d.integer(0, 1)
+    attributes['no_repeat_ngram_size'] = d.choice([0, 0, 2, 3, 5])
+    if d.chance(0.3):
+        attributes['eos_token_id'] = vocab
+    outputs = 3 if attributes['eos_token_id'] == vocab and 'vocab_mask' not in given else d.integer(1, 2)
+    return emit(d, op, BEAM, given, outputs, attributes)

@@ -158,4 +158,49 @@ def greedy(w):
          bias_of_words=w.rng.standard_normal(11).astype(F))
 
 
+BEAM = ['input_ids', 'max_length', 'min_length', 'num_beams', 'num_return_sequences', 'length_penalty', 'repetition_penalty',
+        'vocab_mask', 'prefix_vocab_mask', 'attention_mask', 'decoder_input_ids', 'logits_processor']
+
+
+def beams(w):
+    """Three outputs only where no batch ends early: what ONNX Runtime leaves in `scores` for steps that were not taken is
+    whatever was in memory. It wants min_length and length_penalty to be there, whatever its schema says."""
+    def case(name, decoder=None, constants=(), before=(), outputs=3, attributes=None, **given):
+        given = {'input_ids': PROMPT, 'max_length': I(14), 'min_length': I(0), 'num_beams': I(3), 'num_return_sequences': I(2),
+                 'length_penalty': F(1), **given}
+        attributes = {'eos_token_id': NONE, 'pad_token_id': 0, **(attributes or {})}
+        model, inputs = search('BeamSearch', BEAM, given, outputs, constants, before, decoder=decoder or gpt(w.rng), **attributes)
+        w.whole('beam_' + name, model, inputs)
+
+    w.reseed()
+    plain = gpt(w.rng)
+    case('plain', plain)
+    case('sequences', plain, outputs=1)
+    case('constants', plain, ('max_length', 'num_beams', 'num_return_sequences', 'min_length', 'length_penalty'))
+    case('vocab_said', plain, ('max_length', 'num_beams', 'num_return_sequences'), attributes={'vocab_size': 11})
+    for n in (1, 2, 6, 15, 128):
+        case(f'{n}_beams', plain, num_beams=np.array([n], I), num_return_sequences=I(min(n, 7)))
+    case('two_words', gpt(w.rng, vocab=2), input_ids=np.array([[1, 1], [0, 1], [1, 1]], I), num_beams=I(9), num_return_sequences=I(9))
+    case('one_token', plain, max_length=I(4))
+    four = np.array([[1, 2, 3], [0, 4, 5], [7, 8, 8], [3, 0, 1]], I)
+    for eos in range(11):
+        case(f'until_{eos}', plain, input_ids=four, outputs=2, max_length=I(20), num_beams=I(4), num_return_sequences=I(4),
+             min_length=I(eos % 4 * 2), length_penalty=F([1, 0, 2, 0.5][eos % 4]), attributes={'eos_token_id': eos, 'early_stopping': eos % 2})
+    for penalty in (-1, 0, 0.3, 3):
+        case(f'penalty_{penalty}', plain, input_ids=four, outputs=2, max_length=I(24), length_penalty=F(penalty), attributes={'eos_token_id': 7})
+    case('repetition', plain, repetition_penalty=np.array([1.7], F))
+    for n in (1, 2, 3, 30):
+        case(f'ngram_{n}', plain, max_length=I(12 if n == 1 else 40), attributes={'no_repeat_ngram_size': n})
+    case('vocab_mask', plain, vocab_mask=np.array([1, 0] * 5 + [1], I))
+    case('prefix_mask', plain, prefix_vocab_mask=np.array([[0] * 5 + [1] * 6, [1] * 5 + [0] * 6], I))
+    case('attention_mask', plain, attention_mask=np.array([[1, 0, 1], [1, 1, 1]], I))
+    case('all', plain, min_length=I(6), outputs=2, repetition_penalty=F(1.3), vocab_mask=np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1], I),
+         prefix_vocab_mask=np.array([[1, 0] * 5 + [1], [1] * 11], I), attention_mask=np.array([[1, 1, 1], [0, 1, 1]], I),
+         attributes={'no_repeat_ngram_size': 3, 'pad_token_id': 2, 'eos_token_id': 5})
+    case('init_decoder', plain, attributes={'init_decoder': gpt(w.rng)})
+    case('large', gpt(w.rng, vocab=500, heads=4, size=8, layers=3), input_ids=w.rng.integers(1, 500, (5, 7)).astype(I),
+         max_length=I(30), num_beams=I(5))
+
+
 EXACT = (greedy,)
+NEAR = (beams,)

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Searches for text at their limits; what they find is compared with ONNX Runtime in
+ * tests/models/oracle_cases/generation.py. */
+#include "onnx_build.h"
+#include "tap.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define VOCAB 5
+
+/* The token after t is (t + 2) % VOCAB; the state is each token as a number. */
+static struct accel_buf decoder(void)
+{
+    static const int64_t tokens[] = {-1, -1}, state[] = {2, -1, 1, -1, 1}, table[] = {VOCAB, VOCAB};
+    static const int64_t axes[] = {0, 2, 4}, logits[] = {-1, -1, VOCAB};
+    float next[VOCAB][VOCAB] = {{0}};
+    struct accel_buf g = {0}, n;
+
+    for (size_t t = 0; t < VOCAB; t++)
+        next[t][(t + 2) % VOCAB] = 3;
+    ob_text(&g, 2, "decoder");
+    ob_add(&g, OB_INITIALIZER, ob_tensor("next", ACCEL_DTYPE_FLOAT, 2, table, next, sizeof(next)));
+    ob_add(&g, OB_INPUT, ob_value("input_ids", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_INPUT, ob_value("position_ids", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_INPUT, ob_value("attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_INPUT, ob_value("past_0", ACCEL_DTYPE_FLOAT, 5, state));
+    ob_add(&g, OB_OUTPUT, ob_value("logits", ACCEL_DTYPE_FLOAT, 3, logits));
+    ob_add(&g, OB_OUTPUT, ob_value("present_0", ACCEL_DTYPE_FLOAT, 5, state));
+    ob_add(&g, OB_NODE, ob_node("Gather", "next,input_ids", "logits"));
+    n = ob_node("Cast", "input_ids", "numbers");
+    ob_attr_int(&n, "to", ACCEL_DTYPE_FLOAT);
+    ob_add(&g, OB_NODE, n);
+    n = ob_node("Unsqueeze", "numbers", "one");
+    ob_attr_ints(&n, "axes", 3, axes);
+    ob_add(&g, OB_NODE, n);
+    n = ob_node("Concat", "one,one", "two");
+    ob_attr_int(&n, "axis", 0);
+    ob_add(&g, OB_NODE, n);
+    n = ob_node("Concat", "past_0,two", "present_0");
+    ob_attr_int(&n, "axis", 3);
+    ob_add(&g, OB_NODE, n);
+    return g;
+}
+
+static struct accel_buf search_model(bool beams)
+{
+    static const int64_t ids[] = {-1, -1};
+    struct accel_buf g = {0}, body = decoder(), model, import = {0};
+    struct accel_buf n = beams ? ob_node("BeamSearch", "ids,most,,count,count", "y")
+                               : ob_node("GreedySearch", "ids,most", "y");
+
+    ob_text(&n, 7, "com.microsoft");
+    ob_attr_graph(&n, "decoder", &body);
+    ob_attr_int(&n, "eos_token_id", VOCAB);
+    ob_attr_int(&n, "pad_token_id", 0);
+    ob_add(&g, OB_NODE, n);
+    ob_add(&g, OB_INPUT, ob_value("ids", ACCEL_DTYPE_INT32, 2, ids));
+    ob_add(&g, OB_INPUT, ob_value("most", ACCEL_DTYPE_INT32, 0, NULL));
+    ob_add(&g, OB_INPUT, ob_value("count", ACCEL_DTYPE_INT32, 0, NULL));
+    ob_add(&g, OB_OUTPUT,
+           ob_value("y", ACCEL_DTYPE_INT32, beams ? 3 : 2, (const int64_t[]){-1, -1, -1}));
+    model = ob_model(&g, 11);
+    ob_text(&import, 1, "com.microsoft");
+    ob_int(&import, 2, 1);
+    ob_put(&model, 8, &import);
+    return model;
+}
+
+struct search {
+    struct accel_model *model;
+    struct accel_session *session;
+    struct accel_named_tensor y;
+};
+
+static int open_search(struct search *s, const struct accel_buf *model,
+                       const struct accel_limits *limits, struct accel_error *err)
+{
+    const struct accel_session_options so = {.struct_size = sizeof(so), .threads = 1};
+    struct accel_load_options o;
+
+    accel_load_options_init(&o);
+    o.limits = *limits;
+    *s = (struct search){0};
+    const int rc = ob_load(model, &o, &s->model, err);
+    return rc == ACCEL_OK ? accel_session_new(s->model, &so, &s->session, err) : rc;
+}
+
+static void close_search(struct search *s)
+{
+    accel_session_free(s->session);
+    accel_model_unref(s->model);
+}
+
+/* Two prompts of two tokens, up to `most` tokens in all, with `count` beams. */
+static int run_search(struct search *s, int32_t most, int32_t count, struct accel_error *err)
+{
+    int32_t ids[] = {0, 1, 3, 4};
+    const struct accel_named_tensor in[] = {
+        {"ids", {ACCEL_DTYPE_INT32, 2, {2, 2}, ids, sizeof(ids)}},
+        {"most", {.dtype = ACCEL_DTYPE_INT32, .data = &most, .size_bytes = sizeof(most)}},
+        {"count", {.dtype = ACCEL_DTYPE_INT32, .data = &count, .size_bytes = sizeof(count)}}};
+
+    s->y = (struct accel_named_tensor){.name = "y"};
+    return accel_session_run(s->session, in, 3, &s->y, 1, err);
+}
+
+/* The first sequence of the first prompt, of `most` tokens. */
+static bool counts_by_two(const struct search *s, int32_t most)
+{
+    const int32_t *y = s->y.tensor.data;
+
+    for (int32_t i = 2; i < most; i++)
+        if (y[i] != (y[i - 1] + 2) % VOCAB)
+            return false;
+    return y[0] == 0 && y[1] == 1;
+}
+
+static void *cancel_until_told(void *context)
+{
+    struct accel_session *s = ((void **)context)[0];
+    const atomic_bool *done = ((void **)context)[1];
+
+    while (!atomic_load(done))
+        accel_session_cancel(s);
+    return NULL;
+}
+
+static void ends_when_it_has_to(bool beams)
+{
+    struct accel_buf model = search_model(beams);
+    struct accel_error err = {0};
+    struct search s;
+    atomic_bool done = false;
+    void *context[2];
+    pthread_t thread;
+
+    ok(open_search(&s, &model, &(struct accel_limits){.run_ms = 50}, &err) == ACCEL_OK &&
+           run_search(&s, 12, 2, &err) == ACCEL_OK && counts_by_two(&s, 12),
+       "%s: ten tokens %s", beams ? "beams" : "greedy", err.msg);
+    ok(run_search(&s, 16384, 2, &err) == ACCEL_E_TIMEOUT, "more than there is time for: %s",
+       err.msg);
+    ok(run_search(&s, 16385, 2, &err) == ACCEL_E_INVALID && strstr(err.msg, "16384") != NULL,
+       "more than may be: %s", err.msg);
+    close_search(&s);
+    ok(open_search(&s, &model, &(struct accel_limits){.arena_bytes = 1u << 15}, &err) == ACCEL_OK &&
+           run_search(&s, 20, 2, &err) == ACCEL_OK,
+       "twenty tokens need little memory %s", err.msg);
+    ok(run_search(&s, 2000, 2, &err) == ACCEL_E_LIMIT, "two thousand more than there is: %s",
+       err.msg);
+    ok(run_search(&s, 20, 2, &err) == ACCEL_OK && counts_by_two(&s, 20), "and twenty after it %s",
+       err.msg);
+    close_search(&s);
+    ok(open_search(&s, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "without limits");
+    context[0] = s.session;
+    context[1] = &done;
+    ok(pthread_create(&thread, NULL, cancel_until_told, context) == 0, "a thread that cancels");
+    ok(run_search(&s, 16384, 2, &err) == ACCEL_E_CANCELLED, "a search ends when cancelled: %s",
+       err.msg);
+    atomic_store(&done, true);
+    pthread_join(thread, NULL);
+    close_search(&s);
+    accel_buf_free(&model);
+}
+
+static void refuses_beams(void)
+{
+    struct accel_buf model = search_model(true);
+    struct accel_error err = {0};
+    struct search s;
+
+    ok(open_search(&s, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "beams %s", err.msg);
+    ok(run_search(&s, 9, 0, &err) == ACCEL_E_INVALID && strstr(err.msg, "num_beams") != NULL,
+       "none: %s", err.msg);
+    ok(run_search(&s, 9, 129, &err) == ACCEL_E_INVALID && strstr(err.msg, "128") != NULL,
+       "too many: %s", err.msg);
+    ok(run_search(&s, 9, 128, &err) == ACCEL_OK && s.y.tensor.dims[1] == 128, "128 are not %s",
+       err.msg);
+    close_search(&s);
+    accel_buf_free(&model);
+}
+
+static void frees_all_whatever_fails(bool beams)
+{
+    struct accel_buf model = search_model(beams);
+    long nth = 0, wrong = 0;
+
+    for (;; nth++) {
+        struct accel_error err = {0};
+        struct search s;
+
+        accel_fault_arm(nth);
+        int rc = open_search(&s, &model, &(struct accel_limits){0}, &err);
+        if (rc == ACCEL_OK)
+            rc = run_search(&s, 6, 3, &err);
+        const bool reached = accel_fault_disarm();
+        const bool right = rc == ACCEL_OK && counts_by_two(&s, 6);
+        close_search(&s);
+        if (!reached) {
+            ok(right, "a search runs when no allocation fails %s", err.msg);
+            break;
+        }
+        wrong += rc != ACCEL_E_NOMEM && !right;
+    }
+    ok(wrong == 0, "%ld allocations failed one by one, all were reported", nth);
+    accel_buf_free(&model);
+}
+
+int main(void)
+{
+    ends_when_it_has_to(false);
+    ends_when_it_has_to(true);
+    refuses_beams();
+    frees_all_whatever_fails(false);
+    frees_all_whatever_fails(true);
+    return tap_done();
+}
