@@ -16,6 +16,9 @@ struct accel_rotary {
     bool interleaved; /* pairs are neighbours; else of the two halves */
     const int64_t *positions;
     bool one_position; /* positions[0] is that of row 0 of every batch */
+    /* [rotated / 2]: column i turns by the position in row streams[i] of
+     * positions[..][batch][rows]; NULL: there is one such row for all columns. */
+    const uint8_t *streams;
 };
 void accel_rotary_f32(struct accel_pool *pool, const struct accel_rotary *rotary, const float *x,
                       const float *cosine, const float *sine, float *y);

@@ -575,21 +575,6 @@ static int place(const struct step *s, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* ONNX Runtime rotates halves into halves, before it makes integers of them. */
-static void round_to_half(const struct accel_run *run, size_t n, float *y)
-{
-    uint16_t halves[256];
-
-    for (size_t i = 0; i < n; i += ACCEL_COUNT(halves)) {
-        const size_t count = ACCEL_MIN(n - i, ACCEL_COUNT(halves));
-
-        accel_convert(run->kernels, NULL, count, ACCEL_DTYPE_FLOAT, y + i, ACCEL_DTYPE_FLOAT16,
-                      halves);
-        accel_convert(run->kernels, NULL, count, ACCEL_DTYPE_FLOAT16, halves, ACCEL_DTYPE_FLOAT,
-                      y + i);
-    }
-}
-
 /* The rotated copy, at `y`, of `heads` heads of an operand of so many columns. */
 static const float *rotate(const struct step *s, size_t heads, size_t rows, size_t columns,
                            const float *x, float *y)
@@ -610,8 +595,9 @@ static const float *rotate(const struct step *s, size_t heads, size_t rows, size
 
     if (rows * columns > 0)
         accel_rotary_f32(run->pool, &r, x, run->in[COSINE]->data, run->in[SINE]->data, y);
+    /* ONNX Runtime rotates halves into halves, before it makes integers of them. */
     for (size_t row = 0; s->st->halves && row < r.batch * rows; row++)
-        round_to_half(run, heads * size, y + row * columns);
+        accel_round_to_half(run->kernels, heads * size, y + row * columns);
     return y;
 }
 

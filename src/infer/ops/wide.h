@@ -12,6 +12,7 @@
  * none. The copies lie in front of the operator's own scratch. For operators without a variadic
  * argument. */
 
+#include "infer/kernels/kernels.h"
 #include "infer/ops/op.h"
 
 typedef int accel_prepare_fn(struct accel_prepare *prep, struct accel_error *err);
@@ -31,6 +32,9 @@ int accel_wide_run(struct accel_run *run, accel_run_fn *inner, struct accel_erro
     {                                                                                   \
         return accel_wide_run(run, run_fn, err);                                        \
     }
+
+/* y[0..n) become halves' values, where an operator on halves rounds on its way. */
+void accel_round_to_half(const struct accel_kernels *kernels, size_t n, float *y);
 
 /* What such an operator's table allows. */
 #define ACCEL_T_REALS (ACCEL_T_FLOATS | ACCEL_T_HALVES)

@@ -68,3 +68,24 @@ def group_query(d, op):
                   kv_num_heads=kv, do_rotary=int(rotary), rotary_interleaved=d.integer(0, 1), local_window_size=window,
                   softcap=d.choice([0.0, 0.0, 2.0]), smooth_softmax=int(d.chance(0.2)), causal=int(causal), qk_output=trace,
                   sliding_window_cache=int(kind == 'evicting'), **more)
+
+
+@recipe('MRotaryEmbedding')
+def three_positions(d, op):
+    dtype, b, s, n, half = d.choice([F, np.float16]), d.integer(1, 3), d.integer(1, 6), d.integer(1, 3), d.integer(1, 9)
+    length, rest = d.integer(s, s + 5), d.integer(0, 3) if d.chance(0.3) else 0
+    first, second = sorted((d.integer(0, half), d.integer(0, half)))
+    size, more = 2 * half + rest, {'rotary_embedding_dim': 2 * half} if rest else {}
+    shape = (b, n, s, size) if d.chance(0.5) else (b, s, n * size)
+    return d.emit(op, [d.tensor(dtype, shape), d.give(d.array(np.int64, (3, b, s), 0, length - 1)),
+                       d.tensor(dtype, (length, half)), d.tensor(dtype, (length, half))], domain=MS, num_heads=n,
+                  mrope_section=[first, second - first, half - second], mrope_layout=d.integer(0, 1),
+                  interleaved=d.integer(0, 1), scale=d.choice([1.0, 0.7]), **more)
+
+
+@recipe('LinearAttentionGate')
+def gate(d, op):
+    dtype, shape = d.choice([F, np.float16]), (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40))
+    inputs = [d.tensor(dtype, shape, -6, 6), d.tensor(F, shape[-1:]), d.tensor(F, shape[-1:])]
+    beta = d.chance(0.7)
+    return d.emit(op, inputs + [d.tensor(dtype, shape, -6, 6)] * beta, 1 + int(beta), domain=MS)

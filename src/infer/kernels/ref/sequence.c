@@ -38,6 +38,8 @@ static void rotary_range(void *context, size_t begin, size_t end, unsigned threa
             place = r->one_position ? (size_t)r->positions[0] + row : (size_t)r->positions[place];
         for (size_t i = 0; i < half; i++) {
             const size_t a = r->interleaved ? 2 * i : i, c = r->interleaved ? a + 1 : a + half;
+            if (r->streams != NULL)
+                place = (size_t)r->positions[(r->streams[i] * r->batch + b) * r->rows + row];
             const float cosine = job->cosine[place * half + i], sine = job->sine[place * half + i];
             const float real = x[a], imaginary = x[c];
 

@@ -98,3 +98,15 @@ int accel_wide_run(struct accel_run *run, accel_run_fn *inner, struct accel_erro
                           out[i].data, run->out[i]->dtype, run->out[i]->data);
     return rc;
 }
+
+void accel_round_to_half(const struct accel_kernels *kernels, size_t n, float *y)
+{
+    uint16_t halves[256];
+
+    for (size_t i = 0; i < n; i += ACCEL_COUNT(halves)) {
+        const size_t count = ACCEL_MIN(n - i, ACCEL_COUNT(halves));
+
+        accel_convert(kernels, NULL, count, ACCEL_DTYPE_FLOAT, y + i, ACCEL_DTYPE_FLOAT16, halves);
+        accel_convert(kernels, NULL, count, ACCEL_DTYPE_FLOAT16, halves, ACCEL_DTYPE_FLOAT, y + i);
+    }
+}
