@@ -43,10 +43,7 @@ json_t *accel_arqs_json(const struct accel_request *req, const struct accel_arq 
     json_t *list = json_array();
 
     for (size_t i = 0; i < count && list != NULL; i++)
-        if (json_array_append_new(list, arq_json(req, &arqs[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, arq_json(req, &arqs[i]));
     return list;
 }
 

@@ -45,10 +45,7 @@ int accel_list_attributes(const struct accel_request *req, struct accel_response
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, attribute_json(req, &attributes[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, attribute_json(req, &attributes[i]));
     return accel_respond_list(req, res, "attributes", list, &paging, count,
                               shown > 0 ? &attributes[shown - 1].uuid : NULL, err);
 }

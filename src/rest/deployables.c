@@ -62,10 +62,7 @@ int accel_list_deployables(const struct accel_request *req, struct accel_respons
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, deployable_json(req, &deployables[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, deployable_json(req, &deployables[i]));
     return accel_respond_list(req, res, "deployables", list, &paging, count,
                               shown > 0 ? &deployables[shown - 1].uuid : NULL, err);
 }

@@ -68,10 +68,7 @@ int accel_list_device_profiles(const struct accel_request *req, struct accel_res
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, profile_json(req, &profiles[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, profile_json(req, &profiles[i]));
     return accel_respond_list(req, res, "device_profiles", list, &paging, count,
                               shown > 0 ? &profiles[shown - 1].uuid : NULL, err);
 }

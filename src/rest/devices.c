@@ -91,10 +91,7 @@ int accel_list_devices(const struct accel_request *req, struct accel_response *r
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, device_json(req, &devices[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, device_json(req, &devices[i]));
     return accel_respond_list(req, res, "devices", list, &paging, count,
                               shown > 0 ? &devices[shown - 1].uuid : NULL, err);
 }

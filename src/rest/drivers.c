@@ -8,12 +8,9 @@ static json_t *problems_json(const struct accel_module_status *module)
     json_t *list = json_array();
 
     for (size_t i = 0; i < module->problems_count && list != NULL; i++)
-        if (json_array_append_new(
-                list, json_pack("{s:o, s:o}", "where", accel_json_text(module->problems[i].where),
-                                "reason", accel_json_text(module->problems[i].reason))) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, json_pack("{s:o, s:o}", "where",
+                                           accel_json_text(module->problems[i].where), "reason",
+                                           accel_json_text(module->problems[i].reason)));
     return list;
 }
 
@@ -55,10 +52,7 @@ int accel_list_drivers(const struct accel_request *req, struct accel_response *r
         return (int)err->code;
     list = json_array();
     for (size_t i = 0; i < count && list != NULL; i++)
-        if (json_array_append_new(list, module_json(&modules[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, module_json(&modules[i]));
     return accel_respond(res, 200,
                          json_pack("{s:o, s:o}", "drivers", list, "hostname",
                                    accel_json_text(req->config->hostname)),

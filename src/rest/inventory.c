@@ -81,14 +81,10 @@ static json_t *handles_json(const struct accel_attach_handle *handles, size_t co
     json_t *list = json_array();
 
     for (size_t i = 0; i < count && list != NULL; i++)
-        if (json_array_append_new(
-                list, json_pack("{s:s, s:o, s:o, s:o}", "uuid", handles[i].uuid.text, "attach_type",
-                                accel_json_text(handles[i].attach_type), "attach_info",
-                                accel_json_stored(handles[i].attach_info), "arq_uuid",
-                                accel_json_uuid(&handles[i].arq_uuid))) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, json_pack("{s:s, s:o, s:o, s:o}", "uuid", handles[i].uuid.text,
+                                           "attach_type", accel_json_text(handles[i].attach_type),
+                                           "attach_info", accel_json_stored(handles[i].attach_info),
+                                           "arq_uuid", accel_json_uuid(&handles[i].arq_uuid)));
     return list;
 }
 
@@ -187,10 +183,7 @@ int accel_list_inventory(const struct accel_request *req, struct accel_response 
             json_decref(list);
             return (int)err->code;
         }
-        if (json_array_append_new(list, one) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, one);
     }
     return accel_respond_list(req, res, "devices", list, &paging, count,
                               shown > 0 ? &devices[shown - 1].uuid : NULL, err);

@@ -56,10 +56,7 @@ int accel_list_jobs(const struct accel_request *req, struct accel_response *res,
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, job_json(&jobs[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, job_json(&jobs[i]));
     return accel_respond_list(req, res, "jobs", list, &paging, count,
                               shown > 0 ? &jobs[shown - 1].uuid : NULL, err);
 }

@@ -72,10 +72,7 @@ static int respond_models(const struct accel_request *req, struct accel_response
     const size_t shown = accel_paging_shown(&paging, count);
     list = json_array();
     for (size_t i = 0; i < shown && list != NULL; i++)
-        if (json_array_append_new(list, model_json(&models[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, model_json(&models[i]));
     return accel_respond_list(req, res, "models", list, &paging, count,
                               shown > 0 ? &models[shown - 1].uuid : NULL, err);
 }
@@ -204,10 +201,7 @@ static json_t *versions_json(const struct accel_model_record *models, size_t cou
         char version[24];
 
         snprintf(version, sizeof(version), "%lld", (long long)models[i - 1].model_version);
-        if (json_array_append_new(list, json_string(version)) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, json_string(version));
     }
     return list;
 }
@@ -271,13 +265,10 @@ int accel_index_repository(const struct accel_request *req, struct accel_respons
         char version[24];
 
         snprintf(version, sizeof(version), "%lld", (long long)models[i].model_version);
-        if (json_array_append_new(
-                list, json_pack("{s:s, s:s, s:s, s:s}", "name", models[i].name, "version", version,
-                                "state", models[i].runnable ? "READY" : "UNAVAILABLE", "reason",
-                                models[i].runnable ? "" : "for placement only")) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list,
+                          json_pack("{s:s, s:s, s:s, s:s}", "name", models[i].name, "version",
+                                    version, "state", models[i].runnable ? "READY" : "UNAVAILABLE",
+                                    "reason", models[i].runnable ? "" : "for placement only"));
     }
     return accel_respond(res, 200, list, err);
 }

@@ -49,6 +49,20 @@ static int bool_member(const json_t *json, const char *where, const char *key, b
     return ACCEL_OK;
 }
 
+/* A whole number from 1 on; absent or null: *value stays. */
+static int positive_member(const json_t *body, const char *key, const char *what, int64_t *value,
+                           struct accel_error *err)
+{
+    const json_t *found = json_object_get(body, key);
+
+    if (found == NULL || json_is_null(found))
+        return ACCEL_OK;
+    *value = json_integer_value(found);
+    if (!json_is_integer(found) || *value < 1)
+        return accel_fail(err, ACCEL_E_INVALID, "%s: expected a number%s from 1 on", key, what);
+    return ACCEL_OK;
+}
+
 static int list_member(const struct accel_request *req, const json_t *json, const char *key,
                        const char *const **list, size_t *count, struct accel_error *err)
 {
@@ -179,15 +193,11 @@ static int parse_input_shape(const char *name, const json_t *list, struct accel_
 static int parse_shapes(const struct accel_request *req, struct accel_placement_shapes *out,
                         struct accel_error *err)
 {
-    const json_t *batch = json_object_get(req->json, "batch");
     json_t *shapes = json_object_get(req->json, "input_shapes"), *list;
     const char *name;
 
-    if (batch != NULL && !json_is_null(batch)) {
-        out->batch = json_integer_value(batch);
-        if (!json_is_integer(batch) || out->batch < 1)
-            return accel_fail(err, ACCEL_E_INVALID, "batch: expected a number from 1 on");
-    }
+    if (positive_member(req->json, "batch", "", &out->batch, err) != ACCEL_OK)
+        return (int)err->code;
     if (shapes == NULL || json_is_null(shapes))
         return ACCEL_OK;
     if (!json_is_object(shapes) || json_object_size(shapes) > 256)
@@ -225,14 +235,10 @@ static json_t *kinds_json(const struct accel_prediction *prediction)
 
         if (share->ops == 0)
             continue;
-        if (json_array_append_new(
-                list,
-                json_pack("{s:s, s:I, s:o, s:o, s:o}", "kind", accel_kind_name(share->kind), "ops",
-                          (json_int_t)share->ops, "latency_s", figure(share->latency_s), "flops",
-                          figure(share->flops), "bytes", figure(share->bytes))) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(
+            &list, json_pack("{s:s, s:I, s:o, s:o, s:o}", "kind", accel_kind_name(share->kind),
+                             "ops", (json_int_t)share->ops, "latency_s", figure(share->latency_s),
+                             "flops", figure(share->flops), "bytes", figure(share->bytes)));
     }
     return list;
 }
@@ -297,16 +303,6 @@ static json_t *analysis_json(const struct accel_analysis *analysis)
                      "ops", (json_int_t)analysis->ops_count);
 }
 
-static bool append_device(json_t **list, const struct accel_candidate *candidate)
-{
-    if (*list != NULL &&
-        json_array_append_new(*list, accel_json_uuid(&candidate->resource->device->uuid)) != 0) {
-        json_decref(*list);
-        *list = NULL;
-    }
-    return *list != NULL;
-}
-
 /* Those that were reserved; else the best `wanted` of the accepted ones, or as many as there are.
  */
 static json_t *chosen_json(const struct accel_placement *placement,
@@ -314,13 +310,12 @@ static json_t *chosen_json(const struct accel_placement *placement,
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; reservation != NULL && i < reservation->count; i++)
-        if (!append_device(&list, reservation->devices[i]))
-            return NULL;
-    for (size_t i = 0; reservation == NULL && i < placement->count; i++)
-        if (placement->candidates[i].accepted && json_array_size(list) < wanted &&
-            !append_device(&list, &placement->candidates[i]))
-            return NULL;
+    for (size_t i = 0; reservation != NULL && i < reservation->count && list != NULL; i++)
+        accel_json_append(&list, accel_json_uuid(&reservation->devices[i]->resource->device->uuid));
+    for (size_t i = 0; reservation == NULL && i < placement->count && list != NULL; i++)
+        if (placement->candidates[i].accepted && json_array_size(list) < wanted)
+            accel_json_append(&list,
+                              accel_json_uuid(&placement->candidates[i].resource->device->uuid));
     return list;
 }
 
@@ -336,13 +331,9 @@ static json_t *reservation_json(const struct accel_request *req,
         const struct accel_passed_over *over = &reservation->passed[i];
         const struct accel_device *device = over->candidate->resource->device;
 
-        if (json_array_append_new(passed, json_pack("{s:s, s:o, s:o}", "device", device->uuid.text,
-                                                    "identity", accel_json_text(device->identity),
-                                                    "reason", accel_json_text(over->reason))) !=
-            0) {
-            json_decref(passed);
-            passed = NULL;
-        }
+        accel_json_append(&passed, json_pack("{s:s, s:o, s:o}", "device", device->uuid.text,
+                                             "identity", accel_json_text(device->identity),
+                                             "reason", accel_json_text(over->reason)));
     }
     return json_pack("{s:s, s:o, s:o}", "instance_uuid", reservation->instance_uuid.text, "arqs",
                      accel_arqs_json(req, reservation->arqs, reservation->count), "passed_over",
@@ -358,10 +349,7 @@ static json_t *placement_json(const struct accel_request *req,
     json_t *list = json_array();
 
     for (size_t i = 0; i < placement->count && list != NULL; i++)
-        if (json_array_append_new(list, candidate_json(&placement->candidates[i], i + 1)) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
+        accel_json_append(&list, candidate_json(&placement->candidates[i], i + 1));
     return json_pack("{s:{s:s, s:s, s:I}, s:s, s:o, s:o, s:o, s:o, s:o}", "model", "uuid",
                      placement->model.uuid.text, "name", placement->model.name, "version",
                      (json_int_t)placement->model.model_version, "objective", objectives[objective],
@@ -381,20 +369,6 @@ struct asked {
     bool reserve;
     struct accel_reserve_options options; /* count is also how many are chosen */
 };
-
-/* A whole number from 1 on; absent or null: *value stays. */
-static int positive_member(const json_t *body, const char *key, const char *what, int64_t *value,
-                           struct accel_error *err)
-{
-    const json_t *found = json_object_get(body, key);
-
-    if (found == NULL || json_is_null(found))
-        return ACCEL_OK;
-    *value = json_integer_value(found);
-    if (!json_is_integer(found) || *value < 1)
-        return accel_fail(err, ACCEL_E_INVALID, "%s: expected a number%s from 1 on", key, what);
-    return ACCEL_OK;
-}
 
 static int parse_reserve(const struct accel_request *req, struct asked *asked,
                          struct accel_error *err)

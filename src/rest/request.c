@@ -188,6 +188,14 @@ bool accel_json_set(json_t *object, const char *key, json_t *value)
     return json_object_set_new(object, key, value) == 0;
 }
 
+void accel_json_append(json_t **list, json_t *value)
+{
+    if (json_array_append_new(*list, value) != 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+}
+
 json_t *accel_json_stored(const char *text)
 {
     json_t *json = text != NULL ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;

@@ -119,6 +119,9 @@ json_t *accel_json_uuid(const struct accel_uuid *uuid); /* "": null */
 json_t *accel_json_links(const struct accel_request *req, const char *kind, const char *id);
 /* Adds to an object; false when memory is out. Steals value. */
 bool accel_json_set(json_t *object, const char *key, json_t *value);
+/* Adds to an array. When memory is out, or value is NULL, *list is released and becomes NULL.
+ * Steals value. */
+void accel_json_append(json_t **list, json_t *value);
 /* A JSON document of our own making (from the store) as a value; null when it does not parse. */
 json_t *accel_json_stored(const char *text);
 
