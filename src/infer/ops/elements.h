@@ -46,6 +46,14 @@ void accel_selected_cost(const struct accel_prepare *prep, struct accel_cost *co
 int accel_infer_expect(const struct accel_infer *in, size_t i, uint32_t rank, const int64_t *dims,
                        struct accel_error *err);
 
+/* accel_binary() on floats, with what the run lends. */
+static inline void accel_binary_f32(const struct accel_run *run, enum accel_binary_op op,
+                                    const struct accel_nd *nd, const float *a, const float *b,
+                                    float *y)
+{
+    accel_binary(run->kernels, run->pool, op, ACCEL_DTYPE_FLOAT, nd, a, b, y);
+}
+
 /* For prepare of operators whose inputs broadcast: *nd (in prep->mem) walks output 0 with the first
  * `operands` inputs, at most 3. Errors: NOMEM. */
 int accel_prepare_broadcast(struct accel_prepare *prep, unsigned operands, struct accel_nd **nd,

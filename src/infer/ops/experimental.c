@@ -55,7 +55,7 @@ static void by_number(const struct accel_run *run, enum accel_binary_op op, cons
 {
     const struct accel_nd nd = {.rank = 1, .dims = {accel_elements(y)}, .stride = {{1}, {0}}};
 
-    accel_binary(run->kernels, run->pool, op, ACCEL_DTYPE_FLOAT, &nd, x, &number, y->data);
+    accel_binary_f32(run, op, &nd, x, &number, y->data);
 }
 
 static int scaled_run(struct accel_run *run, struct accel_error *err)
@@ -110,8 +110,7 @@ static int image_run(struct accel_run *run, struct accel_error *err)
     if (y->size_bytes == 0)
         return ACCEL_OK;
     by_number(run, ACCEL_BINARY_MUL, run->in[0]->data, accel_attr_float(run->node, "scale", 1), y);
-    accel_binary(run->kernels, run->pool, ACCEL_BINARY_ADD, ACCEL_DTYPE_FLOAT, &nd, y->data, bias,
-                 y->data);
+    accel_binary_f32(run, ACCEL_BINARY_ADD, &nd, y->data, bias, y->data);
     return ACCEL_OK;
 }
 

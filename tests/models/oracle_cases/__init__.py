@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -37,6 +38,11 @@ def small_array(value, dtype):
     return codes.reshape(value.shape())
 
 
+def lacked(value):
+    """Is it of a half that numpy lacks?"""
+    return getattr(value, 'dtype', None) == ml_dtypes.bfloat16
+
+
 def answers(model, inputs, optimised=False):
     """What ONNX Runtime gives for every output; optimised: at its default level, which fuses quantised operators."""
     options = onnxruntime.SessionOptions()
@@ -47,11 +53,15 @@ def answers(model, inputs, optimised=False):
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
     types = [o.type[len('tensor('):-1].upper() for o in session.get_outputs()]
     small = [helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(t)) if t in SMALL else None for t in types]
-    if not any(small):
+    if not any(small) and not any(lacked(v) for v in inputs.values()):
         return session.run(None, inputs)
     binding = session.io_binding()
     for name, value in inputs.items():
-        binding.bind_cpu_input(name, value)
+        if lacked(value):
+            code = helper.np_dtype_to_tensor_dtype(value.dtype)
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(value.view(np.uint16), code))
+        else:
+            binding.bind_cpu_input(name, value)
     for output in session.get_outputs():
         binding.bind_output(output.name)
     session.run_with_iobinding(binding)
