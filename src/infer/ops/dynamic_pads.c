@@ -45,7 +45,8 @@ static int pads_of(const struct accel_infer *in, struct plain *p, struct accel_e
     }
     for (size_t i = 0; i < s->pads_count; i++)
         if (s->pads[i] < 0 || s->pads[i] > INT32_MAX)
-            return accel_fail(err, ACCEL_E_INVALID, "Pads[%zu] is %" PRId64, i, s->pads[i]);
+            return accel_fail(err, ACCEL_E_INVALID,
+                              "Pads[%zu] is %" PRId64 ": pads must be 0 or more", i, s->pads[i]);
     if (s->auto_pad == ACCEL_PAD_VALID)
         s->auto_pad = ACCEL_PAD_NOTSET;
     return ACCEL_OK;
