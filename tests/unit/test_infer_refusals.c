@@ -214,6 +214,16 @@ static const struct {
      "in x int32 4,8\nin w float 5,1,3,6\nin b float 5\nin c float 9,6\nout y float 4,5\n"
      "com.microsoft:WordConvEmbedding x,w,b,c -> y embedding_size=4",
      "embedding_size is 4, the weights are for 5"},
+    {15,
+     "in x float 4,3,5\nin w float 1,24,9\nin r float 1,24,6\nin q float 1,6,2\n"
+     "in k float 1,4,2\nin v float 1,3\nin m float 3,7,4\nout y float N,N,N,N\n"
+     "com.microsoft:AttnLSTM x,w,r,,,,,,q,k,v,m -> y hidden_size=6 direction='forward'",
+     "input 10 'V' is 1x3 instead of 1x2"},
+    {15,
+     "in x float 4,3,5\nin w float 1,24,5\nin r float 1,24,6\nin q float 1,6,2\n"
+     "in k float 1,4,2\nin v float 1,2\nin m float 3,7,4\nout y float N,N,N,N\n"
+     "com.microsoft:AttnLSTM x,w,r,,,,,,q,k,v,m -> y hidden_size=6 direction='forward'",
+     "dimension 2 is 5 instead of 9"},
 };
 
 int main(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RNN, GRU, LSTM and com.microsoft DynamicQuantizeLSTM, of which the products are in
- * recurrent_quantised.h. With D directions, G gates and hidden size H the tensors are
+/* RNN, GRU, LSTM and com.microsoft's forms of it: DynamicQuantizeLSTM, of which the products are in
+ * recurrent_quantised.h, and AttnLSTM, of which the attention is in recurrent_attention.h.
+ * With D directions, G gates and hidden size H the tensors are
  *
  *   X [seq][batch][input]     W [D][G * H][input]    R [D][G * H][H]    B [D][2 * G * H]
  *   initial_h, initial_c, Y_h, Y_c [D][batch][H]     P [D][3 * H]       Y [seq][D][batch][H]
@@ -9,6 +10,7 @@
  * The input's part of all gates of all steps is one matrix product; each step adds the part of the
  * state. Gates come in the standard's order: LSTM i o f c, GRU z r h. */
 #include "infer/kernels/kernels.h"
+#include "infer/ops/recurrent_attention.h"
 #include "infer/ops/recurrent_quantised.h"
 
 #include <inttypes.h>
@@ -60,6 +62,7 @@ struct params {
     bool backwards[2];
     bool batch_first, input_forget, linear_before_reset, clips;
     bool quantised; /* DynamicQuantizeLSTM */
+    bool attends;   /* AttnLSTM */
     float clip;
     struct activation act[2][3];
 };
@@ -109,7 +112,8 @@ static int recurrent_parse(const struct accel_node *n, struct accel_bump *mem, c
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
     p->quantised = n->op_type[0] == 'D';
-    p->cell = p->quantised || n->op_type[0] == 'L' ? LSTM : n->op_type[0] == 'G' ? GRU : RNN;
+    p->attends = n->op_type[0] == 'A';
+    p->cell = n->op_type[0] == 'R' ? RNN : n->op_type[0] == 'G' ? GRU : LSTM;
     p->gates = cells[p->cell].gates;
     p->directions = strcmp(direction, "bidirectional") == 0 ? 2 : 1;
     p->backwards[0] = strcmp(direction, "reverse") == 0;
@@ -154,6 +158,14 @@ static int64_t times(int64_t n, int64_t k)
     return n < 0 || k < 0 || __builtin_mul_overflow(n, k, &result) ? ACCEL_DIM_ANY : result;
 }
 
+/* The same of n + k. */
+static int64_t plus(int64_t n, int64_t k)
+{
+    int64_t result;
+
+    return n < 0 || k < 0 || __builtin_add_overflow(n, k, &result) ? ACCEL_DIM_ANY : result;
+}
+
 static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_node *n = in->node;
@@ -175,7 +187,8 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "hidden size %" PRId64 ", input size %" PRId64,
                           hidden, x->dims[2]);
     const int64_t rows = times((int64_t)p->gates, hidden);
-    const int64_t w_dims[2][3] = {{dirs, rows, x->dims[2]}, {dirs, x->dims[2], rows}};
+    const int64_t wide = p->attends ? plus(x->dims[2], accel_attends_width(in)) : x->dims[2];
+    const int64_t w_dims[2][3] = {{dirs, rows, wide}, {dirs, wide, rows}};
     const int64_t r_dims[2][3] = {{dirs, rows, hidden}, {dirs, hidden, rows}};
     const int64_t b_dims[2] = {dirs, times(2, rows)}, p_dims[2] = {dirs, times(3, hidden)};
     const int64_t state[2][3] = {{dirs, batch, hidden}, {batch, dirs, hidden}};
@@ -194,6 +207,8 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
         rc = expect(in, IN_P, 2, p_dims, err);
     if (rc == ACCEL_OK && p->quantised)
         rc = accel_qlstm_check(in, dirs, rows, err);
+    if (rc == ACCEL_OK && p->attends)
+        rc = accel_attends_check(in, dirs, batch, hidden, err);
     if (rc != ACCEL_OK)
         return rc;
     for (size_t o = 0; o < n->outputs_count; o++) {
@@ -255,7 +270,7 @@ static int recurrent_prepack(struct accel_prepack *pack, struct accel_error *err
 
     if (p->quantised)
         return accel_qlstm_prepack(pack, p->directions, err);
-    if (w == NULL || r == NULL || w->rank != 3 || r->rank != 3 ||
+    if (p->attends || w == NULL || r == NULL || w->rank != 3 || r->rank != 3 ||
         w->dims[0] != (int64_t)p->directions || r->dims[0] != w->dims[0] ||
         r->dims[1] != w->dims[1] || r->dims[1] != (int64_t)p->gates * r->dims[2] || w->dims[2] == 0)
         return ACCEL_OK;
@@ -291,12 +306,13 @@ struct state {
     size_t steps, batch, input, hidden, rows; /* rows: gates * hidden */
     struct packed size;
     /* Floats from the start of the scratch. */
-    size_t from_x;   /* [steps * batch][rows]: X W' + biases, in X's order */
-    size_t gates;    /* [batch][rows]: h R' */
-    size_t h, c;     /* [batch][hidden]: the state */
-    size_t reset;    /* [batch][hidden]: GRU, r * h; quantised, the rows of h that count */
-    size_t bias;     /* [rows]: of W and, where they may be added at once, of R */
-    size_t one;      /* [hidden] */
+    size_t from_x; /* [steps * batch][rows]: X W' + biases, in X's order */
+    size_t gates;  /* [batch][rows]: h R' */
+    size_t h, c;   /* [batch][hidden]: the state */
+    size_t reset;  /* [batch][hidden]: GRU, r * h; quantised, the rows of h that count */
+    size_t bias;   /* [rows]: of W and, where they may be added at once, of R */
+    size_t one;    /* [hidden] */
+    struct accel_attends attends;
     size_t products; /* the matrix products' own */
 };
 
@@ -362,7 +378,7 @@ static int recurrent_prepare(struct accel_prepare *prep, struct accel_error *err
     s->input = (size_t)x[2];
     s->hidden = (size_t)prep->in[IN_R]->shape.dims[p->quantised ? 1 : 2];
     s->rows = p->gates * s->hidden;
-    const int rc = products_scratch(prep, s, &most, err);
+    int rc = products_scratch(prep, s, &most, err);
     if (rc != ACCEL_OK)
         return rc;
     /* from_x is the largest of the parts; a quarter of the address space is room for all. */
@@ -383,7 +399,15 @@ static int recurrent_prepare(struct accel_prepare *prep, struct accel_error *err
         *parts[i].at = floats;
         floats += ACCEL_ROUND_UP(parts[i].floats, 16);
     }
+    s->attends = (struct accel_attends){
+        .batch = s->batch, .hidden = s->hidden, .rows = s->rows, .input = s->input};
+    if (p->attends)
+        rc = accel_attends_prepare(prep, &s->attends, &floats, &most, err);
+    if (rc != ACCEL_OK)
+        return rc;
     s->products = floats;
+    if (most > SIZE_MAX / 4 || floats > SIZE_MAX / 16)
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
     prep->scratch_bytes = floats * sizeof(float) + most;
     return ACCEL_OK;
 }
@@ -544,6 +568,8 @@ static void one_step(const struct step *at, size_t t)
         quantised_gates(at, t, gates);
     else
         multiply(at, product(s->batch, first, n, h, at->packed_r1, at->r), NULL, gates, s->rows);
+    if (p->attends)
+        accel_attends_gates(at->run, &s->attends, at->d, at->work, gates);
     if (p->cell == GRU && p->linear_before_reset)
         multiply(at, second, at->r_bias, gates + first, s->rows);
     /* All rows of the batch take part in the second product, those that are over as well. */
@@ -583,6 +609,8 @@ static void one_step(const struct step *at, size_t t)
             }
         }
     }
+    if (p->attends)
+        accel_attends_ask(at->run, &s->attends, at->d, at->work, h);
 }
 
 /* A sequence of no steps ends at 0 and not where it started: as ONNX Runtime has it. */
@@ -641,7 +669,10 @@ static void start_products(struct step *at)
     const size_t d = at->d;
     const bool packed = run->blobs[BLOB_W] != NULL;
     const void *packed_w = packed ? (const char *)run->blobs[BLOB_W] + d * s->size.w : NULL;
-    const float *w = packed ? NULL : (const float *)run->in[IN_W]->data + d * s->rows * s->input;
+    const size_t wide = s->input + s->attends.width; /* columns of W */
+    const float *w = packed ? NULL : (const float *)run->in[IN_W]->data + d * s->rows * wide;
+    struct accel_gemm from_x =
+        product(s->steps * s->batch, s->rows, s->input, run->in[IN_X]->data, packed_w, w);
     /* With packed weights only its arithmetic is asked for: the plain bytes may be gone. */
     static const float none[1];
 
@@ -650,10 +681,10 @@ static void start_products(struct step *at)
         at->packed_r2 = (const char *)at->packed_r1 + s->size.r1;
     }
     at->r = packed ? none : (const float *)run->in[IN_R]->data + d * s->rows * s->hidden;
+    from_x.ldb = wide;
     if (s->steps > 0)
-        multiply(at,
-                 product(s->steps * s->batch, s->rows, s->input, run->in[IN_X]->data, packed_w, w),
-                 given(run->node, IN_B) ? at->work + s->bias : NULL, at->work + s->from_x, s->rows);
+        multiply(at, from_x, given(run->node, IN_B) ? at->work + s->bias : NULL,
+                 at->work + s->from_x, s->rows);
 }
 
 static void one_direction(struct accel_run *run, size_t d, size_t longest)
@@ -668,6 +699,8 @@ static void one_direction(struct accel_run *run, size_t d, size_t longest)
         add_biases(&at);
     start_state(&at, IN_H, at.work + s->h);
     start_state(&at, IN_C, at.work + s->c);
+    if (p->attends)
+        accel_attends_start(run, &s->attends, d, at.work);
     if (!p->quantised) {
         start_products(&at);
     } else if (longest > 0) {
@@ -695,6 +728,8 @@ static int recurrent_run(struct accel_run *run, struct accel_error *err)
     if (s->batch == 0)
         return ACCEL_OK;
     if (p->quantised && accel_qlstm_zeros(run, err) != ACCEL_OK)
+        return ACCEL_E_INVALID;
+    if (p->attends && accel_attends_lengths(run, err) != ACCEL_OK)
         return ACCEL_E_INVALID;
     if (given(run->node, IN_LENS)) {
         const int32_t *lens = run->in[IN_LENS]->data;
@@ -815,6 +850,32 @@ const struct accel_op accel_ops_recurrent[] = {
             {"W_zero_point", Q8, 'Q', 0},
             {"R_scale", F32, 'T', 0},
             {"R_zero_point", Q8, 'Q', 0}},
+     .out = {OUTPUTS, {"Y_c", F32, 'T', OPT}},
+     .attrs = lstm_7,
+     .parse = recurrent_parse,
+     .infer = recurrent_infer,
+     .prepack = recurrent_prepack,
+     .prepare = recurrent_prepare,
+     .run = recurrent_run,
+     .cost = recurrent_cost},
+    {.name = "AttnLSTM",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_RECURRENT,
+     .in = {{"X", F32, 'T', 0},
+            {"W", F32, 'T', 0},
+            {"R", F32, 'T', 0},
+            {"B", F32, 'T', OPT},
+            {"sequence_lens", I32, 0, OPT},
+            {"initial_h", F32, 'T', OPT},
+            {"initial_c", F32, 'T', OPT},
+            {"P", F32, 'T', OPT},
+            {"QW", F32, 'T', 0},
+            {"MW", F32, 'T', 0},
+            {"V", F32, 'T', 0},
+            {"M", F32, 'T', 0},
+            {"memory_seq_lens", I32, 0, OPT},
+            {"AW", F32, 'T', OPT}},
      .out = {OUTPUTS, {"Y_c", F32, 'T', OPT}},
      .attrs = lstm_7,
      .parse = recurrent_parse,

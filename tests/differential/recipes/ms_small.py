@@ -93,3 +93,25 @@ def words(d, op):
     for row in ids:
         row[d.integer(1, length):] = 0
     return d.emit(op, [d.give(ids), d.tensor(F, (filters, 1, window, depth)), d.tensor(F, (filters,)), d.tensor(F, (20, depth))], domain=MS)
+
+
+@recipe('AttnLSTM')
+def attention_lstm(d, op):
+    steps, batch, wide, hidden, memory, depth, keys = (d.integer(1, n) for n in (5, 3, 6, 6, 6, 5, 5))
+    direction = d.choice(['forward', 'reverse', 'bidirectional'])
+    dirs, layer = 2 if direction == 'bidirectional' else 1, d.choice([0, d.integer(1, 6)])
+
+    def some(*shape):
+        return d.tensor(F, shape, -0.8, 0.8)
+
+    def maybe(*shape):
+        return some(*shape) if d.chance(0.5) else ''
+    lens = d.array(np.int32, (batch,), 1, steps)
+    lens[d.integer(0, batch - 1)] = steps
+    inputs = [some(steps, batch, wide), some(dirs, 4 * hidden, wide + (layer or depth)), some(dirs, 4 * hidden, hidden), maybe(dirs, 8 * hidden),
+              d.give(lens) if d.chance(0.5) else '', maybe(dirs, batch, hidden), maybe(dirs, batch, hidden), maybe(dirs, 3 * hidden),
+              some(dirs, hidden, keys), some(dirs, depth, keys), some(dirs, keys), some(batch, memory, depth),
+              d.give(d.array(np.int32, (batch,), 1, memory)) if d.chance(0.5) else '', some(dirs, depth + hidden, layer) if layer else '']
+    while inputs[-1] == '':
+        inputs.pop()
+    return d.emit(op, inputs, 3, domain=MS, direction=direction, hidden_size=hidden, input_forget=d.integer(0, 1))
