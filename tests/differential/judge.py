@@ -10,9 +10,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from differential.draft import Map, infer, ort_maps, value_info
+from differential.exact import exact_outputs
 
 WAYS = {'optimised': [], 'no passes': ['--passes-off', 'all'], 'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack'],
         'two threads': ['--threads', '2']}
+OUTPUT = re.compile(r'\s+(.+): \S+ of the bound, largest \|a-b\| ([^,]+),')
 REPORT = re.compile(r'(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:')
 
 
@@ -38,21 +40,25 @@ def write(folder, model, feeds, wanted):
 
 
 def run(program, root, way, timeout=900):
-    """{case: what is wrong with it} and, when the program itself fell, what it said."""
-    done = subprocess.run([program, 'test', *WAYS[way], str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    """{case: what is wrong with it}, {case: {output: its largest difference, if any}} and, when the program itself fell, what
+    it said."""
+    done = subprocess.run([program, 'test', '--verbose', *WAYS[way], str(root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           stdin=subprocess.DEVNULL, timeout=timeout, check=False)
     out, err = done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace')
-    wrong, last = {}, None
+    wrong, apart, outputs, last = {}, {}, {}, None
     for line in out.splitlines():
         if line.startswith(('ok ', 'FAIL ')):
             verdict, case, *why = line.split(maxsplit=2)
             last = case.rstrip(':').split('/')[0]
+            apart[last], outputs = outputs, {}
             if verdict == 'FAIL':
                 wrong[last] = why[0] if why else ''
+        elif (output := OUTPUT.match(line)) and output[2] != '0':
+            outputs[output[1]] = output[2]
     fell = ''
     if REPORT.search(err) or done.returncode not in (0, 1):
         fell = f'status {done.returncode} after case {last}: {err[-3000:]}'
-    return wrong, fell
+    return wrong, apart, fell
 
 
 HALF = 300  # how much more a half is shaken than a float: its bits are larger
@@ -162,9 +168,13 @@ class Judge:
                 self.nodes += 1
                 self.operators[node.op_type] = self.operators.get(node.op_type, 0) + 1
         for way in ways:
-            wrong, fell = run(self.program, root, way)
+            wrong, apart, fell = run(self.program, root, way)
             if fell:
                 self.keep(root, None, f'{way}: {fell}')
+            for name, outputs in apart.items():
+                inexact = outputs and {o: by for o, by in outputs.items() if o in exact_outputs(cases[name][0])}
+                if inexact and name not in self.found:
+                    self.keep(root, name, f'{way}: integers differ by {inexact}')
             for name, why in wrong.items():
                 if name in self.found:
                     continue

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which outputs of a graph leave no room: integers that follow from its inputs by operators on integers alone.
+
+Whole numbers are added, multiplied, compared and moved without rounding; what an operator on quantised numbers rounds, it
+rounds once, as its definition says. No step off is right there, however the weights are shaken.
+"""
+from onnx import AttributeProto, TensorProto
+
+WHOLE = {getattr(TensorProto, t) for t in ('INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'BOOL', 'INT4',
+                                           'UINT4', 'INT2', 'UINT2')}
+# Exact on whole numbers, all inputs of which are such.
+ON_INTEGERS = set("""
+    Abs Add And ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CenterCropPad Clip Compress Concat
+    ConcatFromSequence ConvInteger CumSum DepthToSpace Div Equal Expand Flatten Gather GatherElements GatherND Greater
+    GreaterOrEqual Identity Less LessOrEqual MatMulInteger Max MaxPool Min Mod Mul Neg NonZero Not Or Pad ReduceMax ReduceMin
+    ReduceProd ReduceSum Relu Reshape ReverseSequence ScatterElements ScatterND Shape Sign Size Slice SpaceToDepth Split Squeeze
+    Sub Sum Tile TopK Transpose Trilu Unique Unsqueeze Where Xor""".split())
+# One rounding at their end, of what the inputs say; scales, and what is quantised, are given reals.
+ON_QUANTISED = set("""
+    DynamicQuantizeLinear NhwcMaxPool QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool
+    QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear""".split())
+
+
+def stays_whole(node):
+    """Its results are whole numbers when its inputs are."""
+    if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
+        return False
+    return node.op_type != 'Cast' or next(a.i for a in node.attribute if a.name == 'to') in WHOLE
+
+
+def exact_outputs(model):
+    """Names of the graph outputs that have to be ONNX Runtime's in every bit."""
+    graph = model.graph
+    types = {i.name: i.type.tensor_type.elem_type for i in (*graph.input, *graph.output) if i.type.HasField('tensor_type')}
+    types.update((i.name, i.data_type) for i in graph.initializer)
+    given = {i.name for i in graph.input} | {i.name for i in graph.initializer}
+    whole = {n for n in given if types.get(n) in WHOLE}
+    for node in (model.functions[0].node if model.functions else graph.node):
+        inputs = {i for i in node.input if i}
+        if (node.op_type in ON_INTEGERS and inputs <= whole and stays_whole(node)) or \
+                (node.op_type in ON_QUANTISED and inputs <= whole | given):
+            whole.update(o for o in node.output if o)
+    return {o.name for o in graph.output if o.name in whole and types.get(o.name) in WHOLE}
