@@ -120,6 +120,16 @@ static int read_matrix(const struct accel_run *run, size_t i, size_t rows, size_
 
 /* ---------------------------------------------------------------- parse, infer */
 
+int accel_generate_names(const char *const *have, const char *const *want, size_t count,
+                         const char *what, const char *graph, struct accel_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(have[i], want[i]) != 0)
+            return accel_fail(err, ACCEL_E_INVALID, "%s: %s %zu is '%s', it has to be '%s'", graph,
+                              what, i, have[i], want[i]);
+    return ACCEL_OK;
+}
+
 static int parse_token(const struct accel_node *n, const char *name, int32_t *token,
                        struct accel_error *err)
 {
@@ -140,10 +150,11 @@ static int generate_parse(const struct accel_node *n, struct accel_bump *mem, co
 
     if (op == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
-    if (type != 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "model_type %" PRId64 " is not supported, 0 (a decoder alone) is", type);
     op->greedy = strcmp(n->op->name, "GreedySearch") == 0;
+    if (type != 0 && (type != 1 || op->greedy))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "model_type %" PRId64 " is not supported, 0 (a decoder alone)%s is", type,
+                          op->greedy ? "" : " or 1 (encoder and decoder)");
     op->early_stopping = accel_attr_int(n, "early_stopping", 0) == 1;
     op->decoder = accel_attr_graph(n, "decoder");
     op->init = accel_attr_graph(n, "init_decoder");
@@ -153,10 +164,16 @@ static int generate_parse(const struct accel_node *n, struct accel_bump *mem, co
     if (rc == ACCEL_OK)
         rc = parse_token(n, "pad_token_id", &op->pad, err);
     if (rc == ACCEL_OK)
+        rc = parse_token(n, "decoder_start_token_id", &op->start, err);
+    *params = op;
+    if (rc == ACCEL_OK && type == 1) {
+        op->encoder = accel_attr_graph(n, "encoder");
+        return accel_t5_parse(op, err);
+    }
+    if (rc == ACCEL_OK)
         rc = accel_gpt_parse(op, op->decoder, "decoder", err);
     if (rc == ACCEL_OK && op->init != NULL)
         rc = accel_gpt_parse(op, op->init, "init_decoder", err);
-    *params = op;
     return rc;
 }
 
@@ -191,7 +208,8 @@ static void says(struct accel_infer *in, size_t o, enum accel_dtype dtype, uint3
 static int generate_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_generate *op = in->node->params;
-    const int64_t batch = dim(in, 0, 0), prompt = dim(in, 0, 1);
+    const int64_t batch = dim(in, 0, 0), given = dim(in, 0, 1);
+    const int64_t prompt = op->encoder != NULL ? 1 : given;
     const int64_t most = known(in, places_of(op)->max_length, 0);
     const int64_t beams = op->greedy ? 1 : known(in, NUM_BEAMS, 1);
     const int64_t count = op->greedy ? 1 : known(in, NUM_RETURN_SEQUENCES, 1);
@@ -203,9 +221,11 @@ static int generate_infer(struct accel_infer *in, struct accel_error *err)
                           in->in[0]->shape.rank);
     if (batch < 0 || beams < 0 || __builtin_mul_overflow(batch, beams, &rows))
         rows = ACCEL_DIM_ANY;
-    if (op->init != NULL)
+    if (op->encoder != NULL)
+        rc = accel_t5_infer(in, op, batch, given, rows, err);
+    if (op->encoder == NULL && op->init != NULL)
         rc = accel_gpt_infer(in, op, op->init, rows, err);
-    if (rc == ACCEL_OK)
+    if (op->encoder == NULL && rc == ACCEL_OK)
         rc = accel_gpt_infer(in, op, op->decoder, rows, err);
     if (rc != ACCEL_OK)
         return rc;
@@ -241,14 +261,17 @@ static void end_generating(struct accel_generating *g)
 {
     for (size_t i = 0; i < ACCEL_GENERATING_MEMORIES; i++)
         accel_run_release(g->run, &g->memory[i]);
-    for (size_t l = 0; g->now != NULL && l < g->op->layers; l++) {
-        accel_run_release(g->run, &g->now[l]);
-        accel_run_release(g->run, &g->next[l]);
+    for (size_t i = 0; g->now != NULL && i < g->op->states; i++) {
+        accel_run_release(g->run, &g->now[i]);
+        accel_run_release(g->run, &g->next[i]);
     }
+    for (size_t i = 0; g->fixed != NULL && i < g->op->fixed; i++)
+        accel_run_release(g->run, &g->fixed[i]);
     accel_free(g->inputs);
     accel_free(g->outputs);
     accel_free(g->now);
     accel_free(g->next);
+    accel_free(g->fixed);
 }
 
 /* All of the inputs but those that the vocabulary's size is needed for. */
@@ -265,14 +288,15 @@ static int read_inputs(struct accel_generating *g, struct accel_error *err)
     if (rc != ACCEL_OK)
         return rc;
     g->batch = (size_t)ids->dims[0];
-    g->prompt = (size_t)ids->dims[1];
-    if (g->prompt == 0)
+    g->prompt = g->op->encoder != NULL ? 1 : (size_t)ids->dims[1];
+    if (ids->dims[1] == 0)
         return accel_fail(err, ACCEL_E_INVALID, "input_ids holds no token to continue");
-    if (most > LENGTH_MAX || most <= ids->dims[1])
+    if (most > LENGTH_MAX || most <= (int64_t)g->prompt)
         return accel_fail(err, ACCEL_E_INVALID,
                           "max_length is %" PRId64 ": it has to be more than the %zu tokens that "
-                          "input_ids has, and %d at most",
-                          most, g->prompt, LENGTH_MAX);
+                          "%s, and %d at most",
+                          most, g->prompt,
+                          g->op->encoder != NULL ? "it begins with" : "input_ids has", LENGTH_MAX);
     g->most = (size_t)most;
     g->rules = (struct accel_logits_rules){
         .repetition_penalty = 1, .ngram = g->op->ngram, .eos = g->op->eos};
@@ -283,7 +307,8 @@ static int read_inputs(struct accel_generating *g, struct accel_error *err)
         rc = accel_fail(err, ACCEL_E_INVALID, "repetition_penalty is %g, it has to be above 0",
                         (double)g->rules.repetition_penalty);
     if (rc == ACCEL_OK && g->batch > 0)
-        rc = read_matrix(run, at->attention_mask, g->batch, g->prompt, &g->prompt_mask, err);
+        rc = read_matrix(run, at->attention_mask, g->batch, (size_t)ids->dims[1], &g->prompt_mask,
+                         err);
     return rc;
 }
 
@@ -303,7 +328,8 @@ static int begin(struct accel_generating *g, struct accel_error *err)
     g->ids = ids;
     g->length = g->prompt;
     for (size_t r = 0; r < g->rows; r++)
-        memcpy(g->ids + r * g->most, prompt + r / g->beams * g->prompt,
+        memcpy(g->ids + r * g->most,
+               g->op->encoder != NULL ? &g->op->start : prompt + r / g->beams * g->prompt,
                g->prompt * sizeof(int32_t));
     return ACCEL_OK;
 }
@@ -337,28 +363,30 @@ static int begin_scores(struct accel_generating *g, size_t vocab, struct accel_e
     return rc;
 }
 
-/* The scores of the next token are those of the last one that the decoder was given. */
+/* The scores of the next token are those of the last one that the decoder was given. One row of
+ * them for a batch goes for all of its beams. */
 static int take_scores(struct accel_generating *g, const struct accel_tensor *logits,
                        struct accel_error *err)
 {
-    const size_t before = g->rules.vocab == 0 ? g->prompt : 1;
     char text[ACCEL_SHAPE_TEXT];
 
     if (logits->rank != 3 || logits->dtype != ACCEL_DTYPE_FLOAT)
         return accel_fail(err, ACCEL_E_INVALID, "its decoder's logits are no FLOAT of rank 3");
-    const size_t vocab = (size_t)logits->dims[2];
+    const size_t vocab = (size_t)logits->dims[2], given = (size_t)logits->dims[1];
+    const bool each = logits->dims[0] == (int64_t)g->rows;
     const struct accel_shape shape = accel_shape_of(logits);
-    if (logits->dims[0] != (int64_t)g->rows || logits->dims[1] != (int64_t)before ||
+    if ((!each && logits->dims[0] != (int64_t)g->batch) || given == 0 ||
         vocab < ACCEL_MAX(g->rules.vocab, (size_t)1))
         return accel_fail(err, ACCEL_E_INVALID,
-                          "its decoder's logits have shape %s, %zux%zu tokens went in",
-                          accel_shape_format(&shape, text), g->rows, before);
+                          "its decoder's logits have shape %s, %zu rows of tokens went in",
+                          accel_shape_format(&shape, text), g->rows);
     const int rc = g->rules.vocab == 0 ? begin_scores(g, vocab, err) : ACCEL_OK;
     if (rc != ACCEL_OK)
         return rc;
     for (size_t r = 0; r < g->rows; r++)
         memcpy(g->scores + r * g->rules.vocab,
-               (const float *)logits->data + (r * before + before - 1) * vocab,
+               (const float *)logits->data +
+                   ((each ? r : r / g->beams) * given + given - 1) * vocab,
                g->rules.vocab * sizeof(float));
     return ACCEL_OK;
 }
@@ -611,8 +639,9 @@ static void append(struct beaming *b)
 static int beam_steps(struct beaming *b, struct accel_error *err)
 {
     struct accel_generating *g = &b->g;
+    const bool encoded = g->op->encoder != NULL;
     struct accel_tensor logits;
-    int rc = accel_gpt_first(g, &logits, err);
+    int rc = encoded ? accel_t5_first(g, &logits, err) : accel_gpt_first(g, &logits, err);
 
     for (;;) {
         if (rc == ACCEL_OK)
@@ -627,7 +656,9 @@ static int beam_steps(struct beaming *b, struct accel_error *err)
         append(b);
         if (!going || g->length == g->most)
             break;
-        rc = accel_gpt_next(g, b->beams.from, &logits, err);
+        /* With one beam each row goes on from itself, also when its batch is done. */
+        const int32_t *from = g->beams > 1 ? b->beams.from : NULL;
+        rc = encoded ? accel_t5_next(g, from, &logits, err) : accel_gpt_next(g, from, &logits, err);
     }
     accel_beams_finish(&b->beams, g->ids, g->most, g->length);
     return ACCEL_OK;
@@ -678,10 +709,10 @@ static int beam_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- the table */
 
-/* Attributes of both. `decoder_start_token_id` is for models of another type. */
+/* Attributes of both. */
 #define COMMON_ATTRS                                                                              \
     {"decoder", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED}, {"init_decoder", ACCEL_ATTR_GRAPH, 0},    \
-        {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},                                    \
+        {"encoder", ACCEL_ATTR_GRAPH, 0}, {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},  \
         {"pad_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED}, {"model_type", ACCEL_ATTR_INT, 0}, \
         {"no_repeat_ngram_size", ACCEL_ATTR_INT, 0}, {"vocab_size", ACCEL_ATTR_INT, 0},           \
     {                                                                                             \

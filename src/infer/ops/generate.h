@@ -14,7 +14,11 @@
 struct accel_generate {
     bool greedy;                        /* one beam, and no probabilities: the largest logit wins */
     struct accel_graph *decoder, *init; /* init NULL: the decoder does the first run too */
+    struct accel_graph *encoder;        /* NULL: the decoder reads the prompt itself */
+    int32_t start;                      /* first token of what is generated behind an encoder */
+    bool hidden, whole; /* that decoder is given what the encoder made; all tokens, not the last */
     size_t layers;
+    size_t states, fixed; /* tensors that go from run to run; that stay */
     int64_t heads, head_size;
     int32_t eos, pad;
     int64_t vocab; /* <= 0: what the decoder has */
@@ -48,8 +52,13 @@ struct accel_generating {
     const int32_t *prompt_mask; /* [batch][prompt], 0: not to be attended to; NULL: pad tokens */
     /* Of the decoder. */
     struct accel_tensor *inputs, *outputs;
-    struct accel_held *now, *next; /* states, by layer; what the inputs show lies in now */
+    struct accel_held *now, *next; /* [op->states]; what the inputs show lies in now */
+    struct accel_held *fixed;      /* [op->fixed] */
 };
+
+/* The first `count` names of a graph's inputs or outputs (`what`) are these. Errors: INVALID. */
+int accel_generate_names(const char *const *have, const char *const *want, size_t count,
+                         const char *what, const char *graph, struct accel_error *err);
 
 /* Memory `which` for count * each elements of `size` bytes. Errors: LIMIT, NOMEM. */
 int accel_generating_reserve(struct accel_generating *g, enum accel_generating_memory which,
@@ -75,5 +84,21 @@ int accel_gpt_first(struct accel_generating *g, struct accel_tensor *logits,
  * from, whose states are to be its own; NULL: itself. */
 int accel_gpt_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,
                    struct accel_error *err);
+
+/* ---------------------------------------------------------------- encoder and decoder (T5) */
+
+/* Encoder: inputs encoder_input_ids, encoder_attention_mask [batch, S], decoder_input_ids
+ * [batch, 1]; outputs logits [batch, 1, vocab], encoder_hidden_states, then key and value of each
+ * layer's own attention, then those of its attention to the encoder. Decoder: inputs input_ids
+ * [rows, 1] or, unless declared so, [rows, length]; encoder_attention_mask [rows, S]; perhaps
+ * encoder_hidden_states; the same states; outputs logits [rows, N, vocab], keys and values of its
+ * own attention. The rest as for GPT; `length` counts generated tokens, the first is op->start. */
+int accel_t5_parse(struct accel_generate *op, struct accel_error *err);
+int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int64_t batch,
+                   int64_t prompt, int64_t rows, struct accel_error *err);
+int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits,
+                   struct accel_error *err);
+int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,
+                  struct accel_error *err);
 
 #endif

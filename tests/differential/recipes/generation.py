@@ -9,7 +9,7 @@ from differential.draft import MS, F, infer
 from differential.recipes import recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / 'models'))
-from oracle_cases.generation import BEAM, GREEDY, ended, gpt, search  # noqa: E402
+from oracle_cases.generation import BEAM, GREEDY, ended, gpt, search, t5  # noqa: E402
 
 I = np.int32
 
@@ -73,6 +73,12 @@ def beams(d, op):
     given = {'min_length': I(0), 'num_beams': I(count), 'num_return_sequences': I(d.integer(1, count)),
              'length_penalty': np.asarray(d.rng.uniform(-0.5, 2), F), **given}
     attributes['early_stopping'] = d.integer(0, 1)
+    if d.chance(0.4):  # encoder and decoder instead
+        attributes.pop('init_decoder', None)
+        attributes['encoder'], attributes['decoder'] = t5(d.rng, vocab, d.integer(1, 3), d.integer(1, 6), d.integer(1, 3), d.chance(0.3),
+                                                          d.chance(0.3))
+        attributes.update(model_type=1, decoder_start_token_id=d.integer(0, vocab - 1))
+        given['max_length'] = I(max(3, given['max_length']))
     attributes['no_repeat_ngram_size'] = d.choice([0, 0, 2, 3, 5])
     if d.chance(0.3):
         attributes['eos_token_id'] = vocab

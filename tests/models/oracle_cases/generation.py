@@ -90,6 +90,60 @@ def gpt(rng, vocab=11, heads=2, size=3, layers=2, length=64, outer=None):
         [(f'present_{i}', TensorProto.FLOAT, [2, 'batch', heads, 'all', size]) for i in range(layers)])
 
 
+def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False):
+    """(encoder, decoder) of a model with both, which makes its first token in the encoder's graph. hidden: the decoder is
+    given the encoder's output (and looks at its shape); whole: it is given all tokens each time (and looks at the last)."""
+    e = Body(rng, heads, size)
+    kinds = ('key', 'value')
+    e.add('Gather', [e.weight('words', vocab, e.hidden), 'encoder_input_ids'], 'read')
+    e.add('Tanh', ['read'], 'encoder_hidden_states')
+    bias = e.bias('encoder_attention_mask', 'bias')
+    x = e.add('Gather', ['words', 'decoder_input_ids'], 'H0')
+    for i in range(layers):
+        own = [e.heads_of(x, f'Wself{k}{i}', f'present_{k}_self_{i}') for k in kinds]
+        cross = [e.heads_of('encoder_hidden_states', f'Wcross{k}{i}', f'present_{k}_cross_{i}') for k in kinds]
+        e.add('Add', [x, e.attend(e.heads_of(x, f'Wq{i}', f'Q{i}'), *own, None, f'A{i}')], f'R{i}')
+        e.add('Add', [f'R{i}', e.attend(e.heads_of(f'R{i}', f'Wqc{i}', f'QC{i}'), *cross, bias, f'C{i}')], f'S{i}')
+        x = e.add('Tanh', [f'S{i}'], f'H{i + 1}')
+    e.add('MatMul', [x, e.weight('out', e.hidden, vocab, scale=2)], 'logits')
+    ids = ('encoder_input_ids', 'encoder_attention_mask')
+    encoder = e.graph(
+        'encoder', [(n, TensorProto.INT32, ['batch', 'read']) for n in ids] + [('decoder_input_ids', TensorProto.INT32, ['batch', 1])],
+        [('logits', TensorProto.FLOAT, ['batch', 1, vocab]), ('encoder_hidden_states', TensorProto.FLOAT, ['batch', 'read', e.hidden])] +
+        [(f'present_{k}_self_{i}', TensorProto.FLOAT, ['batch', heads, 1, size]) for i in range(layers) for k in kinds] +
+        [(f'present_{k}_cross_{i}', TensorProto.FLOAT, ['batch', heads, 'read', size]) for i in range(layers) for k in kinds])
+
+    b = Body(rng, heads, size)
+    last = 'input_ids'
+    if whole:
+        b.add('Gather', ['input_ids', b.constant('minus', np.array([-1], np.int64))], 'last', axis=1)
+        last = 'last'
+    x = b.add('Gather', [b.weight('words', vocab, b.hidden), last], 'H0')
+    if hidden:  # how many tokens were read, as a number that is added
+        b.add('Shape', ['encoder_hidden_states'], 'extent')
+        b.add('Gather', ['extent', b.constant('index1', np.int64(1))], 'count')
+        b.add('Cast', ['count'], 'number', to=TensorProto.FLOAT)
+        b.add('Div', ['number', b.constant('many', F(10))], 'small')
+        x = b.add('Add', [x, 'small'], 'HH')
+    bias = b.bias('encoder_attention_mask', 'bias')
+    for i in range(layers):
+        own = [b.add('Concat', [f'past_{k}_self_{i}', b.heads_of(x, f'Wself{k}{i}', f'now_{k}_{i}')], f'present_{k}_self_{i}', axis=2)
+               for k in kinds]
+        b.add('Add', [x, b.attend(b.heads_of(x, f'Wq{i}', f'Q{i}'), *own, None, f'A{i}')], f'R{i}')
+        cross = [f'past_{k}_cross_{i}' for k in kinds]
+        b.add('Add', [f'R{i}', b.attend(b.heads_of(f'R{i}', f'Wqc{i}', f'QC{i}'), *cross, bias, f'C{i}')], f'S{i}')
+        x = b.add('Tanh', [f'S{i}'], f'H{i + 1}')
+    b.add('MatMul', [x, b.weight('out', b.hidden, vocab, scale=2)], 'logits')
+    decoder = b.graph(
+        'decoder', [('input_ids', TensorProto.INT32, ['rows', 's' if whole else 1]), ('encoder_attention_mask', TensorProto.INT32, ['rows', 'read'])] +
+        ([('encoder_hidden_states', TensorProto.FLOAT, ['rows', 'read', b.hidden])] if hidden else []) +
+        [(f'past_{k}_self_{i}', TensorProto.FLOAT, ['rows', heads, 'past', size]) for i in range(layers) for k in kinds] +
+        [(f'past_{k}_cross_{i}', TensorProto.FLOAT, ['rows', heads, 'read', size]) for i in range(layers) for k in kinds],
+        [('logits', TensorProto.FLOAT, ['rows', 1, vocab])] +
+        [(f'present_{k}_self_{i}', TensorProto.FLOAT, ['rows', heads, 'all', size]) for i in range(layers) for k in kinds])
+    return encoder, decoder
+
+
 def search(op, names, given, outputs=1, constants=(), before=(), opset=15, **attributes):
     """(model, inputs). names: of the operator's inputs, in order; given: by name; constants: those that are initialisers."""
     given = {n: np.asarray(a) for n, a in given.items()}
@@ -202,5 +256,38 @@ def beams(w):
          max_length=I(30), num_beams=I(5))
 
 
+def encoded(w):
+    """Encoder and decoder. Not of max_length 2: ONNX Runtime then runs the decoder on inputs that it has not filled."""
+    def case(name, graphs, outputs=3, constants=(), attributes=None, **given):
+        given = {'input_ids': PROMPT, 'max_length': I(14), 'min_length': I(0), 'num_beams': I(3), 'num_return_sequences': I(2),
+                 'length_penalty': F(1), **given}
+        attributes = {'eos_token_id': NONE, 'pad_token_id': 0, 'decoder_start_token_id': 4, 'model_type': 1, **(attributes or {})}
+        model, inputs = search('BeamSearch', BEAM, given, outputs, constants, encoder=graphs[0], decoder=graphs[1], **attributes)
+        w.whole('encoded_' + name, model, inputs)
+
+    w.reseed()
+    plain = t5(w.rng)
+    case('plain', plain)
+    case('constants', plain, constants=('max_length', 'num_beams', 'num_return_sequences', 'min_length', 'length_penalty'))
+    case('hidden', t5(w.rng, hidden=True), outputs=2)
+    case('whole', t5(w.rng, whole=True))
+    case('both', t5(w.rng, hidden=True, whole=True), outputs=1)
+    case('one_layer', t5(w.rng, layers=1, heads=1, size=4))
+    case('one_beam', plain, num_beams=I(1), num_return_sequences=I(1))
+    case('two_tokens', plain, max_length=I(3))
+    case('long_prompt', plain, input_ids=w.rng.integers(0, 11, (3, 20)).astype(I), max_length=I(5))
+    case('attention_mask', plain, attention_mask=np.array([[1, 1, 0], [1, 0, 1]], I))
+    case('pads', plain, input_ids=np.array([[0, 0, 3, 0, 1], [0, 5, 0, 0, 0], [1, 2, 3, 4, 5]], I))
+    four = np.array([[1, 2, 3], [0, 4, 5], [7, 8, 8], [3, 0, 1]], I)
+    for eos in range(11):
+        n = eos % 4 + 1
+        case(f'until_{eos}', plain, input_ids=four, outputs=2, max_length=I(20), num_beams=I(n), num_return_sequences=I(n),
+             min_length=I(eos % 3 * 2), length_penalty=F([1, 0, 2, 0.5][eos % 4]), attributes={'eos_token_id': eos, 'early_stopping': eos % 2})
+    case('all', plain, outputs=2, min_length=I(6), repetition_penalty=F(1.3), vocab_mask=np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1], I),
+         prefix_vocab_mask=np.array([[1, 0] * 5 + [1], [1] * 11], I), attributes={'no_repeat_ngram_size': 3, 'eos_token_id': 5})
+    case('large', t5(w.rng, vocab=500, heads=4, size=8, layers=3), input_ids=w.rng.integers(1, 500, (5, 7)).astype(I),
+         max_length=I(30), num_beams=I(5))
+
+
 EXACT = (greedy,)
-NEAR = (beams,)
+NEAR = (beams, encoded)

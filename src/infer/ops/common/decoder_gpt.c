@@ -12,16 +12,6 @@
 static const char *const input_names[] = {"input_ids", "position_ids", "attention_mask", "past_0"};
 static const char *const output_names[] = {"logits", "present_0"};
 
-static int check_names(const char *const *have, const char *const *want, size_t count,
-                       const char *what, const char *graph, struct accel_error *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(have[i], want[i]) != 0)
-            return accel_fail(err, ACCEL_E_INVALID, "%s: %s %zu is '%s', it has to be '%s'", graph,
-                              what, i, have[i], want[i]);
-    return ACCEL_OK;
-}
-
 int accel_gpt_parse(struct accel_generate *op, struct accel_graph *g, const char *name,
                     struct accel_error *err)
 {
@@ -38,9 +28,9 @@ int accel_gpt_parse(struct accel_generate *op, struct accel_graph *g, const char
                           "%s has input '%s' beyond its states: a past and present that share one "
                           "buffer are not supported, export it without",
                           name, g->input_names[INPUTS + layers]);
-    int rc = check_names(g->input_names, input_names, INPUTS + 1, "input", name, err);
+    int rc = accel_generate_names(g->input_names, input_names, INPUTS + 1, "input", name, err);
     if (rc == ACCEL_OK)
-        rc = check_names(g->output_names, output_names, OUTPUTS + 1, "output", name, err);
+        rc = accel_generate_names(g->output_names, output_names, OUTPUTS + 1, "output", name, err);
     if (rc != ACCEL_OK)
         return rc;
     const struct accel_shape *past = &g->inputs[INPUTS]->type.shape;
@@ -51,7 +41,7 @@ int accel_gpt_parse(struct accel_generate *op, struct accel_graph *g, const char
                           "with numbers for heads and size",
                           name);
     if (op->layers == 0) {
-        op->layers = layers;
+        op->layers = op->states = layers;
         op->heads = past->dims[2];
         op->head_size = past->dims[4];
     }

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model of two graphs: the encoder reads the prompt and makes the first token, the decoder all
+ * others. States are the keys and values of the decoder's own attention, which grow with every
+ * token, and of its attention to what the encoder made of the prompt, which stay as they are. */
+#include "infer/ops/generate.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Of the encoder, before its states. */
+#define ENCODER_INPUTS  3
+#define ENCODER_OUTPUTS 2
+/* Of the decoder: input_ids, mask and, perhaps, what the encoder made; logits. */
+#define DECODER_OUTPUTS 1
+
+static const char *const encoder_inputs[] = {"encoder_input_ids", "encoder_attention_mask",
+                                             "decoder_input_ids"};
+static const char *const encoder_outputs[] = {"logits", "encoder_hidden_states",
+                                              "present_key_self_0", "present_value_self_0"};
+static const char *const decoder_inputs[] = {"input_ids", "encoder_attention_mask"};
+static const char *const decoder_outputs[] = {"logits"};
+
+/* States that grow, of all layers: a key and a value each; so many others stay. */
+static size_t growing(const struct accel_generate *op)
+{
+    return 2 * op->layers;
+}
+
+/* Decoder inputs before the states. */
+static size_t before_states(const struct accel_generate *op)
+{
+    return op->hidden ? 3 : 2;
+}
+
+static int parse_encoder(struct accel_generate *op, struct accel_error *err)
+{
+    const struct accel_graph *g = op->encoder;
+    const size_t formal = accel_graph_formal(g);
+
+    if (formal == 2)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "an encoder that leaves the first token to the decoder is not supported; "
+                          "export it with decoder_input_ids and logits");
+    if (formal != ENCODER_INPUTS || g->outputs_count < ENCODER_OUTPUTS + 4 ||
+        (g->outputs_count - ENCODER_OUTPUTS) % 4 != 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "encoder has %zu inputs and %zu outputs, needed are 3 inputs and 2 + 4 "
+                          "per layer outputs",
+                          formal, g->outputs_count);
+    op->layers = (g->outputs_count - ENCODER_OUTPUTS) / 4;
+    const int rc = accel_generate_names(g->input_names, encoder_inputs, ENCODER_INPUTS, "input",
+                                        "encoder", err);
+    return rc == ACCEL_OK
+               ? accel_generate_names(g->output_names, encoder_outputs, 4, "output", "encoder", err)
+               : rc;
+}
+
+int accel_t5_parse(struct accel_generate *op, struct accel_error *err)
+{
+    const struct accel_graph *g = op->decoder;
+    const size_t formal = accel_graph_formal(g);
+
+    if (op->encoder == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "model_type 1 needs an encoder, it has none");
+    int rc = parse_encoder(op, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (op->start < 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "decoder_start_token_id is %d: an encoder that makes the first token "
+                          "needs one",
+                          op->start);
+    op->hidden = formal > 2 && strcmp(g->input_names[2], "encoder_hidden_states") == 0;
+    op->states = growing(op);
+    op->fixed = growing(op) + op->hidden;
+    const size_t inputs = before_states(op) + 4 * op->layers;
+    if (formal > inputs)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "decoder has input '%s' beyond its states: a past and present that share "
+                          "one buffer are not supported, export it without",
+                          g->input_names[inputs]);
+    if (formal < inputs || g->outputs_count != DECODER_OUTPUTS + growing(op))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "decoder has %zu inputs and %zu outputs, with the %zu layers of the "
+                          "encoder it needs %zu and %zu",
+                          formal, g->outputs_count, op->layers, inputs,
+                          DECODER_OUTPUTS + growing(op));
+    rc = accel_generate_names(g->input_names, decoder_inputs, 2, "input", "decoder", err);
+    if (rc == ACCEL_OK)
+        rc = accel_generate_names(g->output_names, decoder_outputs, 1, "output", "decoder", err);
+    /* As ONNX Runtime tells: a decoder that is declared to take one token is given one. */
+    const struct accel_shape *ids = &g->inputs[0]->type.shape;
+    op->whole = !(ids->has_rank && ids->rank == 2 && ids->dims[1] == 1);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- infer */
+
+static struct accel_type matrix(int64_t rows, int64_t columns)
+{
+    return (struct accel_type){.dtype = ACCEL_DTYPE_INT32,
+                               .shape = {.has_rank = true, .rank = 2, .dims = {rows, columns}}};
+}
+
+/* What the encoder gave of a batch, as the decoder gets it. */
+static struct accel_type of_rows(const struct accel_type *given, int64_t rows, bool grows)
+{
+    struct accel_type t = {.dtype = ACCEL_DTYPE_FLOAT, .shape = given->shape};
+
+    if (t.shape.has_rank && t.shape.rank > 0)
+        t.shape.dims[0] = rows;
+    if (grows && t.shape.rank > 2)
+        t.shape.dims[2] = ACCEL_DIM_ANY;
+    return t;
+}
+
+static int check_floats(const struct accel_graph *g, const struct accel_type *out,
+                        struct accel_error *err)
+{
+    for (size_t o = 0; o < g->outputs_count; o++)
+        if (out[o].dtype != ACCEL_DTYPE_FLOAT && out[o].dtype != ACCEL_DTYPE_UNDEFINED)
+            return accel_fail(err, ACCEL_E_INVALID, "output '%s' of its %s is %s, not FLOAT",
+                              g->output_names[o], g->name, accel_dtype_name(out[o].dtype));
+    return ACCEL_OK;
+}
+
+int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int64_t batch,
+                   int64_t prompt, int64_t rows, struct accel_error *err)
+{
+    const size_t first = before_states(op), states = 2 * growing(op);
+    struct accel_type *inputs = accel_bump_alloc(in->mem, first + states, sizeof(*inputs));
+    struct accel_type *out = accel_bump_alloc(in->mem, op->encoder->outputs_count, sizeof(*out));
+    const struct accel_type asked[] = {matrix(batch, prompt), matrix(batch, prompt),
+                                       matrix(batch, 1)};
+
+    if (inputs == NULL || out == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to infer shapes");
+    int rc = accel_infer_subgraph(in, op->encoder, asked, out, err);
+    if (rc == ACCEL_OK)
+        rc = check_floats(op->encoder, out, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    inputs[0] = matrix(rows, op->whole ? ACCEL_DIM_ANY : 1);
+    inputs[1] = matrix(rows, prompt);
+    if (op->hidden)
+        inputs[2] = of_rows(&out[1], rows, false);
+    for (size_t s = 0; s < states; s++)
+        inputs[first + s] = of_rows(&out[ENCODER_OUTPUTS + s], rows, s < growing(op));
+    rc = accel_infer_subgraph(in, op->decoder, inputs, out, err);
+    return rc == ACCEL_OK ? check_floats(op->decoder, out, err) : rc;
+}
+
+/* ---------------------------------------------------------------- run */
+
+/* A tensor of FLOAT with so many rows. */
+static int check_rows(const struct accel_tensor *t, size_t rows, const char *graph,
+                      const char *name, struct accel_error *err)
+{
+    if (t->rank == 0 || t->rank > ACCEL_RANK_MAX || t->dtype != ACCEL_DTYPE_FLOAT ||
+        t->dims[0] != (int64_t)rows)
+        return accel_fail(err, ACCEL_E_INVALID, "its %s's %s is no FLOAT tensor of %zu rows", graph,
+                          name, rows);
+    return ACCEL_OK;
+}
+
+/* Row r of `held` becomes row from(r) of the tensor. */
+static int keep_rows(struct accel_generating *g, struct accel_held *held,
+                     const struct accel_tensor *t, const int32_t *from, struct accel_error *err)
+{
+    const size_t row = t->size_bytes / (size_t)t->dims[0];
+    size_t bytes;
+
+    if (__builtin_mul_overflow(row, g->rows, &bytes))
+        return accel_fail(err, ACCEL_E_LIMIT, "%zu rows of %zu bytes are too many", g->rows, row);
+    /* Nothing of what was there before is wanted: no copy when it grows. */
+    if (bytes > held->capacity)
+        accel_run_release(g->run, held);
+    const int rc = accel_run_held_reserve(g->run, held, bytes, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    for (size_t r = 0; row > 0 && r < g->rows; r++)
+        memcpy((char *)held->data + r * row,
+               (const char *)t->data + (from != NULL ? (size_t)from[r] : r / g->beams) * row, row);
+    held->value = *t;
+    held->value.dims[0] = (int64_t)g->rows;
+    held->value.data = held->data;
+    held->value.size_bytes = bytes;
+    return ACCEL_OK;
+}
+
+static struct accel_tensor tokens(size_t rows, size_t columns, int32_t *data)
+{
+    return (struct accel_tensor){.dtype = ACCEL_DTYPE_INT32,
+                                 .rank = 2,
+                                 .dims = {(int64_t)rows, (int64_t)columns},
+                                 .data = data,
+                                 .size_bytes = rows * columns * sizeof(*data)};
+}
+
+/* Which tokens of the prompts are read, by row: all but pad tokens in front, or what is said. */
+static void fill_mask(const struct accel_generating *g, size_t rows, size_t columns, int32_t *mask)
+{
+    for (size_t r = 0; r < rows; r++, mask += columns) {
+        const size_t batch = r / (rows / g->batch);
+        const int32_t *ids = (const int32_t *)g->run->in[0]->data + batch * columns;
+        bool begun = false;
+
+        for (size_t i = 0; i < columns; i++) {
+            begun = begun || ids[i] != g->op->pad;
+            mask[i] = g->prompt_mask != NULL ? g->prompt_mask[batch * columns + i] : begun;
+        }
+    }
+}
+
+/* What the encoder gave goes to every beam of its batch. */
+static int keep_encoded(struct accel_generating *g, struct accel_error *err)
+{
+    const struct accel_generate *op = g->op;
+    const size_t states = growing(op);
+    int rc = ACCEL_OK;
+
+    for (size_t o = 0; o < op->encoder->outputs_count && rc == ACCEL_OK; o++) {
+        const size_t s = o - ENCODER_OUTPUTS;
+        struct accel_held *to;
+
+        rc = check_rows(&g->outputs[o], g->batch, "encoder", op->encoder->output_names[o], err);
+        if (rc != ACCEL_OK || o == 0 || (o == 1 && !op->hidden))
+            continue;
+        to = o == 1 ? &g->fixed[states] : s < states ? &g->now[s] : &g->fixed[s - states];
+        rc = keep_rows(g, to, &g->outputs[o], NULL, err);
+    }
+    return rc;
+}
+
+int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, struct accel_error *err)
+{
+    const struct accel_generate *op = g->op;
+    const size_t columns = (size_t)g->run->in[0]->dims[1];
+    void *ids, *mask = NULL;
+    int rc = accel_generating_reserve(g, ACCEL_GENERATING_INPUT_IDS, g->rows,
+                                      op->whole ? g->most : 1, sizeof(int32_t), &ids, err);
+
+    if (rc == ACCEL_OK)
+        rc = accel_generating_reserve(g, ACCEL_GENERATING_MASK, g->rows, columns, sizeof(int32_t),
+                                      &mask, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    g->inputs = accel_calloc(3 + 2 * growing(op), sizeof(*g->inputs));
+    g->outputs = accel_calloc(op->encoder->outputs_count, sizeof(*g->outputs));
+    g->next = accel_calloc(op->states, sizeof(*g->next));
+    g->now = g->next != NULL ? accel_calloc(op->states, sizeof(*g->now)) : NULL;
+    g->fixed = accel_calloc(op->fixed, sizeof(*g->fixed));
+    if (g->inputs == NULL || g->outputs == NULL || g->now == NULL || g->fixed == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory to generate");
+    for (size_t b = 0; b < g->batch; b++)
+        ((int32_t *)ids)[b] = op->start;
+    fill_mask(g, g->batch, columns, mask);
+    g->inputs[0] = *g->run->in[0];
+    g->inputs[1] = tokens(g->batch, columns, mask);
+    g->inputs[2] = tokens(g->batch, 1, ids);
+    rc = accel_run_subgraph(g->run, op->encoder, g->inputs, g->outputs, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    *logits = g->outputs[0];
+    fill_mask(g, g->rows, columns, mask);
+    return keep_encoded(g, err);
+}
+
+/* The decoder's presents become its next pasts. */
+static int keep_grown(struct accel_generating *g, const int32_t *from, struct accel_error *err)
+{
+    int rc = ACCEL_OK;
+
+    for (size_t s = 0; s < growing(g->op) && rc == ACCEL_OK; s++) {
+        const struct accel_tensor *present = &g->outputs[DECODER_OUTPUTS + s];
+
+        rc = check_rows(present, g->rows, "decoder",
+                        g->op->decoder->output_names[DECODER_OUTPUTS + s], err);
+        if (rc == ACCEL_OK)
+            rc = keep_rows(g, &g->next[s], present, from, err);
+    }
+    struct accel_held *const swapped = g->now;
+    g->now = g->next;
+    g->next = swapped;
+    return rc;
+}
+
+int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,
+                  struct accel_error *err)
+{
+    const struct accel_generate *op = g->op;
+    const size_t first = before_states(op), states = growing(op);
+    const size_t columns = (size_t)g->run->in[0]->dims[1], given = op->whole ? g->length : 1;
+    int32_t *ids = g->memory[ACCEL_GENERATING_INPUT_IDS].data;
+    /* The encoder's states are a batch's own, whichever beam goes on. */
+    int rc = g->length > g->prompt + 1 ? keep_grown(g, from, err) : ACCEL_OK;
+
+    if (rc != ACCEL_OK)
+        return rc;
+    for (size_t r = 0; r < g->rows; r++)
+        memcpy(ids + r * given, g->ids + r * g->most + g->length - given, given * sizeof(*ids));
+    g->inputs[0] = tokens(g->rows, given, ids);
+    g->inputs[1] = tokens(g->rows, columns, g->memory[ACCEL_GENERATING_MASK].data);
+    if (op->hidden)
+        g->inputs[2] = g->fixed[states].value;
+    for (size_t s = 0; s < states; s++) {
+        g->inputs[first + s] = g->now[s].value;
+        g->inputs[first + states + s] = g->fixed[s].value;
+    }
+    rc = accel_run_subgraph(g->run, op->decoder, g->inputs, g->outputs, err);
+    *logits = g->outputs[0];
+    return rc;
+}
