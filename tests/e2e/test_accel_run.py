@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'models'))
 import hostile  # noqa: E402
 import oracle  # noqa: E402
+import ort_maps  # noqa: E402
 
 PROGRAM = Path(os.environ.get('ACCELD_BUILD', ROOT / 'build')) / 'accel-run'
 FIXTURES = ROOT / 'tests' / 'fixtures'
@@ -373,7 +375,56 @@ def test_flipped_bytes_of_a_packed_model_do_no_harm(tmp_path):
         assert done.returncode in (0, 1) and 'Sanitizer' not in done.stderr, f'byte {at}: {done.returncode} {done.stderr}'
 
 
-# ---------------------------------------------------------------- sequences and optionals
+# ---------------------------------------------------------------- sequences, maps and optionals
+def map_case(tmp_path, op, value, output, **attributes):
+    """A model of one operator and a file of its input."""
+    info = (onnx.ValueInfoProto(name='x', type=ort_maps.map_type(*value)) if isinstance(value, ort_maps.Map)
+            else onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, value.shape))
+    node = onnx.helper.make_node(op, ['x'], ['y'], domain='ai.onnx.ml', **attributes)
+    graph = onnx.helper.make_graph([node], op, [info], [onnx.ValueInfoProto(name='y', type=output)])
+    imports = [onnx.helper.make_opsetid('', 17), onnx.helper.make_opsetid('ai.onnx.ml', 1)]
+    model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8)
+    onnx.save(model, tmp_path / 'm.onnx')
+    made = ort_maps.proto(value, 'x') if isinstance(value, ort_maps.Map) else numpy_helper.from_array(value, 'x')
+    (tmp_path / 'in.pb').write_bytes(made.SerializeToString())
+    return model
+
+
+@pytest.mark.parametrize('labels', [{'classlabels_int64s': [7, -2]}, {'classlabels_strings': ['zwei', 'eins']}])
+def test_writes_sequences_of_maps(tmp_path, labels):
+    x = np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]], np.float32)
+    keys = np.array(next(iter(labels.values())))
+    kinds = ort_maps.map_type(keys.astype(np.int64 if keys.dtype.kind == 'i' else object), x)
+    model = map_case(tmp_path, 'ZipMap', x, onnx.helper.make_sequence_type_proto(kinds), **labels)
+    out, _ = run('run', tmp_path / 'm.onnx', '--input', tmp_path / 'in.pb', '--output', tmp_path / 'out')
+    assert 'a sequence of maps of 3' in out
+    made = onnx.SequenceProto.FromString((tmp_path / 'out/y.pb').read_bytes())
+    (wanted,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {'x': x})
+    got = [ort_maps.read(m) for m in made.map_values]
+    assert [dict(zip(m.keys.tolist(), m.values.tolist(), strict=True)) for m in got] == wanted
+    _, err = run('run', tmp_path / 'm.onnx', '--input', tmp_path / 'in.pb', '--output', tmp_path / 'out', '--format', 'npy',
+                 status=1)
+    assert 'numpy has no maps' in err
+
+
+def test_reads_maps_and_says_what_is_wrong_with_them(tmp_path):
+    value = ort_maps.Map(np.array([4, 1], np.int64), np.array(['2.5', '3'], object))
+    map_case(tmp_path, 'CastMap', value, onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [1, None]), cast_to='TO_FLOAT')
+    command = ['run', tmp_path / 'm.onnx', '--input', tmp_path / 'in.pb', '--output', tmp_path / 'out']
+    run(*command)
+    assert numpy_helper.to_array(onnx.load_tensor(tmp_path / 'out/y.pb')).tolist() == [[3, 2.5]]
+    made = ort_maps.proto(value, 'x')
+    made.keys.append(9)
+    (tmp_path / 'in.pb').write_bytes(made.SerializeToString())
+    assert 'a map of 3 keys and 2 values' in run(*command, status=1)[1]
+    made.keys[:] = [4, 4]
+    (tmp_path / 'in.pb').write_bytes(made.SerializeToString())
+    assert 'key 4 is there twice' in run(*command, status=1)[1]
+    made.key_type = onnx.TensorProto.STRING
+    (tmp_path / 'in.pb').write_bytes(made.SerializeToString())
+    assert 'not of its key type' in run(*command, status=1)[1]
+
+
 def test_runs_on_sequences_and_writes_them(tmp_path):
     model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 18]>
         m (seq(float[N]) s, optional(float[2]) o, float[2] x) => (seq(float[N]) longer, optional(float[2]) there, optional(float[2]) absent) {
