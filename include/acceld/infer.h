@@ -390,7 +390,7 @@ struct accel_operator_arg {
     bool optional, variadic;
 };
 
-#define ACCEL_OPERATOR_ARGS_MAX 16
+#define ACCEL_OPERATOR_ARGS_MAX 24
 
 /* One meaning of one operator: what a node of this name means in a model that imports a version of
  * the domain from `since` on, up to the next entry's. A node that needs what is not in its entry is

@@ -30,6 +30,9 @@ bool accel_operator_at(size_t i, struct accel_operator *out)
                                    .since = op->since,
                                    .removed = (op->flags & ACCEL_OP_REMOVED) != 0};
     out->inputs_count = show_args(op->in, ACCEL_OP_INPUTS, out->inputs);
+    if (op->in_more != NULL)
+        out->inputs_count += show_args(op->in_more, ACCEL_OP_INPUTS_MAX - ACCEL_OP_INPUTS,
+                                       out->inputs + out->inputs_count);
     out->outputs_count = show_args(op->out, ACCEL_OP_OUTPUTS, out->outputs);
     return true;
 }

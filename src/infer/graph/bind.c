@@ -13,43 +13,44 @@ static int refuse(struct accel_node *n, const char *reason, struct accel_error *
     return ACCEL_OK;
 }
 
-/* How many arguments an entry takes; a variadic list has no upper end. */
-static void arity(const struct accel_arg *args, size_t max, size_t *least, size_t *most)
+/* Counts argument i in; false: it was the last. A variadic list has no upper end. */
+static bool count_arg(const struct accel_arg *arg, size_t i, size_t *least, size_t *most)
 {
-    *least = *most = 0;
-    for (size_t i = 0; i < max && args[i].name != NULL; i++) {
-        (*most)++;
-        if ((args[i].flags & ACCEL_ARG_OPTIONAL) == 0)
-            *least = i + 1;
-        if ((args[i].flags & ACCEL_ARG_VARIADIC) != 0)
-            *most = SIZE_MAX;
-    }
+    if (arg == NULL)
+        return false;
+    *most = (arg->flags & ACCEL_ARG_VARIADIC) != 0 ? SIZE_MAX : i + 1;
+    if ((arg->flags & ACCEL_ARG_OPTIONAL) == 0)
+        *least = i + 1;
+    return *most != SIZE_MAX;
 }
 
 static int check_arity(const struct accel_node *n, struct accel_error *err)
 {
-    size_t least, most;
+    size_t least = 0, most = 0;
 
-    arity(n->op->in, ACCEL_OP_INPUTS, &least, &most);
+    for (size_t i = 0; count_arg(accel_op_input(n->op, i), i, &least, &most);)
+        i++;
     if (accel_node_formal(n) < least || accel_node_formal(n) > most)
         return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu inputs, it takes %zu%s",
                           n->name, n->op_type, accel_node_formal(n), least,
                           most > least ? " or more" : "");
     for (size_t i = 0; i < accel_node_formal(n); i++) {
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
 
         if (n->inputs[i] == NULL && (arg->flags & ACCEL_ARG_OPTIONAL) == 0)
             return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): input %zu '%s' is missing",
                               n->name, n->op_type, i, arg->name);
     }
     for (size_t i = 0; i < accel_node_formal(n); i++) {
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
 
         if ((arg->flags & ACCEL_ARG_INTERNAL) != 0 && n->epilogue.add != (int32_t)i)
             return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu inputs are too many",
                               n->name, n->op_type, n->inputs_count);
     }
-    arity(n->op->out, ACCEL_OP_OUTPUTS, &least, &most);
+    least = most = 0;
+    for (size_t o = 0; count_arg(accel_op_arg(n->op->out, ACCEL_OP_OUTPUTS, o), o, &least, &most);)
+        o++;
     if (n->outputs_count > most || n->outputs_count == 0)
         return accel_fail(err, ACCEL_E_INVALID, "node '%s' (%s): %zu outputs", n->name, n->op_type,
                           n->outputs_count);

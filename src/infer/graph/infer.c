@@ -22,6 +22,14 @@ const struct accel_arg *accel_op_arg(const struct accel_arg *args, size_t max, s
     return NULL;
 }
 
+const struct accel_arg *accel_op_input(const struct accel_op *op, size_t i)
+{
+    return i < ACCEL_OP_INPUTS || op->in_more == NULL
+               ? accel_op_arg(op->in, ACCEL_OP_INPUTS, i)
+               : accel_op_arg(op->in_more, ACCEL_OP_INPUTS_MAX - ACCEL_OP_INPUTS,
+                              i - ACCEL_OP_INPUTS);
+}
+
 /* Checks the types of the inputs against the entry. *open: some type is not known yet. */
 static int check_types(const struct accel_node *n, const struct accel_type *const *in, bool *open,
                        struct accel_error *err)
@@ -30,7 +38,7 @@ static int check_types(const struct accel_node *n, const struct accel_type *cons
 
     *open = false;
     for (size_t i = 0; i < accel_node_formal(n); i++) {
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
 
         if (in[i] == NULL || arg == NULL)
             continue;
@@ -70,7 +78,7 @@ static void guess_outputs(const struct accel_node *n, const struct accel_type *c
         if (arg->types != 0 && (arg->types & (arg->types - 1)) == 0)
             out[o]->dtype = (enum accel_dtype)__builtin_ctz(arg->types);
         for (size_t i = 0; i < accel_node_formal(n) && arg->var != 0; i++) {
-            const struct accel_arg *from = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+            const struct accel_arg *from = accel_op_input(n->op, i);
 
             if (in[i] != NULL && from != NULL && from->var == arg->var &&
                 (from->flags & ACCEL_ARG_MIXED) == 0)

@@ -71,7 +71,6 @@
 
 #define ACCEL_ARG_OPTIONAL 0x1u  /* may be left out (an empty name, or a shorter list) */
 #define ACCEL_ARG_VARIADIC 0x2u  /* the last argument: one or more of these */
-#define ACCEL_ARG_CONSTANT 0x4u  /* this core needs its value before running: an initialiser */
 #define ACCEL_ARG_MIXED    0x8u  /* with VARIADIC: each may have a type of its own */
 #define ACCEL_ARG_ANY_KIND 0x10u /* may be a sequence or optional, not only a tensor */
 #define ACCEL_ARG_INTERNAL 0x20u /* not in the standard: only a pass adds it (a residual) */
@@ -113,8 +112,9 @@ struct accel_attr_rule {
  * from the table, leaves their shapes open and does not call infer. */
 #define ACCEL_OP_ANY_RANK 0x80u
 
-#define ACCEL_OP_INPUTS  16
-#define ACCEL_OP_OUTPUTS 8
+#define ACCEL_OP_INPUTS     16 /* that lie in an entry */
+#define ACCEL_OP_INPUTS_MAX 24 /* with those of `in_more` */
+#define ACCEL_OP_OUTPUTS    8
 
 struct accel_infer;
 struct accel_prepack;
@@ -135,6 +135,9 @@ struct accel_op {
     unsigned in_place;
     struct accel_arg in[ACCEL_OP_INPUTS]; /* up to the first without a name */
     struct accel_arg out[ACCEL_OP_OUTPUTS];
+    /* For the few that take more: what comes after a full `in`, up to the first without a name and
+     * at most up to ACCEL_OP_INPUTS_MAX in all. NULL: none. */
+    const struct accel_arg *in_more;
     const struct accel_attr_rule *attrs; /* up to the first without a name; NULL: takes none */
 
     /* *params: from accel_bump_alloc(mem), may stay NULL. Errors: INVALID, UNSUPPORTED (what this
@@ -161,6 +164,8 @@ const struct accel_op *accel_op_at(size_t i);
 const struct accel_op *accel_op_public_at(size_t i);
 /* The description of argument i (a variadic one repeats); NULL: the operator has not so many. */
 const struct accel_arg *accel_op_arg(const struct accel_arg *args, size_t max, size_t i);
+/* The same for the inputs of an entry. */
+const struct accel_arg *accel_op_input(const struct accel_op *op, size_t i);
 /* Highest version of the domain that this core knows; 0: an unknown domain. */
 int64_t accel_opset_newest(const char *domain);
 

@@ -59,7 +59,7 @@ static bool follows(const struct widening *w, const struct accel_node *n)
         return false;
     for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_value *v = n->inputs[i];
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
 
         if (v == NULL || arg == NULL || !is_half(dtype_of(w, v)))
             continue;
@@ -89,7 +89,7 @@ static uint32_t to_widen(const struct widening *w, const struct accel_node *n)
     uint32_t letters = 0;
 
     for (size_t i = 0; i < accel_node_formal(n); i++) {
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
         const enum accel_dtype dtype = dtype_of(w, n->inputs[i]);
 
         if (arg != NULL && is_half(dtype) && has(arg->types, ACCEL_DTYPE_FLOAT) &&
@@ -225,7 +225,7 @@ static int widen_node(struct widening *w, struct accel_node *n, uint32_t letters
     int rc = ACCEL_OK;
 
     for (size_t i = 0; i < accel_node_formal(n) && rc == ACCEL_OK; i++) {
-        const struct accel_arg *arg = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+        const struct accel_arg *arg = accel_op_input(n->op, i);
         const enum accel_dtype dtype = dtype_of(w, n->inputs[i]);
 
         if (arg == NULL || !is_half(dtype) || (letters >> letter(arg) & 1) == 0)
@@ -256,7 +256,7 @@ static void guess(struct widening *w, const struct accel_node *n)
             w->dtype[v->id] != ACCEL_DTYPE_UNDEFINED)
             continue;
         for (size_t i = 0; i < accel_node_formal(n); i++) {
-            const struct accel_arg *from = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i);
+            const struct accel_arg *from = accel_op_input(n->op, i);
 
             if (n->inputs[i] != NULL && from != NULL && from->var == arg->var &&
                 (from->flags & ACCEL_ARG_MIXED) == 0)

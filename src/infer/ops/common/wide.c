@@ -36,13 +36,13 @@ static bool widen_types(const struct accel_type *const *types, size_t count,
 int accel_wide_prepare(struct accel_prepare *prep, accel_prepare_fn *inner, struct accel_error *err)
 {
     const struct accel_node *n = prep->node;
-    struct accel_type in[ACCEL_OP_INPUTS], out[ACCEL_OP_OUTPUTS];
-    const struct accel_type *in_seen[ACCEL_OP_INPUTS], *out_seen[ACCEL_OP_OUTPUTS];
+    struct accel_type in[ACCEL_OP_INPUTS_MAX], out[ACCEL_OP_OUTPUTS];
+    const struct accel_type *in_seen[ACCEL_OP_INPUTS_MAX], *out_seen[ACCEL_OP_OUTPUTS];
     struct accel_prepare wide = *prep;
     size_t copies = 0;
     int rc = ACCEL_OK;
 
-    if (n->inputs_count > ACCEL_OP_INPUTS || n->outputs_count > ACCEL_OP_OUTPUTS)
+    if (n->inputs_count > ACCEL_OP_INPUTS_MAX || n->outputs_count > ACCEL_OP_OUTPUTS)
         return accel_fail(err, ACCEL_E_INTERNAL, "more arguments than its table has");
     if (!widen_types(prep->in, n->inputs_count, in, in_seen, &copies) ||
         !widen_types(prep->out, n->outputs_count, out, out_seen, &copies))
@@ -77,8 +77,8 @@ static void widen_tensors(struct accel_tensor *const *tensors, size_t count,
 int accel_wide_run(struct accel_run *run, accel_run_fn *inner, struct accel_error *err)
 {
     const struct accel_node *n = run->node;
-    struct accel_tensor in[ACCEL_OP_INPUTS], out[ACCEL_OP_OUTPUTS];
-    struct accel_tensor *in_seen[ACCEL_OP_INPUTS], *out_seen[ACCEL_OP_OUTPUTS];
+    struct accel_tensor in[ACCEL_OP_INPUTS_MAX], out[ACCEL_OP_OUTPUTS];
+    struct accel_tensor *in_seen[ACCEL_OP_INPUTS_MAX], *out_seen[ACCEL_OP_OUTPUTS];
     struct accel_run wide = *run;
     char *scratch = run->scratch;
 
