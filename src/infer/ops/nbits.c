@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* com.microsoft MatMulNBits: a product with a constant matrix of 2, 4 or 8 bit numbers, which are
- * made floats when the model is packed. accuracy_level names the least accuracy: float has it. */
+/* com.microsoft MatMulNBits and MatMulBnb4: products with a matrix of few bits,
+ * which is made floats when the model is packed where it is constant, else on
+ * the way. accuracy_level names the least accuracy: float has it. */
+#include "infer/graph/half.h"
 #include "infer/kernels/kernels.h"
 #include "infer/ops/elements.h"
+#include "infer/ops/wide.h"
 
 #include <inttypes.h>
 
-enum { A, B, SCALES, ZEROS, GROUPS, BIAS };
+enum { A, B, SCALES, ZEROS, GROUPS, BIAS }; /* MatMulBnb4: the first three */
+
+enum kind { NBITS, FP4, NF4 };
 
 struct nbits_params {
-    size_t k, n, block, bits, blocks; /* blocks: of a column */
+    enum kind kind;
+    size_t k, n, block, bits, blocks; /* blocks: of a column, or in all (MatMulBnb4) */
 };
 
 static int nbits_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
@@ -30,13 +36,41 @@ static int nbits_parse(const struct accel_node *n, struct accel_bump *mem, const
         return accel_fail(err, ACCEL_E_INVALID, "block_size is %" PRId64, block);
     if (accel_attr_int(n, "weight_prepacked", 0) != 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "weight_prepacked");
-    if (accel_given(n, GROUPS))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "g_idx");
     *p = (struct nbits_params){.k = (size_t)k,
                                .n = (size_t)columns,
                                .block = (size_t)block,
                                .bits = (size_t)bits,
                                .blocks = (size_t)((k + block - 1) / block)};
+    return ACCEL_OK;
+}
+
+static int bnb4_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                      struct accel_error *err)
+{
+    const int64_t k = accel_attr_int(n, "K", 0), columns = accel_attr_int(n, "N", 0);
+    const int64_t type = accel_attr_int(n, "quant_type", 0);
+    const int64_t block = accel_attr_int(n, "block_size", 0);
+    struct nbits_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    *params = p;
+    if (k < 1 || columns < 1 || k > INT32_MAX || columns > INT32_MAX)
+        return accel_fail(err, ACCEL_E_INVALID, "a matrix of %" PRId64 " by %" PRId64, k, columns);
+    if (type != 0 && type != 1)
+        return accel_fail(err, ACCEL_E_INVALID, "quant_type is %" PRId64 ", not 0 (FP4) or 1 (NF4)",
+                          type);
+    if (block < 16 || block > 1 << 20 || (block & (block - 1)) != 0)
+        return accel_fail(err, ACCEL_E_INVALID, "block_size is %" PRId64, block);
+    if (accel_attr_int(n, "transB", 1) != 1)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "transB of 0");
+    *p = (struct nbits_params){.kind = type == 1 ? NF4 : FP4,
+                               .k = (size_t)k,
+                               .n = (size_t)columns,
+                               .block = (size_t)block,
+                               .bits = 4,
+                               .blocks =
+                                   ((size_t)(k * columns) + (size_t)block - 1) / (size_t)block};
     return ACCEL_OK;
 }
 
@@ -58,22 +92,47 @@ static int check_count(const struct accel_infer *in, size_t i, size_t count,
     return ACCEL_OK;
 }
 
-static int nbits_infer(struct accel_infer *in, struct accel_error *err)
+/* The matrix of MatMulNBits and what belongs to it. */
+static int check_nbits(const struct accel_infer *in, struct accel_error *err)
 {
     const struct nbits_params *p = in->node->params;
-    struct accel_shape y = in->in[A]->shape;
-    const bool packed = accel_given(in->node, ZEROS) && in->in[ZEROS]->dtype == ACCEL_DTYPE_UINT8;
-    for (size_t i = B; i <= ZEROS; i++)
-        if (accel_given(in->node, i) && in->node->inputs[i]->data == NULL)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu is no constant", i);
+    const bool zeros = accel_given(in->node, ZEROS);
+    const bool packed = zeros && in->in[ZEROS]->dtype == ACCEL_DTYPE_UINT8;
+    const struct accel_shape *groups =
+        accel_given(in->node, GROUPS) ? &in->in[GROUPS]->shape : NULL;
     int rc = check_count(in, B, p->n * p->blocks * (p->block * p->bits / 8), err);
 
+    if (rc == ACCEL_OK && zeros && !packed && in->in[ZEROS]->dtype != in->in[A]->dtype)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "zero_points are %s, neither packed nor of A's type",
+                          accel_dtype_name(in->in[ZEROS]->dtype));
     if (rc == ACCEL_OK)
         rc = check_count(in, SCALES, p->n * p->blocks, err);
     if (rc == ACCEL_OK)
         rc = check_count(in, ZEROS, p->n * (packed ? zeros_of_column(p) : p->blocks), err);
     if (rc == ACCEL_OK)
         rc = check_count(in, BIAS, p->n, err);
+    if (rc == ACCEL_OK && groups != NULL &&
+        (groups->rank != 1 || (groups->dims[0] >= 0 && groups->dims[0] != (int64_t)p->k &&
+                               groups->dims[0] != (int64_t)(p->blocks * p->block))))
+        rc = accel_fail(err, ACCEL_E_INVALID, "g_idx must have an element for each of %zu rows",
+                        p->k);
+    return rc;
+}
+
+static int nbits_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const struct nbits_params *p = in->node->params;
+    struct accel_shape y = in->in[A]->shape;
+    int rc;
+
+    if (p->kind == NBITS) {
+        rc = check_nbits(in, err);
+    } else {
+        rc = check_count(in, B, (p->n * p->k + 1) / 2, err);
+        if (rc == ACCEL_OK)
+            rc = check_count(in, SCALES, p->blocks, err);
+    }
     if (rc != ACCEL_OK)
         return rc;
     if (y.rank < 1 || (y.dims[y.rank - 1] >= 0 && y.dims[y.rank - 1] != (int64_t)p->k))
@@ -84,6 +143,21 @@ static int nbits_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Where the numbers of a matrix come from: inputs, or constants that are
+ * packed. */
+struct source {
+    const struct nbits_params *p;
+    const uint8_t *b;
+    const struct accel_tensor *scales, *zeros, *groups; /* of the last two NULL: none */
+    float *y;                                           /* [n][k] */
+};
+
+static float value_at(const struct accel_tensor *t, size_t i)
+{
+    return t->dtype == ACCEL_DTYPE_FLOAT16 ? accel_half_to_float(((const uint16_t *)t->data)[i])
+                                           : ((const float *)t->data)[i];
+}
+
 /* Number i of a row of so many bits each, the first in the lowest bits. */
 static unsigned bits_at(const uint8_t *bytes, size_t bits, size_t i)
 {
@@ -92,88 +166,195 @@ static unsigned bits_at(const uint8_t *bytes, size_t bits, size_t i)
     return (unsigned)bytes[at / 8] >> at % 8 & ((1u << bits) - 1);
 }
 
-/* Column j as k floats. */
-static void unpack(const struct nbits_params *p, const uint8_t *b, const float *scales,
-                   const struct accel_tensor *zeros, size_t j, float *y)
+/* With g_idx ONNX Runtime hears of no packed zero points, but of those of A's type. */
+static float zero_at(const struct source *s, size_t j, size_t block)
 {
-    const uint8_t *column = b + j * p->blocks * (p->block * p->bits / 8);
+    const struct nbits_params *p = s->p;
+
+    if (s->zeros == NULL || (s->groups != NULL && s->zeros->dtype == ACCEL_DTYPE_UINT8))
+        return (float)(1u << (p->bits - 1));
+    if (s->zeros->dtype != ACCEL_DTYPE_UINT8)
+        return value_at(s->zeros, j * p->blocks + block);
+    return (float)bits_at((const uint8_t *)s->zeros->data + j * zeros_of_column(p), p->bits, block);
+}
+
+static void unpack_nbits(const struct source *s, size_t j, float *y)
+{
+    const struct nbits_params *p = s->p;
+    const uint8_t *column = s->b + j * p->blocks * (p->block * p->bits / 8);
 
     for (size_t i = 0; i < p->k; i++) {
-        const size_t block = i / p->block;
-        float zero = (float)(1u << (p->bits - 1));
+        const size_t block =
+            s->groups != NULL ? (size_t)((const int32_t *)s->groups->data)[i] : i / p->block;
 
-        if (zeros != NULL && zeros->dtype == ACCEL_DTYPE_UINT8)
-            zero = (float)bits_at((const uint8_t *)zeros->data + j * zeros_of_column(p), p->bits,
-                                  block);
-        else if (zeros != NULL)
-            zero = ((const float *)zeros->data)[j * p->blocks + block];
         /* A block begins at a byte: its bits are a multiple of 8. */
-        y[i] = ((float)bits_at(column, p->bits, i) - zero) * scales[j * p->blocks + block];
+        y[i] = ((float)bits_at(column, p->bits, i) - zero_at(s, j, block)) *
+               value_at(s->scales, j * p->blocks + block);
     }
 }
 
+/* The numbers that four bits stand for in bitsandbytes: FP4, of one sign, and
+ * NF4, the quantiles of a normal distribution (Dettmers and others, QLoRA,
+ * arXiv:2305.14314, appendix E). */
+static const float fp4[8] = {0, 1.0f / 192, 2.0f / 3, 1, 1.0f / 3, 1.0f / 2, 1.0f / 6, 1.0f / 4};
+static const float nf4[16] = {-1.0f,         -0.696192801f, -0.525073051f,  -0.394917488f,
+                              -0.284441382f, -0.184773430f, -0.0910500363f, 0.0f,
+                              0.0795802996f, 0.160930201f,  0.246112302f,   0.337915242f,
+                              0.440709829f,  0.562617004f,  0.722956836f,   1.0f};
+
+/* Columns follow one another without a gap, in blocks that do not mind where
+ * one ends. */
+static void unpack_bnb4(const struct source *s, size_t j, float *y)
+{
+    const struct nbits_params *p = s->p;
+
+    for (size_t i = 0; i < p->k; i++) {
+        const size_t at = j * p->k + i;
+        const unsigned code = (unsigned)s->b[at / 2] >> (at % 2 == 0 ? 4 : 0) & 15;
+        const float v = p->kind == NF4 ? nf4[code] : code < 8 ? fp4[code] : -fp4[code - 8];
+
+        y[i] = v * value_at(s->scales, at / p->block);
+    }
+}
+
+static void unpack_columns(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct source *s = context;
+
+    (void)thread;
+    for (size_t j = begin; j < end; j++)
+        (s->p->kind == NBITS ? unpack_nbits : unpack_bnb4)(s, j, s->y + j * s->p->k);
+}
+
+/* What g_idx says: the block of each of the K rows. */
+static int check_groups(const struct source *s, struct accel_error *err)
+{
+    for (size_t i = 0; s->groups != NULL && i < s->p->k; i++) {
+        const int32_t block = ((const int32_t *)s->groups->data)[i];
+
+        if (block < 0 || (size_t)block >= s->p->blocks)
+            return accel_fail(err, ACCEL_E_INVALID, "g_idx[%zu] is %d of %zu blocks", i, block,
+                              s->p->blocks);
+    }
+    return ACCEL_OK;
+}
+
+/* When all of the matrix is constant. What is of halves stays where it is: ACCEL_WIDE reads it. */
 static int nbits_prepack(struct accel_prepack *pack, struct accel_error *err)
 {
     const struct nbits_params *p = pack->node->params;
-    const struct accel_tensor *b = accel_prepack_input(pack, B);
-    const struct accel_tensor *scales = accel_prepack_input(pack, SCALES);
-    const struct accel_tensor *zeros =
-        accel_given(pack->node, ZEROS) ? accel_prepack_input(pack, ZEROS) : NULL;
+    const size_t last = p->kind == NBITS ? GROUPS : SCALES;
+    const struct accel_tensor *t[GROUPS + 1] = {0};
     size_t bytes, floats;
+    unsigned consumed = 0;
     void *blob;
     bool fill;
 
+    for (size_t i = B; i <= last; i++) {
+        if (!accel_given(pack->node, i))
+            continue;
+        t[i] = accel_prepack_input(pack, i);
+        if (t[i] == NULL)
+            return ACCEL_OK;
+        if (t[i]->dtype != ACCEL_DTYPE_FLOAT16)
+            consumed |= 1u << i;
+    }
+    pack->consumed = consumed;
     int rc = accel_gemm_f32_packed_b_bytes(pack->kernels, p->k, p->n, &bytes, err);
     if (rc == ACCEL_OK)
         rc = accel_prepack_blob(pack, 0, bytes, &blob, &fill, err);
-    pack->consumed = 1u << B | 1u << SCALES | 1u << ZEROS;
     if (rc != ACCEL_OK || !fill)
         return rc;
     if (__builtin_mul_overflow(p->n, p->k, &floats))
         return accel_fail(err, ACCEL_E_INVALID, "its matrix overflows");
-    ACCEL_CLEANUP(accel_freep) float *whole = accel_calloc(floats, sizeof(*whole));
+    ACCEL_CLEANUP(accel_freep)
+    float *whole = accel_calloc(floats, sizeof(*whole));
     if (whole == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to unpack its weights");
-    for (size_t j = 0; j < p->n; j++)
-        unpack(p, b->data, scales->data, zeros, j, whole + j * p->k);
+    struct source source = {p, t[B]->data, t[SCALES], t[ZEROS], t[GROUPS], whole};
+    rc = check_groups(&source, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    unpack_columns(&source, 0, p->n, 0);
     accel_gemm_f32_pack_b(pack->kernels, p->k, p->n, whole, p->k, true, blob);
     return ACCEL_OK;
 }
 
+struct nbits_state {
+    struct accel_gemm gemm;
+    size_t matrix_bytes; /* of the scratch: the matrix in floats, where it is not
+                            packed */
+};
+
 static int nbits_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
+    static const float none[1];
     const struct nbits_params *p = prep->node->params;
     const struct accel_shape *a = &prep->in[A]->shape;
-    struct accel_gemm *g = accel_bump_alloc(prep->mem, 1, sizeof(*g));
+    struct nbits_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    size_t values, bytes = 0;
 
-    if (g == NULL)
+    if (s == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = g;
-    *g = (struct accel_gemm){.m = accel_dims_product(a->dims, 0, a->rank - 1),
-                             .n = p->n,
-                             .k = p->k,
-                             .lda = p->k,
-                             .packed_b = prep->blobs[0],
-                             .ldy = p->n,
-                             .alpha = 1};
-    if (g->m == 0)
+    prep->state = s;
+    s->gemm = (struct accel_gemm){.m = accel_dims_product(a->dims, 0, a->rank - 1),
+                                  .n = p->n,
+                                  .k = p->k,
+                                  .lda = p->k,
+                                  .packed_b = prep->blobs[0],
+                                  .b = prep->blobs[0] == NULL ? none : NULL,
+                                  .ldb = p->k,
+                                  .trans_b = prep->blobs[0] == NULL,
+                                  .ldy = p->n,
+                                  .alpha = 1};
+    if (s->gemm.m == 0)
         return ACCEL_OK;
-    return accel_gemm_f32_scratch_bytes(prep->kernels, g, prep->threads, &prep->scratch_bytes, err);
+    if (prep->blobs[0] == NULL &&
+        (__builtin_mul_overflow(p->n, p->k, &values) || values > SIZE_MAX / sizeof(float) - 64))
+        return accel_fail(err, ACCEL_E_INVALID, "its matrix overflows");
+    if (prep->blobs[0] == NULL)
+        s->matrix_bytes = ACCEL_ROUND_UP(values * sizeof(float), 64);
+    const int rc =
+        accel_gemm_f32_scratch_bytes(prep->kernels, &s->gemm, prep->threads, &bytes, err);
+    if (rc == ACCEL_OK && __builtin_add_overflow(bytes, s->matrix_bytes, &prep->scratch_bytes))
+        return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
+    return rc;
+}
+
+static const struct accel_tensor *optional(const struct accel_run *run, size_t i)
+{
+    return accel_given(run->node, i) ? run->in[i] : NULL;
 }
 
 static int nbits_run(struct accel_run *run, struct accel_error *err)
 {
-    struct accel_gemm g = *(const struct accel_gemm *)run->state;
+    const struct nbits_params *p = run->node->params;
+    const struct nbits_state *s = run->state;
+    struct accel_gemm g = s->gemm;
 
-    (void)err;
     if (g.m == 0)
         return ACCEL_OK;
+    if (g.packed_b == NULL) {
+        struct source source = {p, run->in[B]->data, run->in[SCALES], NULL, NULL, run->scratch};
+
+        if (p->kind == NBITS) {
+            source.zeros = optional(run, ZEROS);
+            source.groups = optional(run, GROUPS);
+        }
+        if (check_groups(&source, err) != ACCEL_OK)
+            return ACCEL_E_INVALID;
+        accel_pool_run(run->pool, p->n, 8, unpack_columns, &source);
+        g.b = source.y;
+    }
     g.a = run->in[A]->data;
     g.y = run->out[0]->data;
-    g.bias_col = accel_given(run->node, BIAS) ? run->in[BIAS]->data : NULL;
-    accel_gemm_f32(run->kernels, run->pool, &g, run->scratch);
+    if (p->kind == NBITS && accel_given(run->node, BIAS))
+        g.bias_col = run->in[BIAS]->data;
+    accel_gemm_f32(run->kernels, run->pool, &g, (char *)run->scratch + s->matrix_bytes);
     return ACCEL_OK;
 }
+
+ACCEL_WIDE(nbits, nbits_prepare, nbits_run)
 
 static void nbits_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
@@ -184,9 +365,18 @@ static void nbits_cost(const struct accel_prepare *prep, struct accel_cost *cost
     cost->flops = 2.0 * (double)elements * (double)p->k;
 }
 
-#define F32 ACCEL_T(FLOAT)
-#define OPT ACCEL_ARG_OPTIONAL
+#define F32  ACCEL_T(FLOAT)
+#define REAL (F32 | ACCEL_T(FLOAT16))
+#define OPT  ACCEL_ARG_OPTIONAL
 
+static const struct accel_attr_rule bnb4_attrs[] = {
+    {"K", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"N", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"block_size", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"quant_type", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
+    {"training_mode", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
+    {"transB", ACCEL_ATTR_INT, 0},
+    {0}};
 static const struct accel_attr_rule attrs[] = {{"K", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
                                                {"N", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
                                                {"accuracy_level", ACCEL_ATTR_INT,
@@ -201,15 +391,28 @@ const struct accel_op accel_ops_nbits[] = {
      .domain = "com.microsoft",
      .since = 1,
      .kind = ACCEL_KIND_GEMM,
-     .in = {{"A", F32, 'T', 0},
-            {"B", ACCEL_T(UINT8), 0, ACCEL_ARG_CONSTANT},
-            {"scales", F32, 'T', ACCEL_ARG_CONSTANT},
-            {"zero_points", ACCEL_T(UINT8) | F32, 0, OPT | ACCEL_ARG_CONSTANT},
+     .in = {{"A", REAL, 'T', 0},
+            {"B", ACCEL_T(UINT8), 0, 0},
+            {"scales", REAL, 'T', 0},
+            {"zero_points", ACCEL_T(UINT8) | REAL, 0, OPT},
             {"g_idx", ACCEL_T(INT32), 0, OPT},
-            {"bias", F32, 'T', OPT}},
-     .out = {{"Y", F32, 'T', 0}},
+            {"bias", REAL, 'T', OPT}},
+     .out = {{"Y", REAL, 'T', 0}},
      .attrs = attrs,
      .parse = nbits_parse,
+     .infer = nbits_infer,
+     .prepack = nbits_prepack,
+     .prepare = nbits_wide_prepare,
+     .run = nbits_wide_run,
+     .cost = nbits_cost},
+    {.name = "MatMulBnb4",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_GEMM,
+     .in = {{"A", F32, 'T', 0}, {"B", ACCEL_T(UINT8), 0, 0}, {"absmax", F32, 'T', 0}},
+     .out = {{"Y", F32, 'T', 0}},
+     .attrs = bnb4_attrs,
+     .parse = bnb4_parse,
      .infer = nbits_infer,
      .prepack = nbits_prepack,
      .prepare = nbits_prepare,

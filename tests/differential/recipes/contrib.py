@@ -167,14 +167,3 @@ def embed(d, op):
               table(s + d.integer(0, 3)), table(2), d.constant(d.array(F, (width,))), d.constant(d.array(F, (width,))),
               d.give(d.array(np.int32, (b, s), 0, 1)) if d.chance(0.5) else '']
     return d.emit(op, trimmed(inputs), 2, domain=MS, epsilon=1e-5)
-
-
-@recipe('MatMulNBits')
-def n_bits(d, op):
-    k, n, block = d.choice([16, 32, 48, 64]), d.integer(1, 9), d.choice([16, 32])
-    blocks = -(-k // block)
-    inputs = [d.tensor(F, (*d.shape(high=1), d.integer(1, 4), k)), d.constant(d.array(np.uint8, (n, blocks, block // 2), 0, 255)),
-              d.constant(d.array(F, (n * blocks,), 0.01, 0.1))]
-    if d.chance(0.5):
-        inputs.append(d.constant(d.array(np.uint8, (n * ((blocks + 1) // 2),), 0, 255)))
-    return d.emit(op, inputs, domain=MS, K=k, N=n, bits=4, block_size=block)
