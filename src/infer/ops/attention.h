@@ -44,6 +44,10 @@ struct accel_attention_mask accel_bias_mask(const struct accel_tensor *t);
  * Errors: INVALID (it overflows). */
 int accel_scratch_part(struct accel_prepare *prep, size_t count, size_t size, size_t *bytes,
                        struct accel_error *err);
+/* What was prepared for a->kv_rows keys, with `work` bytes of work space and so many threads, goes
+ * on with `keys` of them where the work space suffices; a trace says itself how many they are. */
+void accel_narrow(const struct accel_kernels *kernels, struct accel_attention *a, size_t keys,
+                  unsigned threads, size_t work);
 /* Another, of floats [batch][heads][rows][size]. */
 int accel_scratch_heads(struct accel_prepare *prep, const struct accel_attention *a, size_t rows,
                         size_t size, size_t *bytes, struct accel_error *err);

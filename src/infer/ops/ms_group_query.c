@@ -660,21 +660,6 @@ static void append(const struct step *s, size_t i, struct accel_attention_operan
     operand->data = floats != NULL ? floats : run->out[PRESENT_K + i]->data;
 }
 
-/* No more keys than there are, as far as the work space was made for that. */
-static void narrow(const struct step *s, size_t keys, struct accel_attention *a)
-{
-    const size_t before = a->kv_rows;
-    size_t bytes;
-
-    if (a->trace != NULL)
-        return;
-    a->kv_rows = ACCEL_MIN(keys, before);
-    if (accel_attention_scratch_bytes(s->run->kernels, a, s->st->threads, &bytes, NULL) !=
-            ACCEL_OK ||
-        bytes > s->st->work)
-        a->kv_rows = before;
-}
-
 static int group_run(struct accel_run *run, struct accel_error *err)
 {
     const struct state *st = run->state;
@@ -715,7 +700,7 @@ static int group_run(struct accel_run *run, struct accel_error *err)
         a.masks[0] = accel_bias_mask(run->in[BIAS]);
     if (wanted(n, QK))
         a.trace = run->out[QK]->data;
-    narrow(&s, keys, &a);
+    accel_narrow(run->kernels, &a, keys, st->threads, st->work);
     accel_attention_f32(run->kernels, run->pool, &a, scratch);
     return ACCEL_OK;
 }

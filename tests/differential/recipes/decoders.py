@@ -89,3 +89,25 @@ def gate(d, op):
     inputs = [d.tensor(dtype, shape, -6, 6), d.tensor(F, shape[-1:]), d.tensor(F, shape[-1:])]
     beta = d.chance(0.7)
     return d.emit(op, inputs + [d.tensor(dtype, shape, -6, 6)] * beta, 1 + int(beta), domain=MS)
+
+
+@recipe('DecoderMaskedMultiHeadAttention')
+def one_row(d, op):
+    cross, beams = d.chance(0.3), d.integer(1, 3)
+    b, n, size, room = beams * d.integer(1, 2), d.integer(1, 3), d.integer(1, 20), d.integer(1, 12)
+    past = d.integer(0, room - 1)
+    keys = room if cross else past + 1
+    inputs = [d.tensor(F, (b, 1, n * size))]
+    inputs += [d.tensor(F, (b, n, room, size) if cross else (b, 1, n * size)) for _ in 'kv']
+    seen = d.array(np.int32, (b, keys), 0, 1)
+    seen[:, 0] = 1  # where all are hidden, what tells them apart is lost beside -10000
+    add = not cross and d.chance(0.4)
+    inputs += [d.give(seen) if d.chance(0.4) else '', d.tensor(F, d.choice([(b, n, 1, keys), (1, 1, 1, keys)])) if add else '']
+    inputs += ['', '', ''] if cross else [d.tensor(F, (b, n, room, size)), d.tensor(F, (b, n, room, size)),
+                                          d.give(np.array([past], np.int32))]
+    grouped = not cross and (beams > 1 or d.chance(0.2))
+    inputs += [d.give(np.array([beams], np.int32)), d.give(d.array(np.int32, (b // beams, beams, room), 0, beams - 1))
+               ] if grouped and d.chance(0.8) else ['', '']
+    inputs.append(d.tensor(F, (3 * n * size,)) if d.chance(0.4) else '')
+    more = {} if cross else {'past_present_share_buffer': 1}
+    return d.emit(op, trimmed(inputs), 1 if cross else 3, domain=MS, num_heads=n, scale=d.choice([0.0, 0.4]), **more)

@@ -70,3 +70,17 @@ void accel_join(struct accel_pool *pool, const struct accel_attention *a, size_t
     *operand = accel_by_heads(a->kv_heads, a->kv_rows, size);
     operand->data = y;
 }
+
+void accel_narrow(const struct accel_kernels *kernels, struct accel_attention *a, size_t keys,
+                  unsigned threads, size_t work)
+{
+    const size_t before = a->kv_rows;
+    size_t bytes;
+
+    if (a->trace != NULL)
+        return;
+    a->kv_rows = ACCEL_MIN(keys, before);
+    if (accel_attention_scratch_bytes(kernels, a, threads, &bytes, NULL) != ACCEL_OK ||
+        bytes > work)
+        a->kv_rows = before;
+}
