@@ -10,6 +10,7 @@ in models of every opset that gives the operator this version, the core's entry 
 the constraint. An operator that the core lacks altogether is listed. The last line is `N passed, N failed, N skipped`.
 """
 import argparse
+import functools
 import json
 import re
 import subprocess
@@ -17,8 +18,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 # The oldest opset whose models the core reads (in other domains: 1) and the newest that ONNX Runtime 1.31 does.
@@ -30,9 +32,23 @@ INTERNAL_DOMAINS = {'com.microsoft.nchwc'}
 INTERNAL = {('', 'MemcpyFromHost'), ('', 'MemcpyToHost')}
 # Where the table has no half precision the pass widen-f16 computes in float, between casts.
 HALVES = {'float16', 'bfloat16'}
-# What ONNX Runtime registers and then answers with "does not support double yet" (refuses() asks it): gates by operator.
-REGISTERED_ONLY = {('', 'LSTM'): 4, ('', 'GRU'): 3}
-
+ONE = np.ones((1, 1, 1))
+GATES = {'X': ONE, 'W': np.ones((1, 4, 1)), 'R': np.ones((1, 4, 1))}
+MEMORY = {'B': np.ones((1, 8, 1)), **dict.fromkeys((f'none{i}' for i in range(4))), 'QW': ONE, 'MW': ONE, 'V': np.ones((1, 1)),
+          'M': ONE}
+ROW = np.ones((1, 1, 8), np.float32)
+HEADS = {'Q': ROW, 'K': ROW, 'V': ROW, 'past_K': None, 'past_V': None, 'ends': np.zeros(1, np.int32), 'total': np.array(1, np.int32)}
+# What ONNX Runtime lists and then refuses: (operator, type or argument): (what it says, arguments and attributes of a node
+# that it is asked about).
+REFUSED = {
+    (('', 'LSTM'), 'double'): ('does not support double yet', GATES, {'hidden_size': 1}),
+    (('', 'GRU'), 'double'): ('does not support double yet', {n: a[:, :3] for n, a in GATES.items()}, {'hidden_size': 1}),
+    (('com.microsoft', 'AttnLSTM'), 'double'): ('does not support double yet', {**GATES, 'W': np.ones((1, 4, 2)), **MEMORY},
+                                                {'hidden_size': 1}),
+    **{(('com.microsoft', 'GroupQueryAttention'), f'{n}_norm_weight'):
+       ('q_norm_weight / k_norm_weight inputs are not supported', {**HEADS, **{f'none{i}': None for i in range(7)}, 'qn': ROW[0, 0], 'kn': ROW[0, 0]},
+        {'num_heads': 1, 'kv_num_heads': 1}) for n in 'qk'},
+}
 
 def kernels(wanted):
     for kernel in ort.get_all_opkernel_def():
@@ -67,19 +83,23 @@ def takes(types, text):
     return wanted in types or (wanted in HALVES and 'float' in types)
 
 
-def refuses(op, opset):
-    """Does ONNX Runtime itself not run this recurrent operator on doubles?"""
-    arrays = {'X': np.ones((1, 1, 1)), **{n: np.ones((1, REGISTERED_ONLY[op], 1)) for n in 'WR'}}
-    graph = helper.make_graph([helper.make_node(op[1], list(arrays), ['Y'], hidden_size=1)], 'graph',
-                              [helper.make_tensor_value_info(n, TensorProto.DOUBLE, a.shape) for n, a in arrays.items()],
-                              [helper.make_tensor_value_info('Y', TensorProto.DOUBLE, None)])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=8)
+@functools.cache
+def refuses(op, what, opset):
+    """Does ONNX Runtime itself not run this operator with this type or argument?"""
+    if (op, what) not in REFUSED:
+        return False
+    says, arguments, attributes = REFUSED[op, what]
+    given = {n: a for n, a in arguments.items() if a is not None}
+    node = helper.make_node(op[1], [n if n in given else '' for n in arguments], ['Y'], domain=op[0], **attributes)
+    graph = helper.make_graph([node], 'graph', [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+                                                for n, a in given.items()], [onnx.ValueInfoProto(name='Y')])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid(op[0], opset)])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider']).run(None, arrays)
-    except ort.RuntimeException as why:
-        return 'does not support double yet' in str(why)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider']).run(None, given)
+    except Exception as why:  # what it raises has no base of its own
+        return says in str(why)
     return False
 
 
@@ -89,11 +109,11 @@ def argument(formal, i):
     return formal[-1] if formal and formal[-1]['variadic'] else None
 
 
-def lacks(entry, schema, parameter, text):
+def lacks(op, entry, schema, parameter, text):
     """The arguments of the constraint for which the entry does not take the type."""
     for kind, theirs, ours in (('input', schema.inputs, entry['inputs']), ('output', schema.outputs, entry['outputs'])):
         for i, formal in enumerate(theirs):
-            if parameter not in (formal.typeStr, formal.name):
+            if parameter not in (formal.typeStr, formal.name) or refuses(op, formal.name, schema.since_version):
                 continue
             mine = argument(ours, i)
             if mine is None:
@@ -123,14 +143,14 @@ def check(kernel, ours, schemas):
         found = list(entries_of(ours, since, after, domain))
         for parameter, texts in (constraints or {'': ['']}).items():
             for text in texts if found else []:
-                if kernel[0] in REGISTERED_ONLY and element(text) == 'double' and refuses(kernel[0], found[0][0]):
+                if text and refuses(kernel[0], element(text), found[0][0]):
                     continue
                 gaps = set()
                 for opset, entry in found:
                     if entry is None:
                         gaps.add(f'no entry for opset {opset}')
                     elif text:
-                        gaps.update(lacks(entry, schema, parameter, text))
+                        gaps.update(lacks(kernel[0], entry, schema, parameter, text))
                 yield f'{domain or "ai.onnx"} {name}-{since} {parameter} {text}'.rstrip(), sorted(gaps)
 
 
