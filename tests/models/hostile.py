@@ -403,6 +403,16 @@ def cases():
         [node('Attention', ['x', 'k', 'v', '', '', '', 'n'], is_causal=1)],
         [tensor('k', np.ones((1, 1, 3, 4), f32)), tensor('v', np.ones((1, 1, 3, 4), f32)), tensor('n', np.array([(1 << 63) - 1], i64))],
         shape=(1, 1, 2, 4), opset=24), refused=False)
+    for name, length, total, word in (('length', 9, 2, 'seqlens_k'), ('total', 1, 1 << 30, 'total_sequence_length'),
+                                      ('negative-length', -(1 << 31), 2, 'seqlens_k')):
+        yield Case(f'group-query-{name}', model(
+            [node('GroupQueryAttention', ['x', 'x', 'x', '', '', 'l', 't'], domain='com.microsoft', num_heads=1, kv_num_heads=1)],
+            [tensor('l', np.array([length], np.int32)), tensor('t', np.array(total, np.int32))], shape=(1, 2, 8),
+            domains=('com.microsoft',)), ('culprit', word))
+    yield Case('three-positions-beyond-cache', model(
+        [node('MRotaryEmbedding', ['x', 'p', 'c', 'c'], domain='com.microsoft', num_heads=1, mrope_section=[1, 1, 0])],
+        [tensor('p', np.array([[[0]], [[5]], [[0]]], i64)), tensor('c', np.ones((5, 2), f32))], shape=(1, 1, 4),
+        domains=('com.microsoft',)), ('culprit', 'position 5'))
     yield Case('word-not-in-table', model(
         [node('EmbedLayerNormalization', ['i', '', 'w', 'w', '', 'g', 'g'], domain='com.microsoft')],
         [tensor('i', np.array([[0, 9]], np.int32)), tensor('w', np.ones((3, 4), f32)), tensor('g', np.ones(4, f32))],
