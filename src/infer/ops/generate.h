@@ -16,6 +16,7 @@ struct accel_generate {
     struct accel_graph *decoder, *init; /* init NULL: the decoder does the first run too */
     struct accel_graph *encoder;        /* NULL: the decoder reads the prompt itself */
     int32_t start;                      /* first token of what is generated behind an encoder */
+    bool late;                          /* the encoder leaves the first token to the decoder */
     bool hidden, whole; /* that decoder is given what the encoder made; all tokens, not the last */
     size_t layers;
     size_t states, fixed; /* tensors that go from run to run; that stay */
@@ -89,10 +90,12 @@ int accel_gpt_next(struct accel_generating *g, const int32_t *from, struct accel
 
 /* Encoder: inputs encoder_input_ids, encoder_attention_mask [batch, S], decoder_input_ids
  * [batch, 1]; outputs logits [batch, 1, vocab], encoder_hidden_states, then key and value of each
- * layer's own attention, then those of its attention to the encoder. Decoder: inputs input_ids
- * [rows, 1] or, unless declared so, [rows, length]; encoder_attention_mask [rows, S]; perhaps
- * encoder_hidden_states; the same states; outputs logits [rows, N, vocab], keys and values of its
- * own attention. The rest as for GPT; `length` counts generated tokens, the first is op->start. */
+ * layer's own attention, then those of its attention to the encoder. Or without decoder_input_ids,
+ * and only the last of these outputs: then the decoder makes the first token too. Decoder: inputs
+ * input_ids [rows, 1] or, unless declared so, [rows, length]; encoder_attention_mask [rows, S];
+ * perhaps encoder_hidden_states; the same states; outputs logits [rows, N, vocab], keys and values
+ * of its own attention. The rest as for GPT; `length` counts generated tokens, the first is
+ * op->start. */
 int accel_t5_parse(struct accel_generate *op, struct accel_error *err);
 int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int64_t batch,
                    int64_t prompt, int64_t rows, struct accel_error *err);

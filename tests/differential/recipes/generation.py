@@ -75,8 +75,8 @@ def beams(d, op):
     attributes['early_stopping'] = d.integer(0, 1)
     if d.chance(0.4):  # encoder and decoder instead
         attributes.pop('init_decoder', None)
-        attributes['encoder'], attributes['decoder'] = t5(d.rng, vocab, d.integer(1, 3), d.integer(1, 6), d.integer(1, 3), d.chance(0.3),
-                                                          d.chance(0.3))
+        attributes['encoder'], attributes['decoder'] = t5(d.rng, vocab, d.integer(1, 3), d.integer(1, 6), d.integer(1, 3),
+                                                          *d.choice([(False, False), (True, True), (False, True, True), (False, False, True)]))
         attributes.update(model_type=1, decoder_start_token_id=d.integer(0, vocab - 1))
         given['max_length'] = I(max(3, given['max_length']))
     attributes['no_repeat_ngram_size'] = d.choice([0, 0, 2, 3, 5])

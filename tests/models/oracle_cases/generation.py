@@ -90,9 +90,10 @@ def gpt(rng, vocab=11, heads=2, size=3, layers=2, length=64, outer=None):
         [(f'present_{i}', TensorProto.FLOAT, [2, 'batch', heads, 'all', size]) for i in range(layers)])
 
 
-def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False):
-    """(encoder, decoder) of a model with both, which makes its first token in the encoder's graph. hidden: the decoder is
-    given the encoder's output (and looks at its shape); whole: it is given all tokens each time (and looks at the last)."""
+def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False, late=False):
+    """(encoder, decoder) of a model with both, which makes its first token in the encoder's graph; late: in the decoder's.
+    hidden: the decoder is given the encoder's output (and looks at its shape); whole: it is given all tokens each time (and
+    looks at the last)."""
     e = Body(rng, heads, size)
     kinds = ('key', 'value')
     e.add('Gather', [e.weight('words', vocab, e.hidden), 'encoder_input_ids'], 'read')
@@ -112,6 +113,19 @@ def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False):
         [('logits', TensorProto.FLOAT, ['batch', 1, vocab]), ('encoder_hidden_states', TensorProto.FLOAT, ['batch', 'read', e.hidden])] +
         [(f'present_{k}_self_{i}', TensorProto.FLOAT, ['batch', heads, 1, size]) for i in range(layers) for k in kinds] +
         [(f'present_{k}_cross_{i}', TensorProto.FLOAT, ['batch', heads, 'read', size]) for i in range(layers) for k in kinds])
+
+    if late:
+        for outputs, gone in ((encoder.output, lambda o: 'cross' not in o.name), (encoder.input, lambda i: i.name == 'decoder_input_ids')):
+            kept = [o for o in outputs if not gone(o)]
+            del outputs[:]
+            outputs.extend(kept)
+        needed, nodes = {o.name for o in encoder.output}, []
+        for node in reversed(e.nodes):
+            if needed & set(node.output):
+                needed.update(node.input)
+                nodes.insert(0, node)
+        del encoder.node[:]
+        encoder.node.extend(nodes)
 
     b = Body(rng, heads, size)
     last = 'input_ids'
@@ -272,6 +286,13 @@ def encoded(w):
     case('hidden', t5(w.rng, hidden=True), outputs=2)
     case('whole', t5(w.rng, whole=True))
     case('both', t5(w.rng, hidden=True, whole=True), outputs=1)
+    late = t5(w.rng, late=True)
+    case('late', late)
+    case('late_one_token', late, max_length=I(2))
+    case('late_one_beam', late, num_beams=I(1), num_return_sequences=I(1))
+    case('late_whole', t5(w.rng, late=True, whole=True))
+    case('late_until', late, input_ids=np.array([[1, 2, 3], [0, 4, 5], [7, 8, 8], [3, 0, 1]], I), outputs=2, max_length=I(20),
+         num_return_sequences=I(3), attributes={'eos_token_id': 5})
     case('one_layer', t5(w.rng, layers=1, heads=1, size=4))
     case('one_beam', plain, num_beams=I(1), num_return_sequences=I(1))
     case('two_tokens', plain, max_length=I(3))

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model of two graphs: the encoder reads the prompt and makes the first token, the decoder all
- * others. States are the keys and values of the decoder's own attention, which grow with every
- * token, and of its attention to what the encoder made of the prompt, which stay as they are. */
+/* A model of two graphs: the encoder reads the prompt and perhaps makes the first token, the
+ * decoder all others. States are the keys and values of the decoder's own attention, which grow
+ * with every token, and of its attention to what the encoder made of the prompt, which stay as they
+ * are. */
 #include "infer/ops/generate.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* Of the encoder, before its states. */
-#define ENCODER_INPUTS  3
-#define ENCODER_OUTPUTS 2
 /* Of the decoder: input_ids, mask and, perhaps, what the encoder made; logits. */
 #define DECODER_OUTPUTS 1
 
@@ -17,6 +15,7 @@ static const char *const encoder_inputs[] = {"encoder_input_ids", "encoder_atten
                                              "decoder_input_ids"};
 static const char *const encoder_outputs[] = {"logits", "encoder_hidden_states",
                                               "present_key_self_0", "present_value_self_0"};
+static const char *const late_outputs[] = {"present_key_cross_0", "present_value_cross_0"};
 static const char *const decoder_inputs[] = {"input_ids", "encoder_attention_mask"};
 static const char *const decoder_outputs[] = {"logits"};
 
@@ -32,27 +31,34 @@ static size_t before_states(const struct accel_generate *op)
     return op->hidden ? 3 : 2;
 }
 
+/* Encoder outputs before the states. */
+static size_t encoder_first(const struct accel_generate *op)
+{
+    return op->late ? 0 : 2;
+}
+
 static int parse_encoder(struct accel_generate *op, struct accel_error *err)
 {
     const struct accel_graph *g = op->encoder;
     const size_t formal = accel_graph_formal(g);
 
-    if (formal == 2)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "an encoder that leaves the first token to the decoder is not supported; "
-                          "export it with decoder_input_ids and logits");
-    if (formal != ENCODER_INPUTS || g->outputs_count < ENCODER_OUTPUTS + 4 ||
-        (g->outputs_count - ENCODER_OUTPUTS) % 4 != 0)
+    op->late = formal == 2;
+    const size_t first = encoder_first(op), each = op->late ? 2 : 4;
+    if (formal < 2 || formal > 3 || g->outputs_count < first + each ||
+        (g->outputs_count - first) % each != 0)
         return accel_fail(err, ACCEL_E_INVALID,
                           "encoder has %zu inputs and %zu outputs, needed are 3 inputs and 2 + 4 "
-                          "per layer outputs",
+                          "per layer outputs, or 2 inputs and 2 per layer outputs",
                           formal, g->outputs_count);
-    op->layers = (g->outputs_count - ENCODER_OUTPUTS) / 4;
-    const int rc = accel_generate_names(g->input_names, encoder_inputs, ENCODER_INPUTS, "input",
-                                        "encoder", err);
-    return rc == ACCEL_OK
-               ? accel_generate_names(g->output_names, encoder_outputs, 4, "output", "encoder", err)
-               : rc;
+    op->layers = (g->outputs_count - first) / each;
+    const int rc =
+        accel_generate_names(g->input_names, encoder_inputs, formal, "input", "encoder", err);
+    if (rc != ACCEL_OK)
+        return rc;
+    return op->late
+               ? accel_generate_names(g->output_names, late_outputs, 2, "output", "encoder", err)
+               : accel_generate_names(g->output_names, encoder_outputs, 4, "output", "encoder",
+                                      err);
 }
 
 int accel_t5_parse(struct accel_generate *op, struct accel_error *err)
@@ -67,10 +73,11 @@ int accel_t5_parse(struct accel_generate *op, struct accel_error *err)
         return rc;
     if (op->start < 0)
         return accel_fail(err, ACCEL_E_INVALID,
-                          "decoder_start_token_id is %d: an encoder that makes the first token "
-                          "needs one",
-                          op->start);
+                          "decoder_start_token_id is %d, model_type 1 needs one", op->start);
     op->hidden = formal > 2 && strcmp(g->input_names[2], "encoder_hidden_states") == 0;
+    if (op->hidden && op->late)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "decoder has input 'encoder_hidden_states', encoder no such output");
     op->states = growing(op);
     op->fixed = growing(op) + op->hidden;
     const size_t inputs = before_states(op) + 4 * op->layers;
@@ -114,6 +121,13 @@ static struct accel_type of_rows(const struct accel_type *given, int64_t rows, b
     return t;
 }
 
+/* Output of the encoder that has the type of state s, but for its rows and length. */
+static const struct accel_type *encoder_gives(const struct accel_generate *op,
+                                              const struct accel_type *out, size_t s)
+{
+    return op->late ? &out[s % growing(op)] : &out[encoder_first(op) + s];
+}
+
 static int check_floats(const struct accel_graph *g, const struct accel_type *out,
                         struct accel_error *err)
 {
@@ -129,7 +143,8 @@ int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int6
 {
     const size_t first = before_states(op), states = 2 * growing(op);
     struct accel_type *inputs = accel_bump_alloc(in->mem, first + states, sizeof(*inputs));
-    struct accel_type *out = accel_bump_alloc(in->mem, op->encoder->outputs_count, sizeof(*out));
+    struct accel_type *out =
+        accel_bump_alloc(in->mem, op->encoder->outputs_count + 1, sizeof(*out));
     const struct accel_type asked[] = {matrix(batch, prompt), matrix(batch, prompt),
                                        matrix(batch, 1)};
 
@@ -145,7 +160,7 @@ int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int6
     if (op->hidden)
         inputs[2] = of_rows(&out[1], rows, false);
     for (size_t s = 0; s < states; s++)
-        inputs[first + s] = of_rows(&out[ENCODER_OUTPUTS + s], rows, s < growing(op));
+        inputs[first + s] = of_rows(encoder_gives(op, out, s), rows, s < growing(op));
     rc = accel_infer_subgraph(in, op->decoder, inputs, out, err);
     return rc == ACCEL_OK ? check_floats(op->decoder, out, err) : rc;
 }
@@ -220,16 +235,34 @@ static int keep_encoded(struct accel_generating *g, struct accel_error *err)
     int rc = ACCEL_OK;
 
     for (size_t o = 0; o < op->encoder->outputs_count && rc == ACCEL_OK; o++) {
-        const size_t s = o - ENCODER_OUTPUTS;
-        struct accel_held *to;
+        /* Among all states; one that is none is below 0. */
+        const int64_t s = (int64_t)(op->late ? states + o : o) - (int64_t)encoder_first(op);
+        struct accel_held *to = s < 0                ? &g->fixed[states]
+                                : (size_t)s < states ? &g->now[s]
+                                                     : &g->fixed[(size_t)s - states];
 
         rc = check_rows(&g->outputs[o], g->batch, "encoder", op->encoder->output_names[o], err);
-        if (rc != ACCEL_OK || o == 0 || (o == 1 && !op->hidden))
+        if (rc != ACCEL_OK || s == -2 || (s == -1 && !op->hidden))
             continue;
-        to = o == 1 ? &g->fixed[states] : s < states ? &g->now[s] : &g->fixed[s - states];
         rc = keep_rows(g, to, &g->outputs[o], NULL, err);
     }
     return rc;
+}
+
+/* A decoder that makes the first token has nothing before it: keys and values of no length. */
+static int begin_late(struct accel_generating *g, struct accel_error *err)
+{
+    for (size_t s = 0; s < growing(g->op); s++) {
+        const struct accel_tensor *like = &g->fixed[s].value;
+
+        if (like->rank != 4)
+            return accel_fail(err, ACCEL_E_INVALID, "its encoder's %s has rank %u, 4 is needed",
+                              g->op->encoder->output_names[s], like->rank);
+        g->now[s].value = *like;
+        g->now[s].value.dims[2] = 0;
+        g->now[s].value.size_bytes = 0;
+    }
+    return ACCEL_OK;
 }
 
 int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, struct accel_error *err)
@@ -246,7 +279,7 @@ int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, stru
     if (rc != ACCEL_OK)
         return rc;
     g->inputs = accel_calloc(3 + 2 * growing(op), sizeof(*g->inputs));
-    g->outputs = accel_calloc(op->encoder->outputs_count, sizeof(*g->outputs));
+    g->outputs = accel_calloc(op->encoder->outputs_count + 1, sizeof(*g->outputs));
     g->next = accel_calloc(op->states, sizeof(*g->next));
     g->now = g->next != NULL ? accel_calloc(op->states, sizeof(*g->now)) : NULL;
     g->fixed = accel_calloc(op->fixed, sizeof(*g->fixed));
@@ -263,7 +296,11 @@ int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, stru
         return rc;
     *logits = g->outputs[0];
     fill_mask(g, g->rows, columns, mask);
-    return keep_encoded(g, err);
+    rc = keep_encoded(g, err);
+    if (rc != ACCEL_OK || !op->late)
+        return rc;
+    rc = begin_late(g, err);
+    return rc == ACCEL_OK ? accel_t5_next(g, NULL, logits, err) : rc;
 }
 
 /* The decoder's presents become its next pasts. */
@@ -293,7 +330,7 @@ int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_
     const size_t columns = (size_t)g->run->in[0]->dims[1], given = op->whole ? g->length : 1;
     int32_t *ids = g->memory[ACCEL_GENERATING_INPUT_IDS].data;
     /* The encoder's states are a batch's own, whichever beam goes on. */
-    int rc = g->length > g->prompt + 1 ? keep_grown(g, from, err) : ACCEL_OK;
+    int rc = g->length > g->prompt + !op->late ? keep_grown(g, from, err) : ACCEL_OK;
 
     if (rc != ACCEL_OK)
         return rc;
