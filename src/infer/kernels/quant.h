@@ -89,6 +89,14 @@ void accel_qgemm(const struct accel_kernels *kernels, struct accel_pool *pool,
 bool accel_qgemm_scratch_bytes__ref(size_t n, unsigned threads, size_t *bytes);
 void accel_qgemm__ref(struct accel_pool *pool, const struct accel_qgemm *gemm, void *scratch);
 
+/* y[m][n] = a[m][k] b[k][n]; sums wrap. In kernels/ref/matmul16.c. */
+struct accel_matmul16 {
+    size_t m, n, k;
+    const int16_t *a, *b;
+    int32_t *y;
+};
+void accel_matmul16(struct accel_pool *pool, const struct accel_matmul16 *product);
+
 /* y = out(conv(x - x_zero, w - w_zero) + bias); padding is x_zero, that is 0. */
 struct accel_qconv {
     struct accel_conv conv; /* checked */

@@ -94,3 +94,12 @@ def gather(d, op):
         inputs.append(full(d, np.uint8, (*rows, -(-blocks // each))))
     return d.emit(op, inputs, domain=MS, bits=bits, block_size=block, gather_axis=d.choice([0, -len(shape)]),
                   quantize_axis=d.choice([-1, len(shape) - 1]))
+
+
+@recipe('MatMulInteger16')
+def sixteen_bits(d, op):
+    m, k, n = d.integer(1, 9), d.integer(1, 40), d.integer(1, 20)
+    lead = d.shape(high=2)
+    a = full(d, np.int16, (k,) if d.chance(0.1) else (*lead, m, k))
+    b = full(d, np.int16, (k,) if d.chance(0.1) else (*(1 if d.chance(0.4) else s for s in lead if d.chance(0.9)), k, n))
+    return d.emit(op, [a, b], domain=MS)

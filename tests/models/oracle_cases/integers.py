@@ -108,4 +108,12 @@ def gathers(w):
                        opset=23, domain=MS, block_size=0, quantize_axis=1)
 
 
+def sixteen_bits(w):
+    for label, a, b in (('plain', (7, 5), (5, 9)), ('row', (5,), (3, 5, 4)), ('column', (2, 3, 5), (5,)), ('dot', (6,), (6,)),
+                        ('batch', (2, 1, 3, 5), (4, 5, 6)), ('one', (1, 1), (1, 3))):
+        w.case(f'matmulinteger16_{label}', 'MatMulInteger16', [('a', w.integers(np.int16, *a)), ('b', w.integers(np.int16, *b))],
+               domain=MS)
+
+
+EXACT = (sixteen_bits,)
 NEAR = (lstms, embeddings, products, gathers)
