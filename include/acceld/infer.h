@@ -277,6 +277,9 @@ ACCEL_EXPORT int accel_analyse_bundle(const void *bytes, size_t size,
                                       const struct accel_load_options *options,
                                       struct accel_analysis **analysis, struct accel_error *err);
 ACCEL_EXPORT void accel_analysis_free(struct accel_analysis *analysis);
+/* What it is an analysis of, to look at: it may hold what cannot be run. Lives as long as the
+ * analysis. */
+ACCEL_EXPORT const struct accel_model *accel_analysis_model(const struct accel_analysis *analysis);
 
 /* Draws the graph that an analysis of this library was made from, in the language of Graphviz:
  * nodes with what was fused into them and the sizes of their constants, edges with types and

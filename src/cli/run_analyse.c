@@ -13,12 +13,26 @@ static void free_analysis(struct accel_analysis **a)
     accel_analysis_free(*a);
 }
 
-static void print_tensors(const char *title, const struct accel_tensor_info *infos, size_t count)
+/* Of the inputs, or of the outputs. model: what the analysis is of. */
+static void print_values(const struct accel_analysis *a, const struct accel_model *model,
+                         bool inputs)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct accel_tensor_info *info = &infos[i];
+    for (size_t i = 0; i < (inputs ? a->inputs_count : a->outputs_count); i++) {
+        const struct accel_tensor_info *info = inputs ? &a->inputs[i] : &a->outputs[i];
+        const enum accel_value_kind kind =
+            inputs ? accel_model_input_kind(model, i) : accel_model_output_kind(model, i);
 
-        printf("%-8s %s: %s ", i == 0 ? title : "", info->name, accel_dtype_name(info->dtype));
+        printf("%-8s %s: ", i > 0 ? "" : inputs ? "inputs" : "outputs", info->name);
+        if (kind != ACCEL_VALUE_TENSOR)
+            printf("%s of ", accel_value_kind_text(kind));
+        if ((kind & ACCEL_VALUE_MAP) != 0) {
+            printf("%s to %s\n",
+                   accel_dtype_name(inputs ? accel_model_input_keys(model, i)
+                                           : accel_model_output_keys(model, i)),
+                   accel_dtype_name(info->dtype));
+            continue;
+        }
+        printf("%s ", accel_dtype_name(info->dtype));
         if (!info->has_rank)
             printf("of any shape");
         else if (info->rank == 0)
@@ -60,14 +74,14 @@ static void print_ops(const struct accel_analysis *a)
     accel_table_print(table, stdout);
 }
 
-static void print_analysis(const struct accel_analysis *a)
+static void print_analysis(const struct accel_analysis *a, const struct accel_model *model)
 {
     print_ops(a);
     printf("\nproducer %s, IR version %lld, opset %lld, %zu nodes in the file, %zu listed\n",
            a->producer[0] != '\0' ? a->producer : "unknown", (long long)a->ir_version,
            (long long)a->opset, a->nodes_in_file, a->ops_count);
-    print_tensors("inputs", a->inputs, a->inputs_count);
-    print_tensors("outputs", a->outputs, a->outputs_count);
+    print_values(a, model, true);
+    print_values(a, model, false);
     printf("%.6g GFLOP, %s of traffic, mostly %s\n", a->flops / 1e9, accel_ctl_bytes(a->bytes),
            accel_dtype_name(a->precision));
     printf("%.3f M parameters, %s packed; peak memory of a run: tensors %s, work space %s, inputs "
@@ -112,10 +126,11 @@ static int nodes_of_file(const struct accel_analysis *run, const struct accel_an
     return ACCEL_OK;
 }
 
-static int print_result(const struct accel_analysis *a, bool json, struct accel_error *err)
+static int print_result(const struct accel_analysis *a, const struct accel_model *model, bool json,
+                        struct accel_error *err)
 {
     if (!json) {
-        print_analysis(a);
+        print_analysis(a, model);
         return ACCEL_OK;
     }
     json_t *document = accel_analysis_to_json(a, err);
@@ -168,7 +183,7 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
     if (rc == ACCEL_OK && dump == NULL && !after)
         rc = nodes_of_file(run, file, &o.mem, &shown, err);
     if (rc == ACCEL_OK && dump == NULL)
-        rc = print_result(after ? run : &shown, json, err);
+        rc = print_result(after ? run : &shown, accel_analysis_model(run), json, err);
     if (rc == ACCEL_OK)
         *status = run->runnable ? 0 : 1;
     return rc;

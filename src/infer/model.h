@@ -38,7 +38,5 @@ int accel_model_finish(struct accel_model *model, bool filled, struct accel_erro
 
 /* In analysis.c. Everything is in ir->mem but the struct itself. */
 int accel_analysis_make(struct accel_model *model, struct accel_error *err);
-/* The model that an analysis of accel_analysis_make is of. Borrowed. */
-const struct accel_model *accel_analysis_model(const struct accel_analysis *analysis);
 
 #endif

@@ -398,6 +398,8 @@ def test_writes_sequences_of_maps(tmp_path, labels):
     model = map_case(tmp_path, 'ZipMap', x, onnx.helper.make_sequence_type_proto(kinds), **labels)
     out, _ = run('run', tmp_path / 'm.onnx', '--input', tmp_path / 'in.pb', '--output', tmp_path / 'out')
     assert 'a sequence of maps of 3' in out
+    kind = 'int64' if keys.dtype.kind == 'i' else 'string'
+    assert f'y: a sequence of maps of {kind} to float\n' in run('analyse', tmp_path / 'm.onnx')[0]
     made = onnx.SequenceProto.FromString((tmp_path / 'out/y.pb').read_bytes())
     (wanted,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {'x': x})
     got = [ort_maps.read(m) for m in made.map_values]
