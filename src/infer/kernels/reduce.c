@@ -222,8 +222,8 @@ static void f32_columns_range(void *context, size_t begin, size_t end, unsigned 
 #define SHIFT(max) (isfinite((double)(max)) ? (double)(max) : 0)
 
 /* ONNX Runtime collects integers in double and saturates: here long double holds every sum below
- * 2^64 exactly, of which the same is made. Its LogSumExp of integers has integer exponentials: only
- * the largest numbers count. */
+ * 2^64 exactly, of which the same is made. Its LogSumExp of signed integers has integer
+ * exponentials (E): only the largest numbers count; of unsigned ones it takes them in double. */
 static double as_double(long double v)
 {
     return (double)v;
@@ -246,7 +246,7 @@ SATURATED(int64_t, INT64_MIN, INT64_MAX)
 SATURATED(uint64_t, 0, UINT64_MAX)
 #define double_of(v) (v)
 
-#define ANY(name, T, A, lowest, highest, REAL)                                             \
+#define ANY(name, T, A, E, lowest, highest, REAL)                                          \
     static T name(const struct reduce_job *job, const T *x)                                \
     {                                                                                      \
         const unsigned last = job->gone.rank - 1;                                          \
@@ -260,7 +260,7 @@ SATURATED(uint64_t, 0, UINT64_MAX)
                 accel_nd_row(&job->gone, 1, r / width, at);                                \
                 const T v = x[at[0] + (ptrdiff_t)(r % width) * job->gone.stride[0][last]]; \
                 if (pass == 1) {                                                           \
-                    sumexp += (double)(T)exp((double)v - SHIFT(max));                      \
+                    sumexp += (double)(E)exp((double)v - SHIFT(max));                      \
                     continue;                                                              \
                 }                                                                          \
                 max = v > max || v != v ? v : max;                                         \
@@ -295,15 +295,15 @@ SATURATED(uint64_t, 0, UINT64_MAX)
         }                                                                                  \
     }
 
-ANY(any_double, double, double, -HUGE_VAL, HUGE_VAL, NAN)
-ANY(any_int8, int8_t, long double, INT8_MIN, INT8_MAX, 0)
-ANY(any_uint8, uint8_t, long double, 0, UINT8_MAX, 0)
-ANY(any_int16, int16_t, long double, INT16_MIN, INT16_MAX, 0)
-ANY(any_uint16, uint16_t, long double, 0, UINT16_MAX, 0)
-ANY(any_int32, int32_t, long double, INT32_MIN, INT32_MAX, 0)
-ANY(any_uint32, uint32_t, long double, 0, UINT32_MAX, 0)
-ANY(any_int64, int64_t, long double, INT64_MIN, INT64_MAX, 0)
-ANY(any_uint64, uint64_t, long double, 0, UINT64_MAX, 0)
+ANY(any_double, double, double, double, -HUGE_VAL, HUGE_VAL, NAN)
+ANY(any_int8, int8_t, long double, int8_t, INT8_MIN, INT8_MAX, 0)
+ANY(any_uint8, uint8_t, long double, double, 0, UINT8_MAX, 0)
+ANY(any_int16, int16_t, long double, int16_t, INT16_MIN, INT16_MAX, 0)
+ANY(any_uint16, uint16_t, long double, double, 0, UINT16_MAX, 0)
+ANY(any_int32, int32_t, long double, int32_t, INT32_MIN, INT32_MAX, 0)
+ANY(any_uint32, uint32_t, long double, double, 0, UINT32_MAX, 0)
+ANY(any_int64, int64_t, long double, int64_t, INT64_MIN, INT64_MAX, 0)
+ANY(any_uint64, uint64_t, long double, double, 0, UINT64_MAX, 0)
 
 #define CASE(NAME, name, T)                                            \
     case ACCEL_DTYPE_##NAME:                                           \

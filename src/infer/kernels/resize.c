@@ -83,9 +83,9 @@ static float coordinate(const struct accel_resize *r, unsigned d, size_t i)
         return (x + 0.5f) / scale - 0.5f;
     case ACCEL_COORD_HALF_PIXEL_SYMMETRIC: {
         /* The part of the output that the scale promised and the rounding of out cut off. */
-        const float adjustment = out / (scale * in);
+        const float adjustment = out / (scale * in), offset = in / 2 * (1 - adjustment);
 
-        return in / 2 * (1 - adjustment) + ((x + 0.5f) / scale - 0.5f);
+        return (float)((double)offset + ((double)x + 0.5) / (double)scale - 0.5);
     }
     case ACCEL_COORD_PYTORCH_HALF_PIXEL:
         return out > 1 ? (x + 0.5f) / scale - 0.5f : 0;
@@ -113,13 +113,17 @@ static double cubic_weight(double a, double x)
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
+/* So near the middle between two elements a coordinate in floats is taken to mean the middle, as by
+ * ONNX Runtime: 9 / 1.2f is 7.4999995. */
+#define MIDDLE 1e-6
+
 static double nearest(enum accel_resize_nearest mode, double x)
 {
     switch (mode) {
     case ACCEL_NEAREST_ROUND_PREFER_FLOOR:
-        return x == floor(x) + 0.5 ? floor(x) : floor(x + 0.5);
+        return ceil(x - 0.5 - MIDDLE);
     case ACCEL_NEAREST_ROUND_PREFER_CEIL:
-        return floor(x + 0.5);
+        return floor(x + 0.5 + MIDDLE);
     case ACCEL_NEAREST_FLOOR:
         return floor(x);
     case ACCEL_NEAREST_CEIL:

@@ -7,10 +7,12 @@ from oracle_cases import MS, F
 
 
 def log_sum_exp_of_integers(w):
-    """Exponentials in the integer type: only the largest elements count; the sum with the logarithm is cut off at the end."""
-    for dtype in (np.int32, np.int64):
-        x = w.rng.integers(-9, 9, (3, 4, 5)).astype(dtype)
-        x[:, 1], x[0] = x[:, 0], -7
+    """Exponentials in the integer type: only the largest elements count; the sum with the logarithm is cut off at the end.
+    Unsigned ones are taken in double."""
+    for dtype in (np.int32, np.int64, np.uint32, np.uint64):
+        x = w.rng.integers(-9, 9, (3, 4, 5)) + (9 if dtype in (np.uint32, np.uint64) else 0)
+        x[:, 1], x[0] = x[:, 0], 2
+        x = x.astype(dtype)
         for axes in ([0], [1], [-1], [0, 2]):
             w.case(f'log_sum_exp_{np.dtype(dtype)}_{"_".join(map(str, axes))}', 'ReduceLogSumExp', [('x', x)], axes=axes)
 
@@ -78,6 +80,17 @@ def resize_of_one_ratio(w):
                    coordinate_transformation_mode='asymmetric')
 
 
+def resize_near_the_middle(w):
+    """9 / 1.2f is 7.4999995 and counts as the middle between two elements; a symmetric coordinate is a double's."""
+    for coordinate in ('asymmetric', 'half_pixel', 'half_pixel_symmetric', 'tf_half_pixel_for_nn'):
+        for rounding in ('round_prefer_ceil', 'round_prefer_floor'):
+            for size, to in ((10, 12), (7, 2), (7, 16), (57, 49), (59, 41), (4, 4)):
+                w.case(f'resize_middle_{coordinate}_{rounding}_{size}_{to}', 'Resize',
+                       [('x', np.arange(size, dtype=F).reshape(1, 1, size)), None, None, ('sizes', np.array([1, 1, to]))],
+                       constants=['sizes'], opset=20, mode='nearest', coordinate_transformation_mode=coordinate,
+                       nearest_mode=rounding)
+
+
 def mask_of_symbolic_length(w):
     """com.microsoft Attention of a constant batch, whose mask's length is the run's to tell."""
     constants = {'x': w.rng.standard_normal((2, 3, 6)).astype(F), 'w': w.rng.standard_normal((6, 12)).astype(F),
@@ -106,5 +119,5 @@ def rows_that_a_mask_hides(w):
             w.model(f'attention_hidden_{label}_{columns}', nodes, [q, k, v, ('m', mask)], [], ['y'], opset=13)
 
 
-EXACT = (kernel_beyond_one, log_sum_exp_of_integers, resize_of_one_axis)
+EXACT = (kernel_beyond_one, log_sum_exp_of_integers, resize_of_one_axis, resize_near_the_middle)
 NEAR = (rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
