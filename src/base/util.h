@@ -29,4 +29,14 @@
 
 #define ACCEL_UNUSED __attribute__((unused))
 
+/* Is this built with a sanitizer that needs system calls of its own? */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define ACCEL_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ACCEL_SANITIZED 1
+#endif
+
 #endif

@@ -70,20 +70,11 @@ static const char *const refused[] = {
     "sethostname", "setdomainname", "syslog",   "vhangup",  "lookup_dcookie",
 };
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 static int add(scmp_filter_ctx filter, uint32_t action, const char *name, struct accel_error *err)
 {
     const int call = seccomp_syscall_resolve_name(name);
 
-#ifdef SANITIZED
+#ifdef ACCEL_SANITIZED
     /* The leak checker stops the process's threads by ptrace; personality is read at start. */
     if (strcmp(name, "ptrace") == 0 || strcmp(name, "personality") == 0)
         return ACCEL_OK;

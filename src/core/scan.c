@@ -123,8 +123,7 @@ static bool is_attach_type(const char *text)
     return is_one_of(text, list, ACCEL_COUNT(list));
 }
 
-/* "0000:3b:00.0" as sysfs writes it; the domain may be wider (VMD). */
-static bool is_pci_address(const char *text)
+bool accel_is_pci_address(const char *text)
 {
     static const char hex[] = "0123456789abcdef";
     const size_t domain = strspn(text, hex);
@@ -343,7 +342,7 @@ static bool take_identity(struct decoder *d, const Accel__Ipc__Device *from,
     const char *name = pci ? from->pci_address : from->serial;
     const char *slash = from->partition[0] != '\0' ? "/" : "";
 
-    if (pci && !is_pci_address(from->pci_address))
+    if (pci && !accel_is_pci_address(from->pci_address))
         return broken(d, "its PCI address is none");
     if (!pci && !is_plain(from->serial))
         return broken(d, "it has neither a PCI address nor a serial without blanks");

@@ -55,4 +55,7 @@ struct accel_scan {
 int accel_scan_decode(struct accel_ipc_packet *packet, const char *module, int32_t priority,
                       struct accel_bump *mem, struct accel_scan *scan, struct accel_error *err);
 
+/* "0000:3b:00.0" as sysfs writes it; the domain may have up to eight digits (VMD, Hyper-V). */
+bool accel_is_pci_address(const char *text);
+
 #endif

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "core/scan.h"
 
 #define NODES_MAX  64
 /* openat2() in a root gives EAGAIN when something was renamed meanwhile (openat2(2)). */
@@ -301,26 +302,13 @@ static int live_watch_file(const struct accel_host *host, const char *path, int 
     return accel_events_file(&live->events, at, slash + 1, fd, err);
 }
 
-/* "0000:3b:00.0"; the domain may have up to eight digits (VMD, Hyper-V). */
-static bool is_pci_address(const char *text)
-{
-    static const char hex[] = "0123456789abcdef";
-    const size_t domain = strspn(text, hex);
-
-    if (domain < 4 || domain > 8 || text[domain] != ':')
-        return false;
-    const char *bus = text + domain + 1;
-    return strspn(bus, hex) == 2 && bus[2] == ':' && strspn(bus + 3, hex) == 2 && bus[5] == '.' &&
-           bus[6] >= '0' && bus[6] <= '7' && bus[7] == '\0';
-}
-
 static int live_pci_config(const struct accel_host *host, const char *address, size_t offset,
                            void *bytes, size_t size, size_t *got, struct accel_error *err)
 {
     char path[64];
 
     *got = 0;
-    if (!is_pci_address(address))
+    if (!accel_is_pci_address(address))
         return accel_fail(err, ACCEL_E_INVALID, "\"%s\" is no PCI address", address);
     snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
     ACCEL_CLEANUP(accel_closep) int fd = accel_live_open(live_of(host), path, O_RDONLY);

@@ -203,20 +203,6 @@ static int get_graph(struct unpacker *u, struct accel_graph *parent, unsigned de
 static int get_attr(struct unpacker *u, struct accel_graph *g, unsigned depth, struct accel_attr *a,
                     struct accel_error *err)
 {
-    static const size_t sizes[] = {
-        [ACCEL_ATTR_FLOAT] = sizeof(float),
-        [ACCEL_ATTR_FLOATS] = sizeof(float),
-        [ACCEL_ATTR_INT] = sizeof(int64_t),
-        [ACCEL_ATTR_INTS] = sizeof(int64_t),
-        [ACCEL_ATTR_STRING] = sizeof(struct accel_bytes),
-        [ACCEL_ATTR_STRINGS] = sizeof(struct accel_bytes),
-        [ACCEL_ATTR_TENSOR] = sizeof(struct accel_tensor),
-        [ACCEL_ATTR_TENSORS] = sizeof(struct accel_tensor),
-        [ACCEL_ATTR_GRAPH] = sizeof(void *),
-        [ACCEL_ATTR_GRAPHS] = sizeof(void *),
-        [ACCEL_ATTR_TYPE] = sizeof(struct accel_type),
-        [ACCEL_ATTR_TYPES] = sizeof(struct accel_type),
-    };
     a->name = get_text(u, NULL);
     const uint32_t type = get_u32(u);
     const uint32_t count = get_count(u, LIST_MAX);
@@ -224,17 +210,17 @@ static int get_attr(struct unpacker *u, struct accel_graph *g, unsigned depth, s
 
     if (a->name == NULL)
         return no_memory(err);
-    if (u->bad || type >= ACCEL_COUNT(sizes) || sizes[type] == 0 ||
+    if (u->bad || accel_attr_bytes(type) == 0 ||
         ((type <= ACCEL_ATTR_GRAPH || type == ACCEL_ATTR_TYPE) && count != 1))
         return corrupt(err, "an attribute");
-    char *array = accel_bump_alloc(&u->ir->mem, (size_t)count + 1, sizes[type]);
+    char *array = accel_bump_alloc(&u->ir->mem, (size_t)count + 1, accel_attr_bytes(type));
     if (array == NULL)
         return no_memory(err);
     a->type = (enum accel_attr_type)type;
     a->count = count;
     a->floats = (const float *)array;
     for (uint32_t i = 0; i < count && rc == ACCEL_OK && !u->bad; i++) {
-        void *slot = array + i * sizes[type];
+        void *slot = array + i * accel_attr_bytes(type);
 
         switch (a->type) {
         case ACCEL_ATTR_FLOAT:

@@ -168,20 +168,30 @@ static void wait_idle(struct accel_service *service, int64_t at_ms)
     }
 }
 
-/* Ends every channel: calls under way fail with the reason. */
-static void cut_peers(struct accel_service *service)
+#define PEERS_MAX 64
+
+/* References to the workers and modules that are connected; returns how many. */
+static size_t ref_peers(struct accel_service *service, struct accel_peer *peers[PEERS_MAX])
 {
-    struct accel_peer *peers[64];
     size_t count = 0;
 
     pthread_mutex_lock(&service->lock);
-    for (struct worker *w = service->workers; w != NULL && count < ACCEL_COUNT(peers); w = w->next)
+    for (struct worker *w = service->workers; w != NULL && count < PEERS_MAX; w = w->next)
         if (w->peer != NULL)
             peers[count++] = accel_peer_ref(w->peer);
-    for (struct module *m = service->modules; m != NULL && count < ACCEL_COUNT(peers); m = m->next)
+    for (struct module *m = service->modules; m != NULL && count < PEERS_MAX; m = m->next)
         if (m->peer != NULL)
             peers[count++] = accel_peer_ref(m->peer);
     pthread_mutex_unlock(&service->lock);
+    return count;
+}
+
+/* Ends every channel: calls under way fail with the reason. */
+static void cut_peers(struct accel_service *service)
+{
+    struct accel_peer *peers[PEERS_MAX];
+    const size_t count = ref_peers(service, peers);
+
     for (size_t i = 0; i < count; i++) {
         accel_peer_down(peers[i], "the daemon is stopping");
         accel_peer_unref(peers[i]);
@@ -318,20 +328,12 @@ bool accel_service_ready(struct accel_service *service, char *reason, size_t siz
 
 int accel_service_set_log_level(struct accel_service *service, enum accel_log_level level)
 {
-    struct accel_peer *peers[64];
-    size_t count = 0;
+    struct accel_peer *peers[PEERS_MAX];
     Accel__Ipc__SetLogLevel body = ACCEL__IPC__SET_LOG_LEVEL__INIT;
 
     accel_log_set_level(level);
     body.level = (char *)accel_log_level_name(level);
-    pthread_mutex_lock(&service->lock);
-    for (struct worker *w = service->workers; w != NULL && count < ACCEL_COUNT(peers); w = w->next)
-        if (w->peer != NULL)
-            peers[count++] = accel_peer_ref(w->peer);
-    for (struct module *m = service->modules; m != NULL && count < ACCEL_COUNT(peers); m = m->next)
-        if (m->peer != NULL)
-            peers[count++] = accel_peer_ref(m->peer);
-    pthread_mutex_unlock(&service->lock);
+    const size_t count = ref_peers(service, peers);
     for (size_t i = 0; i < count; i++) {
         Accel__Ipc__Message message = ACCEL__IPC__MESSAGE__INIT;
         struct accel_error err;

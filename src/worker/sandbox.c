@@ -16,16 +16,7 @@
 #pragma clang diagnostic ignored "-Wmissing-field-initializers"
 #endif
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
-#ifndef SANITIZED
+#ifndef ACCEL_SANITIZED
 static const char *const allowed[] = {
     /* the channel, memory files and the log */
     "read",
@@ -206,7 +197,7 @@ static int set_limit(__rlimit_resource_t what, rlim_t value, const char *name,
 
 int accel_worker_sandbox(size_t memory_bytes, struct accel_error *err)
 {
-#ifndef SANITIZED
+#ifndef ACCEL_SANITIZED
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 #else
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -113,6 +113,26 @@ void accel_ir_freep(struct accel_ir **ir)
     *ir = NULL;
 }
 
+size_t accel_attr_bytes(unsigned type)
+{
+    static const size_t sizes[] = {
+        [ACCEL_ATTR_FLOAT] = sizeof(float),
+        [ACCEL_ATTR_FLOATS] = sizeof(float),
+        [ACCEL_ATTR_INT] = sizeof(int64_t),
+        [ACCEL_ATTR_INTS] = sizeof(int64_t),
+        [ACCEL_ATTR_STRING] = sizeof(struct accel_bytes),
+        [ACCEL_ATTR_STRINGS] = sizeof(struct accel_bytes),
+        [ACCEL_ATTR_TENSOR] = sizeof(struct accel_tensor),
+        [ACCEL_ATTR_TENSORS] = sizeof(struct accel_tensor),
+        [ACCEL_ATTR_GRAPH] = sizeof(void *),
+        [ACCEL_ATTR_GRAPHS] = sizeof(void *),
+        [ACCEL_ATTR_TYPE] = sizeof(struct accel_type),
+        [ACCEL_ATTR_TYPES] = sizeof(struct accel_type),
+    };
+
+    return type < ACCEL_COUNT(sizes) ? sizes[type] : 0;
+}
+
 int64_t accel_ir_opset(const struct accel_ir *ir, const char *domain)
 {
     for (size_t i = 0; i < ir->opsets_count; i++)

@@ -119,6 +119,9 @@ struct accel_attr {
     };
 };
 
+/* Of one element of an attribute of this type; 0: no such type. */
+size_t accel_attr_bytes(unsigned type);
+
 /* What a node does to its result before storing it; set by the fusion passes. Order: result +
  * inputs[add] (operators with ACCEL_OP_RESIDUAL), then the activation (ACCEL_OP_EPILOGUE). */
 struct accel_node_epilogue {

@@ -64,21 +64,7 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
 {
     struct accel_wire w = accel_wire_of(proto);
     struct accel_wire_field f;
-    static const size_t sizes[] = {
-        [ACCEL_ATTR_FLOAT] = sizeof(float),
-        [ACCEL_ATTR_FLOATS] = sizeof(float),
-        [ACCEL_ATTR_INT] = sizeof(int64_t),
-        [ACCEL_ATTR_INTS] = sizeof(int64_t),
-        [ACCEL_ATTR_STRING] = sizeof(struct accel_bytes),
-        [ACCEL_ATTR_STRINGS] = sizeof(struct accel_bytes),
-        [ACCEL_ATTR_TENSOR] = sizeof(struct accel_tensor),
-        [ACCEL_ATTR_TENSORS] = sizeof(struct accel_tensor),
-        [ACCEL_ATTR_GRAPH] = sizeof(void *),
-        [ACCEL_ATTR_GRAPHS] = sizeof(void *),
-        [ACCEL_ATTR_TYPE] = sizeof(struct accel_type),
-        [ACCEL_ATTR_TYPES] = sizeof(struct accel_type),
-    };
-    void *array = accel_bump_alloc(&r->ir->mem, room + 1, sizes[attr->type]);
+    void *array = accel_bump_alloc(&r->ir->mem, room + 1, accel_attr_bytes(attr->type));
     size_t n = 0;
     int more, rc = ACCEL_OK;
 

@@ -183,6 +183,18 @@ static const struct accel_attr_rule conv_attrs[] = {ACCEL_CONV_ATTRS, {0}};
 static const struct accel_attr_rule ms_conv_attrs[] = {
     ACCEL_CONV_ATTRS, {"channels_last", ACCEL_ATTR_INT, 0}, {0}};
 
+#define QLINEAR(of, version, rules)                                                             \
+    {                                                                                           \
+        .name = "QLinearConv", .domain = of, .since = version, .kind = ACCEL_KIND_CONV,         \
+        .in = {ACCEL_QUANTISED_PAIR("x", "w"),                                                  \
+               {"y_scale", F32, 0, 0},                                                          \
+               {"y_zero_point", Q8, 'Y', 0},                                                    \
+               {"B", I32, 0, OPT}},                                                             \
+        .out = {{"y", Q8, 'Y', 0}}, .attrs = rules, .parse = accel_conv_parse,                  \
+        .infer = conv_infer, .prepack = conv_prepack, .prepare = conv_prepare, .run = conv_run, \
+        .cost = conv_cost                                                                       \
+    }
+
 const struct accel_op accel_ops_qconv[] = {
     {.name = "ConvInteger",
      .domain = "",
@@ -200,37 +212,7 @@ const struct accel_op accel_ops_qconv[] = {
      .prepare = conv_prepare,
      .run = conv_run,
      .cost = conv_cost},
-    {.name = "QLinearConv",
-     .domain = "",
-     .since = 10,
-     .kind = ACCEL_KIND_CONV,
-     .in = {ACCEL_QUANTISED_PAIR("x", "w"),
-            {"y_scale", F32, 0, 0},
-            {"y_zero_point", Q8, 'Y', 0},
-            {"B", I32, 0, OPT}},
-     .out = {{"y", Q8, 'Y', 0}},
-     .attrs = conv_attrs,
-     .parse = accel_conv_parse,
-     .infer = conv_infer,
-     .prepack = conv_prepack,
-     .prepare = conv_prepare,
-     .run = conv_run,
-     .cost = conv_cost},
-    {.name = "QLinearConv",
-     .domain = "com.microsoft",
-     .since = 1,
-     .kind = ACCEL_KIND_CONV,
-     .in = {ACCEL_QUANTISED_PAIR("x", "w"),
-            {"y_scale", F32, 0, 0},
-            {"y_zero_point", Q8, 'Y', 0},
-            {"B", I32, 0, OPT}},
-     .out = {{"y", Q8, 'Y', 0}},
-     .attrs = ms_conv_attrs,
-     .parse = accel_conv_parse,
-     .infer = conv_infer,
-     .prepack = conv_prepack,
-     .prepare = conv_prepare,
-     .run = conv_run,
-     .cost = conv_cost},
+    QLINEAR("", 10, conv_attrs),
+    QLINEAR("com.microsoft", 1, ms_conv_attrs),
     {0},
 };
