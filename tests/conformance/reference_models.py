@@ -10,10 +10,10 @@ import re
 
 import numpy as np
 import onnx
-import onnxruntime
 import reference
 from harness import REPORT, call
 from onnx import numpy_helper
+from quiet import onnxruntime
 
 QUICK = ['resnet50', 'densenet121', 'mobilenetv2', 'vgg16', 'unet2d', 'unet3d', 'tomogan_64', 'tomogan_256', 'ecg_cnn',
          'ecg_cnn12', 'ecg_bilstm', 'ecg_gru_rnn', 'svm_linear', 'svm_rbf', 'kmeans', 'bert_tiny', 'unet2d_int8_qdq',

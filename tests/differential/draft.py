@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'models'))
 import ort_maps  # noqa: E402
 from ort_maps import Map  # noqa: E402
+from quiet import onnxruntime  # noqa: E402
 
 MS = 'com.microsoft'
 ML = 'ai.onnx.ml'
@@ -49,7 +49,6 @@ def options(optimised):
     if not optimised:
         o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     o.intra_op_num_threads = o.inter_op_num_threads = 1
-    o.log_severity_level = 4
     return o
 
 

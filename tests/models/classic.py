@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from quiet import onnxruntime
 
 POSTS = ['NONE', 'LOGISTIC', 'SOFTMAX', 'SOFTMAX_ZERO', 'PROBIT']
 MODES = ['BRANCH_LEQ', 'BRANCH_LT', 'BRANCH_GTE', 'BRANCH_GT', 'BRANCH_EQ', 'BRANCH_NEQ']
@@ -66,7 +66,7 @@ class Writer:
         model = helper.make_model(graph, ir_version=8, opset_imports=[
             helper.make_opsetid('', 17), helper.make_opsetid('ai.onnx.ml', version)])
         options = onnxruntime.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, 1
+        options.intra_op_num_threads = 1
         try:
             results = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=['CPUExecutionProvider']).run(ys, dict(zip(xs, inputs)))

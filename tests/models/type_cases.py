@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import node_cases  # noqa: E402
+from quiet import onnxruntime  # noqa: E402
 import oracle_cases  # noqa: E402
 
 RANDOM = re.compile(r'test_training_dropout(?!_zero)')  # every engine draws other numbers
@@ -100,7 +100,6 @@ BY_OP = {}  # filled before the processes fork
 def one_operator(op, out):
     """In a process of its own: ONNX Runtime may crash. Returns lines about what was left out."""
     warnings.simplefilter('ignore')
-    onnxruntime.set_default_logger_severity(4)
     lines = []
     for case in BY_OP[op]:
         try:

@@ -14,11 +14,11 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import node_cases
+from quiet import onnxruntime
 
 MS = 'com.microsoft'
 F = np.float32
@@ -49,7 +49,6 @@ def answers(model, inputs, optimised=False):
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
     types = [o.type[len('tensor('):-1].upper() for o in session.get_outputs()]
     small = [helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(t)) if t in SMALL else None for t in types]
