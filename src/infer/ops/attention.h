@@ -5,7 +5,7 @@
 /* What the operators of attention share around kernels/attention.h: how operands lie, numbers that
  * several inputs state, work space in parts. */
 
-#include "infer/kernels/attention.h"
+#include "infer/kernels/kv_cache.h"
 #include "infer/ops/elements.h"
 
 /* A number that has been read in two places; *known becomes `other` when it is not known yet.
@@ -56,5 +56,37 @@ int accel_scratch_heads(struct accel_prepare *prep, const struct accel_attention
 void accel_join(struct accel_pool *pool, const struct accel_attention *a, size_t size,
                 const float *past, size_t past_rows, float *y,
                 struct accel_attention_operand *operand);
+
+/* Attention of a model of language with its cache of keys and values. The operator's inputs begin
+ * with the query [batch][rows][columns], new keys and values [batch][fresh][kv_heads * head_size]
+ * (left out: they follow the query in its rows) and the cache in; outputs 1 and 2 are the cache
+ * out. */
+struct accel_cached_attention {
+    struct accel_attention attention;
+    enum accel_kv_form form;
+    bool by_channel, rotates;
+    bool halves;        /* of FLOAT16, seen here as floats */
+    size_t cosine;      /* the input of cosines; that of sines follows it */
+    size_t scales;      /* the input of the keys' scales; that of the values' follows */
+    size_t fresh, past; /* rows of new keys, of the cache in */
+    size_t cached;      /* rows of the cache out; without one those of the new keys */
+    size_t staged;      /* rows of the copies in float; 0: none */
+    size_t rotated[2],
+        floats; /* (out of scratch) bytes of the rotated copies, of a copy in float */
+};
+
+/* Columns of the query's tensor. */
+size_t accel_cached_columns(const struct accel_node *n, const struct accel_attention *a);
+/* Work space: rotated[0], rotated[1], twice floats. Errors: INVALID (it overflows). */
+int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attention *c,
+                         struct accel_error *err);
+/* Queries, new keys and values, rotated into the work space; positions: [batch][rows]. */
+void accel_cached_read(const struct accel_run *run, const struct accel_cached_attention *c,
+                       const int64_t *positions, struct accel_attention *a, char *scratch);
+/* New keys (i 0) or values (1) into the cache; attention then reads all of them, from `floats` or
+ * with NULL from the cache out. */
+void accel_cached_append(const struct accel_run *run, const struct accel_cached_attention *c,
+                         const struct accel_kv_step *steps, size_t i,
+                         struct accel_attention_operand *operand, float *floats);
 
 #endif

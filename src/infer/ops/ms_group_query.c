@@ -4,8 +4,6 @@
  * the cache in, of `past` rows, and the cache out are two buffers; what is past a sequence's end is
  * 0 in the latter. A row of padding that lies past its sequence's end sees what its position's
  * window holds of the sequence. */
-#include "infer/kernels/kv_cache.h"
-#include "infer/kernels/sequence.h"
 #include "infer/ops/attention.h"
 #include "infer/ops/wide.h"
 
@@ -360,29 +358,17 @@ static int group_infer(struct accel_infer *in, struct accel_error *err)
 
 /* The scratch lies one part behind the other; 0: not needed. */
 struct state {
-    struct accel_attention attention;
+    struct accel_cached_attention cache;
     struct sizes sizes;
-    size_t cached; /* rows of the cache out; without one those of the new keys */
-    size_t staged; /* rows of the copies in float; 0: none */
     size_t traced; /* columns of output_qk */
     unsigned threads;
-    bool halves;                                              /* of FLOAT16, seen here as floats */
-    size_t spans, steps, positions, rotated[2], floats, work; /* bytes */
+    size_t spans, steps, positions, work; /* bytes */
 };
-
-/* Columns of the query's tensor. */
-static size_t columns_of(const struct accel_node *n, const struct state *st)
-{
-    const struct params *p = n->params;
-    const int64_t heads = p->heads + (accel_given(n, KEY) ? 0 : 2 * p->kv_heads);
-
-    return (size_t)heads * (size_t)st->sizes.size;
-}
 
 static void prepare_attention(const struct accel_node *n, struct state *st)
 {
     const struct params *p = n->params;
-    struct accel_attention *a = &st->attention;
+    struct accel_attention *a = &st->cache.attention;
     const float scale = accel_attr_float(n, "scale", 0);
     const struct sizes *s = &st->sizes;
 
@@ -390,9 +376,9 @@ static void prepare_attention(const struct accel_node *n, struct state *st)
                                   .heads = (size_t)p->heads,
                                   .kv_heads = (size_t)p->kv_heads,
                                   .q_rows = (size_t)s->rows,
-                                  .kv_rows = wanted(n, QK)    ? st->traced
-                                             : st->staged > 0 ? st->staged
-                                                              : st->cached,
+                                  .kv_rows = wanted(n, QK)          ? st->traced
+                                             : st->cache.staged > 0 ? st->cache.staged
+                                                                    : st->cache.cached,
                                   .head_size = (size_t)s->size,
                                   .v_head_size = (size_t)s->size,
                                   .scale = scale != 0 ? scale : 1 / sqrtf((float)s->size),
@@ -402,7 +388,7 @@ static void prepare_attention(const struct accel_node *n, struct state *st)
                                   .smooth = accel_attr_int(n, "smooth_softmax", 0) == 1,
                                   .stage = p->trace == 1 ? ACCEL_ATTENTION_SEEN
                                                          : ACCEL_ATTENTION_WEIGHTS};
-    a->q = accel_by_rows(a->q_rows, columns_of(n, st), a->head_size);
+    a->q = accel_by_rows(a->q_rows, accel_cached_columns(n, a), a->head_size);
     a->k = a->v = accel_by_heads(a->kv_heads, a->kv_rows, a->head_size);
     accel_attention_to(a, accel_by_rows(a->q_rows, a->heads * a->head_size, a->head_size));
 }
@@ -411,8 +397,7 @@ static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct 
 {
     const struct accel_node *n = prep->node;
     const struct params *p = n->params;
-    const struct accel_attention *a = &st->attention;
-    const size_t fresh = (size_t)st->sizes.fresh, kv_columns = a->kv_heads * a->head_size;
+    const struct accel_attention *a = &st->cache.attention;
     const size_t rows = a->batch * a->q_rows;
     size_t bytes;
     int rc =
@@ -422,14 +407,8 @@ static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct 
         rc = accel_scratch_part(prep, a->batch, sizeof(struct accel_kv_step), &st->steps, err);
     if (rc == ACCEL_OK && p->rotates)
         rc = accel_scratch_part(prep, rows, sizeof(int64_t), &st->positions, err);
-    if (rc == ACCEL_OK && p->rotates)
-        rc =
-            accel_scratch_part(prep, rows * columns_of(n, st), sizeof(float), &st->rotated[0], err);
-    if (rc == ACCEL_OK && p->rotates && accel_given(n, KEY))
-        rc = accel_scratch_part(prep, a->batch * fresh * kv_columns, sizeof(float), &st->rotated[1],
-                                err);
-    for (unsigned i = 0; i < 2 && rc == ACCEL_OK && st->staged > 0; i++)
-        rc = accel_scratch_heads(prep, a, st->staged, a->head_size, &st->floats, err);
+    if (rc == ACCEL_OK)
+        rc = accel_cached_scratch(prep, &st->cache, err);
     if (rc == ACCEL_OK)
         rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
     return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &st->work, err) : rc;
@@ -448,15 +427,23 @@ static int group_prepare(struct accel_prepare *prep, struct accel_error *err)
     const int rc = sizes_of(n, prep->in, &st->sizes, err);
     if (rc != ACCEL_OK)
         return rc;
-    st->cached =
+    st->cache = (struct accel_cached_attention){.form = p->form,
+                                                .by_channel = p->by_channel,
+                                                .rotates = p->rotates,
+                                                .cosine = COSINE,
+                                                .scales = K_SCALE,
+                                                .fresh = (size_t)st->sizes.fresh,
+                                                .past = (size_t)st->sizes.past};
+    st->cache.cached =
         (size_t)(wanted(n, PRESENT_K) ? prep->out[PRESENT_K]->shape.dims[2] : st->sizes.fresh);
     if (wanted(n, QK))
         st->traced = (size_t)prep->out[QK]->shape.dims[3];
     /* A step may still read rows that its cache drops; integers are read as floats. */
-    if (p->evicts && __builtin_add_overflow(st->cached, (size_t)st->sizes.rows, &st->staged))
+    if (p->evicts &&
+        __builtin_add_overflow(st->cache.cached, (size_t)st->sizes.rows, &st->cache.staged))
         return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
     if (!p->evicts && p->form != ACCEL_KV_FLOAT)
-        st->staged = st->cached;
+        st->cache.staged = st->cache.cached;
     prepare_attention(n, st);
     return prepare_scratch(prep, st, err);
 }
@@ -497,9 +484,9 @@ static int64_t resident(int64_t tokens, int64_t capacity, int64_t window)
 static int check_lengths_run(const struct step *s, struct accel_error *err)
 {
     const bool past = accel_given(s->run->node, PAST_K);
-    const int64_t most = s->p->evicts ? INT32_MAX : (int64_t)s->st->cached;
+    const int64_t most = s->p->evicts ? INT32_MAX : (int64_t)s->st->cache.cached;
 
-    for (size_t b = 0; b < s->st->attention.batch; b++) {
+    for (size_t b = 0; b < s->st->cache.attention.batch; b++) {
         const int64_t tokens = tokens_of(s, b), before = tokens - s->sizes.rows;
 
         if (tokens < 1 || tokens > most)
@@ -525,7 +512,7 @@ static size_t plan(const struct step *s)
     const struct accel_node *n = s->run->node;
     size_t most = 1;
 
-    for (size_t b = 0; b < s->st->attention.batch; b++) {
+    for (size_t b = 0; b < s->st->cache.attention.batch; b++) {
         const int64_t tokens = tokens_of(s, b);
         const int64_t before = is_first(s) || !accel_given(n, PAST_K) ? 0 : tokens - s->sizes.rows;
         struct accel_kv_step *step = &s->steps[b];
@@ -552,11 +539,11 @@ static size_t plan(const struct step *s)
 static int place(const struct step *s, struct accel_error *err)
 {
     const struct accel_run *run = s->run;
-    const size_t rows = s->st->attention.q_rows;
+    const size_t rows = s->st->cache.attention.q_rows;
     const int64_t places = run->in[COSINE]->dims[0];
     const int64_t *given = accel_given(run->node, POSITIONS) ? run->in[POSITIONS]->data : NULL;
 
-    for (size_t b = 0; b < s->st->attention.batch; b++)
+    for (size_t b = 0; b < s->st->cache.attention.batch; b++)
         for (size_t i = 0; i < rows; i++) {
             const size_t at = b * rows + i;
             int64_t position = s->spans[b].offset + (int64_t)(s->spans[b].first + i);
@@ -575,96 +562,11 @@ static int place(const struct step *s, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* The rotated copy, at `y`, of `heads` heads of an operand of so many columns. */
-static const float *rotate(const struct step *s, size_t heads, size_t rows, size_t columns,
-                           const float *x, float *y)
-{
-    const struct accel_run *run = s->run;
-    const size_t size = s->st->attention.head_size;
-    const struct accel_rotary r = {.batch = s->st->attention.batch,
-                                   .heads = heads,
-                                   .rows = rows,
-                                   .head_size = size,
-                                   .rotated = 2 * (size_t)run->in[COSINE]->dims[1],
-                                   .batch_stride = rows * columns,
-                                   .head_stride = size,
-                                   .row_stride = columns,
-                                   .interleaved =
-                                       accel_attr_int(run->node, "rotary_interleaved", 0) == 1,
-                                   .positions = s->positions};
-
-    if (rows * columns > 0)
-        accel_rotary_f32(run->pool, &r, x, run->in[COSINE]->data, run->in[SINE]->data, y);
-    /* ONNX Runtime rotates halves into halves, before it makes integers of them. */
-    for (size_t row = 0; s->st->halves && row < r.batch * rows; row++)
-        accel_round_to_half(run->kernels, heads * size, y + row * columns);
-    return y;
-}
-
-/* Queries and new keys and values, rotated. */
-static void read_operands(const struct step *s, struct accel_attention *a, char *scratch)
-{
-    const struct accel_run *run = s->run;
-    const struct accel_node *n = run->node;
-    const bool packed = !accel_given(n, KEY);
-    const size_t fresh = (size_t)s->sizes.fresh, columns = columns_of(n, s->st);
-    const size_t kv_columns = a->kv_heads * a->head_size;
-    float *rotated = (float *)(void *)scratch;
-    float *rotated_key = (float *)(void *)(scratch + s->st->rotated[0]);
-
-    a->q.data = run->in[QUERY]->data;
-    a->k = a->v = packed ? a->q : accel_by_rows(fresh, kv_columns, a->head_size);
-    if (packed)
-        a->v.data = a->q.data + (a->heads + a->kv_heads) * a->head_size;
-    else {
-        a->k.data = run->in[KEY]->data;
-        a->v.data = run->in[VALUE]->data;
-    }
-    if (s->p->rotates) {
-        a->q.data = rotate(s, a->heads + (packed ? a->kv_heads : 0), a->q_rows, columns, a->q.data,
-                           rotated);
-        if (!packed)
-            a->k.data = rotate(s, a->kv_heads, fresh, kv_columns, a->k.data, rotated_key);
-    }
-    if (packed)
-        a->k.data = a->q.data + a->heads * a->head_size;
-}
-
-/* New keys (i 0) or values (1) into the cache; attention then reads all of them. */
-static void append(const struct step *s, size_t i, struct accel_attention_operand *operand,
-                   float *floats)
-{
-    const struct accel_run *run = s->run;
-    const struct accel_attention *a = &s->st->attention;
-    const bool past = accel_given(run->node, PAST_K);
-    const struct accel_kv_cache cache = {
-        .form = s->p->form,
-        .batch = a->batch,
-        .heads = a->kv_heads,
-        .size = a->head_size,
-        .scales = s->p->form != ACCEL_KV_FLOAT ? run->in[K_SCALE + i]->data : NULL,
-        .by_channel = s->p->by_channel,
-        .steps = s->steps,
-        .past = past ? run->in[PAST_K + i]->data : NULL,
-        .past_rows = (size_t)s->sizes.past,
-        .fresh = *operand,
-        .fresh_rows = (size_t)s->sizes.fresh,
-        .present = run->out[PRESENT_K + i]->data,
-        .present_rows = s->st->cached,
-        .floats = floats,
-        .float_rows = s->st->staged};
-
-    accel_kv_append(run->pool, &cache);
-    *operand =
-        accel_by_heads(a->kv_heads, floats != NULL ? s->st->staged : s->st->cached, a->head_size);
-    operand->data = floats != NULL ? floats : run->out[PRESENT_K + i]->data;
-}
-
 static int group_run(struct accel_run *run, struct accel_error *err)
 {
     const struct state *st = run->state;
     const struct accel_node *n = run->node;
-    struct accel_attention a = st->attention;
+    struct accel_attention a = st->cache.attention;
     char *scratch = run->scratch;
     struct step s = {.run = run, .st = st, .p = n->params, .sizes = st->sizes};
 
@@ -686,11 +588,12 @@ static int group_run(struct accel_run *run, struct accel_error *err)
         rc = place(&s, err);
     if (rc != ACCEL_OK)
         return rc;
-    read_operands(&s, &a, scratch);
-    scratch += st->rotated[0] + st->rotated[1];
+    accel_cached_read(run, &st->cache, s.positions, &a, scratch);
+    scratch += st->cache.rotated[0] + st->cache.rotated[1];
     for (size_t i = 0; i < 2 && wanted(n, PRESENT_K); i++) {
-        append(&s, i, i == 0 ? &a.k : &a.v, st->staged > 0 ? (float *)(void *)scratch : NULL);
-        scratch += st->floats;
+        accel_cached_append(run, &st->cache, s.steps, i, i == 0 ? &a.k : &a.v,
+                            st->cache.staged > 0 ? (float *)(void *)scratch : NULL);
+        scratch += st->cache.floats;
     }
     a.y = run->out[Y]->data;
     a.spans = s.spans;
@@ -720,7 +623,7 @@ static int group_wide_prepare(struct accel_prepare *prep, struct accel_error *er
     const int rc = accel_wide_prepare(prep, group_prepare, err);
 
     if (rc == ACCEL_OK)
-        ((struct state *)prep->state)->halves = prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
+        ((struct state *)prep->state)->cache.halves = prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
     return rc;
 }
 
