@@ -223,7 +223,7 @@ static const struct {
      "in x float 4,3,5\nin w float 1,24,5\nin r float 1,24,6\nin q float 1,6,2\n"
      "in k float 1,4,2\nin v float 1,2\nin m float 3,7,4\nout y float N,N,N,N\n"
      "com.microsoft:AttnLSTM x,w,r,,,,,,q,k,v,m -> y hidden_size=6 direction='forward'",
-     "dimension 2 is 5 instead of 9"},
+     "1x24x5 instead of 1x24x9"},
 };
 
 int main(void)

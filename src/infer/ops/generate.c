@@ -39,14 +39,14 @@ static const struct accel_tensor *input(const struct accel_run *run, size_t i)
 
 static const char *name_of(const struct accel_node *n, size_t i)
 {
-    return accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i)->name;
+    return accel_op_input(n->op, i)->name;
 }
 
 /* Input i of an INT32 or FLOAT, as its entry says, of rank `rank`. */
 static int check_tensor(const struct accel_node *n, size_t i, const struct accel_tensor *t,
                         uint32_t rank, struct accel_error *err)
 {
-    const uint32_t types = accel_op_arg(n->op->in, ACCEL_OP_INPUTS, i)->types;
+    const uint32_t types = accel_op_input(n->op, i)->types;
 
     if (accel_is_list(t) || accel_is_none(t) || (types >> t->dtype & 1) == 0)
         return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has the wrong type", i,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* QuantizeLinear, DequantizeLinear (per tensor, per axis, blocked) and DynamicQuantizeLinear. */
 #include "infer/kernels/quant.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,11 +12,6 @@
     (ACCEL_T(UINT8) | ACCEL_T(INT8) | ACCEL_T(UINT16) | ACCEL_T(INT16) | ACCEL_T_SMALL_INTS | \
      ACCEL_T_FLOAT8 | ACCEL_T_FLOAT6 | ACCEL_T(FLOAT4E2M1))
 #define REAL (F32 | ACCEL_T_HALVES)
-
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
 
 static bool one_element(const struct accel_shape *s)
 {
@@ -84,7 +79,7 @@ static int layout_of(const struct accel_node *n, const struct accel_shape *x,
 static const struct accel_shape *shape_or_null(const struct accel_type *const *in,
                                                const struct accel_node *n, size_t i)
 {
-    return given(n, i) ? &in[i]->shape : NULL;
+    return accel_given(n, i) ? &in[i]->shape : NULL;
 }
 
 /* ---------------------------------------------------------------- the two */
@@ -127,10 +122,10 @@ static int quantize_infer(struct accel_infer *in, struct accel_error *err)
     struct accel_quant_layout layout;
     enum accel_dtype dtype = p->output != ACCEL_DTYPE_UNDEFINED ? p->output : ACCEL_DTYPE_UINT8;
 
-    if (given(n, 2) && p->output != ACCEL_DTYPE_UNDEFINED && in->in[2]->dtype != p->output)
+    if (accel_given(n, 2) && p->output != ACCEL_DTYPE_UNDEFINED && in->in[2]->dtype != p->output)
         return accel_fail(err, ACCEL_E_INVALID, "output_dtype is %s, the zero point %s",
                           accel_dtype_name(p->output), accel_dtype_name(in->in[2]->dtype));
-    if (given(n, 2))
+    if (accel_given(n, 2))
         dtype = in->in[2]->dtype;
     in->out[0]->dtype = dtype;
     in->out[0]->shape = in->in[0]->shape;
@@ -201,7 +196,7 @@ static int quantize_run(struct accel_run *run, struct accel_error *err)
 {
     const struct quant_params *p = run->node->params;
     const struct accel_tensor *x = run->in[0];
-    const void *zero = given(run->node, 2) ? run->in[2]->data : NULL;
+    const void *zero = accel_given(run->node, 2) ? run->in[2]->data : NULL;
     struct accel_quant_how how = p->how;
     char *at = run->scratch;
 
@@ -222,7 +217,7 @@ static int quantize_run(struct accel_run *run, struct accel_error *err)
 static int dequantize_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *x = run->in[0], *y = run->out[0];
-    const void *zero = given(run->node, 2) ? run->in[2]->data : NULL;
+    const void *zero = accel_given(run->node, 2) ? run->in[2]->data : NULL;
     char *at = run->scratch;
 
     if (x->size_bytes == 0)

@@ -67,11 +67,6 @@ struct params {
     struct activation act[2][3];
 };
 
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
-
 static int parse_activations(const struct accel_node *n, struct params *p, struct accel_error *err)
 {
     const struct accel_attr *names = accel_attr(n, "activations");
@@ -132,24 +127,6 @@ static int recurrent_parse(const struct accel_node *n, struct accel_bump *mem, c
 
 /* ---------------------------------------------------------------- shapes */
 
-static int expect(const struct accel_infer *in, size_t i, uint32_t rank, const int64_t *dims,
-                  struct accel_error *err)
-{
-    const struct accel_shape *s = given(in->node, i) ? &in->in[i]->shape : NULL;
-
-    if (s == NULL)
-        return ACCEL_OK;
-    if (s->rank != rank)
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu has rank %u instead of %u", i, s->rank,
-                          rank);
-    for (uint32_t d = 0; d < rank; d++)
-        if (s->dims[d] >= 0 && dims[d] >= 0 && s->dims[d] != dims[d])
-            return accel_fail(err, ACCEL_E_INVALID,
-                              "input %zu: dimension %u is %" PRId64 " instead of %" PRId64, i, d,
-                              s->dims[d], dims[d]);
-    return ACCEL_OK;
-}
-
 /* n * k, where either may be unknown. */
 static int64_t times(int64_t n, int64_t k)
 {
@@ -192,19 +169,19 @@ static int recurrent_infer(struct accel_infer *in, struct accel_error *err)
     const int64_t r_dims[2][3] = {{dirs, rows, hidden}, {dirs, hidden, rows}};
     const int64_t b_dims[2] = {dirs, times(2, rows)}, p_dims[2] = {dirs, times(3, hidden)};
     const int64_t state[2][3] = {{dirs, batch, hidden}, {batch, dirs, hidden}};
-    int rc = expect(in, IN_W, 3, w_dims[p->quantised], err);
+    int rc = accel_infer_expect(in, IN_W, 3, w_dims[p->quantised], err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_R, 3, r_dims[p->quantised], err);
+        rc = accel_infer_expect(in, IN_R, 3, r_dims[p->quantised], err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_B, 2, b_dims, err);
+        rc = accel_infer_expect(in, IN_B, 2, b_dims, err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_LENS, 1, &batch, err);
+        rc = accel_infer_expect(in, IN_LENS, 1, &batch, err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_H, 3, state[p->batch_first], err);
+        rc = accel_infer_expect(in, IN_H, 3, state[p->batch_first], err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_C, 3, state[p->batch_first], err);
+        rc = accel_infer_expect(in, IN_C, 3, state[p->batch_first], err);
     if (rc == ACCEL_OK)
-        rc = expect(in, IN_P, 2, p_dims, err);
+        rc = accel_infer_expect(in, IN_P, 2, p_dims, err);
     if (rc == ACCEL_OK && p->quantised)
         rc = accel_qlstm_check(in, dirs, rows, err);
     if (rc == ACCEL_OK && p->attends)
@@ -535,8 +512,9 @@ static size_t position(const struct step *at, size_t t, size_t length)
 
 static size_t length_of(const struct step *at, size_t b)
 {
-    return given(at->run->node, IN_LENS) ? (size_t)((const int32_t *)at->run->in[IN_LENS]->data)[b]
-                                         : at->s->steps;
+    return accel_given(at->run->node, IN_LENS)
+               ? (size_t)((const int32_t *)at->run->in[IN_LENS]->data)[b]
+               : at->s->steps;
 }
 
 /* h R of a quantised cell. What h holds of sequences that are over bears on the scale: where Y is
@@ -642,7 +620,7 @@ static void move_state(const struct step *at, void *tensor, float *rows, bool in
 
 static void start_state(const struct step *at, size_t input, float *rows)
 {
-    if (given(at->run->node, input))
+    if (accel_given(at->run->node, input))
         move_state(at, at->run->in[input]->data, rows, true);
     else
         memset(rows, 0, at->s->batch * at->s->hidden * sizeof(*rows));
@@ -683,7 +661,7 @@ static void start_products(struct step *at)
     at->r = packed ? none : (const float *)run->in[IN_R]->data + d * s->rows * s->hidden;
     from_x.ldb = wide;
     if (s->steps > 0)
-        multiply(at, from_x, given(run->node, IN_B) ? at->work + s->bias : NULL,
+        multiply(at, from_x, accel_given(run->node, IN_B) ? at->work + s->bias : NULL,
                  at->work + s->from_x, s->rows);
 }
 
@@ -693,9 +671,9 @@ static void one_direction(struct accel_run *run, size_t d, size_t longest)
     const struct state *s = run->state;
     struct step at = {.run = run, .p = p, .s = s, .d = d, .work = run->scratch};
 
-    if (given(run->node, IN_P))
+    if (accel_given(run->node, IN_P))
         at.peephole = (const float *)run->in[IN_P]->data + d * 3 * s->hidden;
-    if (given(run->node, IN_B))
+    if (accel_given(run->node, IN_B))
         add_biases(&at);
     start_state(&at, IN_H, at.work + s->h);
     start_state(&at, IN_C, at.work + s->c);
@@ -704,7 +682,7 @@ static void one_direction(struct accel_run *run, size_t d, size_t longest)
     if (!p->quantised) {
         start_products(&at);
     } else if (longest > 0) {
-        at.late_bias = given(run->node, IN_B) ? at.work + s->bias : NULL;
+        at.late_bias = accel_given(run->node, IN_B) ? at.work + s->bias : NULL;
         accel_qlstm_multiply(run, ACCEL_QLSTM_W, d, s->steps * s->batch, longest * s->batch,
                              run->in[IN_X]->data, at.work + s->from_x, at.work + s->products);
     }
@@ -731,7 +709,7 @@ static int recurrent_run(struct accel_run *run, struct accel_error *err)
         return ACCEL_E_INVALID;
     if (p->attends && accel_attends_lengths(run, err) != ACCEL_OK)
         return ACCEL_E_INVALID;
-    if (given(run->node, IN_LENS)) {
+    if (accel_given(run->node, IN_LENS)) {
         const int32_t *lens = run->in[IN_LENS]->data;
 
         longest = 0;

@@ -8,16 +8,11 @@
  * Attention is of opset 23 and reads a mask of few columns in another way; and where it gives 0,
  * for a row of which the mask hides all with -infinity, this gives NaN as the operators do. */
 #include "infer/kernels/attention.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 
 enum { Q, K, V, MASK };
-
-static bool given(const struct accel_node *n, size_t i)
-{
-    return i < n->inputs_count && n->inputs[i] != NULL;
-}
 
 /* The mask as a tensor of rank 4. */
 static struct accel_shape rank_four(const struct accel_shape *s)
@@ -57,7 +52,7 @@ static int scores_of(const struct accel_node *n, const struct accel_type *const 
         part.dims[2] = part.dims[3] = 1;
         rc = accel_shape_broadcast(&sum, &part, &sum, err);
     }
-    if (rc == ACCEL_OK && given(n, MASK)) {
+    if (rc == ACCEL_OK && accel_given(n, MASK)) {
         if (in[MASK]->shape.rank > 4)
             return accel_fail(err, ACCEL_E_INVALID, "a mask of rank %u", in[MASK]->shape.rank);
         part = rank_four(&in[MASK]->shape);
@@ -123,7 +118,7 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
     a->left = a->right = -1;
     a->as_softmax = true;
     a->scale = accel_attr_float(prep->node, "scale", 1);
-    if (given(prep->node, MASK)) {
+    if (accel_given(prep->node, MASK)) {
         const struct accel_shape m = rank_four(&prep->in[MASK]->shape);
         const struct accel_attention_operand o = operand_of(&m);
 
@@ -148,7 +143,7 @@ static int attention_run(struct accel_run *run, struct accel_error *err)
     a.k.data = run->in[K]->data;
     a.v.data = run->in[V]->data;
     a.y = run->out[0]->data;
-    if (given(run->node, MASK))
+    if (accel_given(run->node, MASK))
         a.masks[0].data = run->in[MASK]->data;
     accel_attention_f32(run->kernels, run->pool, &a, run->scratch);
     return ACCEL_OK;

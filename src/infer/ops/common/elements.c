@@ -55,6 +55,6 @@ int accel_infer_expect(const struct accel_infer *in, size_t i, uint32_t rank, co
     if (fits)
         return ACCEL_OK;
     return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' is %s instead of %s", i,
-                      accel_op_arg(in->node->op->in, ACCEL_OP_INPUTS, i)->name,
-                      accel_shape_format(s, found_text), accel_shape_format(&wanted, wanted_text));
+                      accel_op_input(in->node->op, i)->name, accel_shape_format(s, found_text),
+                      accel_shape_format(&wanted, wanted_text));
 }
