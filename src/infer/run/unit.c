@@ -147,6 +147,18 @@ static int reserve_arena(struct accel_unit *u, size_t need, struct accel_error *
     return rc;
 }
 
+/* What the plan needs, if it is not there: also a plan that ran before may have lost its memory
+ * since, to a unit that had more need of it (accel_session_take) or to an allocation that failed.
+ */
+static int reserve_planned(struct accel_unit *u, const struct accel_plan *plan,
+                           struct accel_error *err)
+{
+    struct accel_session *s = u->session;
+    const int rc = reserve_arena(u, plan->arena_bytes, err);
+
+    return rc == ACCEL_OK ? reserve(&s->scratch, &s->scratch_size, plan->scratch_bytes, err) : rc;
+}
+
 static int own_of(struct accel_unit *u, const struct accel_value *v, struct accel_own **own,
                   struct accel_error *err)
 {
@@ -270,9 +282,7 @@ static int bind_plan(struct accel_unit *u, struct accel_bound *b, struct accel_e
             return rc;
         b->runs[i].state = plan->steps[i].state;
     }
-    int rc = reserve_arena(u, plan->arena_bytes, err);
-    if (rc == ACCEL_OK)
-        rc = reserve(&s->scratch, &s->scratch_size, plan->scratch_bytes, err);
+    int rc = reserve_planned(u, plan, err);
     if (rc == ACCEL_OK && s->profile && is_root(u))
         rc = accel_grow(&s->times, &s->times_capacity, plan->steps_count, sizeof(*s->times), err);
     if (rc == ACCEL_OK)
@@ -550,7 +560,9 @@ static int run_steps(struct accel_unit *u, struct accel_error *err)
 int accel_unit_run(struct accel_unit *u, struct accel_error *err)
 {
     u->active = true;
-    const int rc = choose_plan(u, err);
+    int rc = choose_plan(u, err);
+    if (rc == ACCEL_OK)
+        rc = reserve_planned(u, u->now->plan, err);
     if (rc != ACCEL_OK)
         return rc;
     struct accel_bound *b = u->now;
