@@ -9,25 +9,40 @@
 
 #define VOCAB 5
 
-/* The token after t is (t + 2) % VOCAB; the state is each token as a number. */
-static struct accel_buf decoder(void)
+enum kind { GREEDY, BEAMS, ENCODED }; /* ENCODED: beams, with an encoder */
+
+static const int64_t tokens[] = {-1, -1};
+
+/* A graph whose output `logits` says that the token after t, in its input `ids`, is
+ * (t + 2) % VOCAB. */
+static struct accel_buf counting(const char *name, const char *ids)
 {
-    static const int64_t tokens[] = {-1, -1}, state[] = {2, -1, 1, -1, 1}, table[] = {VOCAB, VOCAB};
-    static const int64_t axes[] = {0, 2, 4}, logits[] = {-1, -1, VOCAB};
+    static const int64_t table[] = {VOCAB, VOCAB}, logits[] = {-1, -1, VOCAB};
     float next[VOCAB][VOCAB] = {{0}};
-    struct accel_buf g = {0}, n;
+    struct accel_buf g = {0};
+    char in[64];
 
     for (size_t t = 0; t < VOCAB; t++)
         next[t][(t + 2) % VOCAB] = 3;
-    ob_text(&g, 2, "decoder");
+    snprintf(in, sizeof(in), "next,%s", ids);
+    ob_text(&g, 2, name);
     ob_add(&g, OB_INITIALIZER, ob_tensor("next", ACCEL_DTYPE_FLOAT, 2, table, next, sizeof(next)));
+    ob_add(&g, OB_OUTPUT, ob_value("logits", ACCEL_DTYPE_FLOAT, 3, logits));
+    ob_add(&g, OB_NODE, ob_node("Gather", in, "logits"));
+    return g;
+}
+
+/* Its state is each token as a number. */
+static struct accel_buf decoder(void)
+{
+    static const int64_t state[] = {2, -1, 1, -1, 1}, axes[] = {0, 2, 4};
+    struct accel_buf g = counting("decoder", "input_ids"), n;
+
     ob_add(&g, OB_INPUT, ob_value("input_ids", ACCEL_DTYPE_INT32, 2, tokens));
     ob_add(&g, OB_INPUT, ob_value("position_ids", ACCEL_DTYPE_INT32, 2, tokens));
     ob_add(&g, OB_INPUT, ob_value("attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
     ob_add(&g, OB_INPUT, ob_value("past_0", ACCEL_DTYPE_FLOAT, 5, state));
-    ob_add(&g, OB_OUTPUT, ob_value("logits", ACCEL_DTYPE_FLOAT, 3, logits));
     ob_add(&g, OB_OUTPUT, ob_value("present_0", ACCEL_DTYPE_FLOAT, 5, state));
-    ob_add(&g, OB_NODE, ob_node("Gather", "next,input_ids", "logits"));
     n = ob_node("Cast", "input_ids", "numbers");
     ob_attr_int(&n, "to", ACCEL_DTYPE_FLOAT);
     ob_add(&g, OB_NODE, n);
@@ -43,13 +58,87 @@ static struct accel_buf decoder(void)
     return g;
 }
 
-static struct accel_buf search_model(bool beams)
+/* `numbers`: the tokens in `ids` as a state of one head. */
+static void add_state(struct accel_buf *g, const char *ids, const char *numbers)
+{
+    static const int64_t axes[] = {1, 3};
+    char as_float[64];
+    struct accel_buf n;
+
+    snprintf(as_float, sizeof(as_float), "%s_float", ids);
+    n = ob_node("Cast", ids, as_float);
+    ob_attr_int(&n, "to", ACCEL_DTYPE_FLOAT);
+    ob_add(g, OB_NODE, n);
+    n = ob_node("Unsqueeze", as_float, numbers);
+    ob_attr_ints(&n, "axes", 2, axes);
+    ob_add(g, OB_NODE, n);
+}
+
+static const char *const kinds[] = {"key", "value"};
+
+static struct accel_buf t5_encoder(void)
+{
+    static const char *const of[] = {"self", "cross"};
+    static const int64_t hidden[] = {-1, 1, -1, 1}, state[] = {-1, 1, -1, 1};
+    struct accel_buf g = counting("encoder", "decoder_input_ids");
+    char name[64];
+
+    ob_add(&g, OB_INPUT, ob_value("encoder_input_ids", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_INPUT, ob_value("decoder_input_ids", ACCEL_DTYPE_INT32, 2, tokens));
+    ob_add(&g, OB_OUTPUT, ob_value("encoder_hidden_states", ACCEL_DTYPE_FLOAT, 4, hidden));
+    add_state(&g, "encoder_input_ids", "cross");
+    add_state(&g, "decoder_input_ids", "self");
+    ob_add(&g, OB_NODE, ob_node("Neg", "cross", "encoder_hidden_states"));
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "present_%s_%s_0", kinds[i % 2], of[i / 2]);
+        ob_add(&g, OB_OUTPUT, ob_value(name, ACCEL_DTYPE_FLOAT, 4, state));
+        ob_add(&g, OB_NODE, ob_node("Abs", of[i / 2], name));
+    }
+    return g;
+}
+
+static struct accel_buf t5_decoder(void)
+{
+    static const int64_t last[] = {-1, 1}, state[] = {-1, 1, -1, 1};
+    struct accel_buf g = counting("decoder", "input_ids"), n;
+    char past[64], in[96], present[64];
+
+    ob_add(&g, OB_INPUT, ob_value("input_ids", ACCEL_DTYPE_INT32, 2, last));
+    ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+    add_state(&g, "input_ids", "now");
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(past, sizeof(past), "past_%s_self_0", kinds[i]);
+        snprintf(in, sizeof(in), "%s,now", past);
+        snprintf(present, sizeof(present), "present_%s_self_0", kinds[i]);
+        ob_add(&g, OB_INPUT, ob_value(past, ACCEL_DTYPE_FLOAT, 4, state));
+        ob_add(&g, OB_OUTPUT, ob_value(present, ACCEL_DTYPE_FLOAT, 4, state));
+        n = ob_node("Concat", in, present);
+        ob_attr_int(&n, "axis", 2);
+        ob_add(&g, OB_NODE, n);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(past, sizeof(past), "past_%s_cross_0", kinds[i]);
+        ob_add(&g, OB_INPUT, ob_value(past, ACCEL_DTYPE_FLOAT, 4, state));
+    }
+    return g;
+}
+
+static struct accel_buf search_model(enum kind kind)
 {
     static const int64_t ids[] = {-1, -1};
-    struct accel_buf g = {0}, body = decoder(), model, import = {0};
-    struct accel_buf n = beams ? ob_node("BeamSearch", "ids,most,,count,count", "y")
-                               : ob_node("GreedySearch", "ids,most", "y");
+    struct accel_buf g = {0}, body = kind == ENCODED ? t5_decoder() : decoder(), model,
+                     import = {0};
+    struct accel_buf n = kind != GREEDY ? ob_node("BeamSearch", "ids,most,,count,count", "y")
+                                        : ob_node("GreedySearch", "ids,most", "y");
 
+    if (kind == ENCODED) {
+        struct accel_buf encoder = t5_encoder();
+
+        ob_attr_graph(&n, "encoder", &encoder);
+        ob_attr_int(&n, "model_type", 1);
+        ob_attr_int(&n, "decoder_start_token_id", 0);
+    }
     ob_text(&n, 7, "com.microsoft");
     ob_attr_graph(&n, "decoder", &body);
     ob_attr_int(&n, "eos_token_id", VOCAB);
@@ -59,7 +148,7 @@ static struct accel_buf search_model(bool beams)
     ob_add(&g, OB_INPUT, ob_value("most", ACCEL_DTYPE_INT32, 0, NULL));
     ob_add(&g, OB_INPUT, ob_value("count", ACCEL_DTYPE_INT32, 0, NULL));
     ob_add(&g, OB_OUTPUT,
-           ob_value("y", ACCEL_DTYPE_INT32, beams ? 3 : 2, (const int64_t[]){-1, -1, -1}));
+           ob_value("y", ACCEL_DTYPE_INT32, kind != GREEDY ? 3 : 2, (const int64_t[]){-1, -1, -1}));
     model = ob_model(&g, 11);
     ob_text(&import, 1, "com.microsoft");
     ob_int(&import, 2, 1);
@@ -71,9 +160,10 @@ struct search {
     struct accel_model *model;
     struct accel_session *session;
     struct accel_named_tensor y;
+    enum kind kind;
 };
 
-static int open_search(struct search *s, const struct accel_buf *model,
+static int open_search(struct search *s, enum kind kind, const struct accel_buf *model,
                        const struct accel_limits *limits, struct accel_error *err)
 {
     const struct accel_session_options so = {.struct_size = sizeof(so), .threads = 1};
@@ -81,7 +171,7 @@ static int open_search(struct search *s, const struct accel_buf *model,
 
     accel_load_options_init(&o);
     o.limits = *limits;
-    *s = (struct search){0};
+    *s = (struct search){.kind = kind};
     const int rc = ob_load(model, &o, &s->model, err);
     return rc == ACCEL_OK ? accel_session_new(s->model, &so, &s->session, err) : rc;
 }
@@ -110,10 +200,12 @@ static bool counts_by_two(const struct search *s, int32_t most)
 {
     const int32_t *y = s->y.tensor.data;
 
-    for (int32_t i = 2; i < most; i++)
+    const int32_t given = s->kind == ENCODED ? 1 : 2;
+
+    for (int32_t i = given; i < most; i++)
         if (y[i] != (y[i - 1] + 2) % VOCAB)
             return false;
-    return y[0] == 0 && y[1] == 1;
+    return y[0] == 0 && (given == 1 || y[1] == 1);
 }
 
 static void *cancel_until_told(void *context)
@@ -126,24 +218,26 @@ static void *cancel_until_told(void *context)
     return NULL;
 }
 
-static void ends_when_it_has_to(bool beams)
+static void ends_when_it_has_to(enum kind kind)
 {
-    struct accel_buf model = search_model(beams);
+    static const char *const names[] = {"greedy", "beams", "beams behind an encoder"};
+    struct accel_buf model = search_model(kind);
     struct accel_error err = {0};
     struct search s;
     atomic_bool done = false;
     void *context[2];
     pthread_t thread;
 
-    ok(open_search(&s, &model, &(struct accel_limits){.run_ms = 50}, &err) == ACCEL_OK &&
+    ok(open_search(&s, kind, &model, &(struct accel_limits){.run_ms = 50}, &err) == ACCEL_OK &&
            run_search(&s, 12, 2, &err) == ACCEL_OK && counts_by_two(&s, 12),
-       "%s: ten tokens %s", beams ? "beams" : "greedy", err.msg);
+       "%s: ten tokens %s", names[kind], err.msg);
     ok(run_search(&s, 16384, 2, &err) == ACCEL_E_TIMEOUT, "more than there is time for: %s",
        err.msg);
     ok(run_search(&s, 16385, 2, &err) == ACCEL_E_INVALID && strstr(err.msg, "16384") != NULL,
        "more than may be: %s", err.msg);
     close_search(&s);
-    ok(open_search(&s, &model, &(struct accel_limits){.arena_bytes = 1u << 15}, &err) == ACCEL_OK &&
+    ok(open_search(&s, kind, &model, &(struct accel_limits){.arena_bytes = 1u << 15}, &err) ==
+               ACCEL_OK &&
            run_search(&s, 20, 2, &err) == ACCEL_OK,
        "twenty tokens need little memory %s", err.msg);
     ok(run_search(&s, 2000, 2, &err) == ACCEL_E_LIMIT, "two thousand more than there is: %s",
@@ -151,7 +245,8 @@ static void ends_when_it_has_to(bool beams)
     ok(run_search(&s, 20, 2, &err) == ACCEL_OK && counts_by_two(&s, 20), "and twenty after it %s",
        err.msg);
     close_search(&s);
-    ok(open_search(&s, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "without limits");
+    ok(open_search(&s, kind, &model, &(struct accel_limits){0}, &err) == ACCEL_OK,
+       "without limits");
     context[0] = s.session;
     context[1] = &done;
     ok(pthread_create(&thread, NULL, cancel_until_told, context) == 0, "a thread that cancels");
@@ -165,11 +260,12 @@ static void ends_when_it_has_to(bool beams)
 
 static void refuses_beams(void)
 {
-    struct accel_buf model = search_model(true);
+    struct accel_buf model = search_model(BEAMS);
     struct accel_error err = {0};
     struct search s;
 
-    ok(open_search(&s, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "beams %s", err.msg);
+    ok(open_search(&s, BEAMS, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "beams %s",
+       err.msg);
     ok(run_search(&s, 9, 0, &err) == ACCEL_E_INVALID && strstr(err.msg, "num_beams") != NULL,
        "none: %s", err.msg);
     ok(run_search(&s, 9, 129, &err) == ACCEL_E_INVALID && strstr(err.msg, "128") != NULL,
@@ -180,9 +276,9 @@ static void refuses_beams(void)
     accel_buf_free(&model);
 }
 
-static void frees_all_whatever_fails(bool beams)
+static void frees_all_whatever_fails(enum kind kind)
 {
-    struct accel_buf model = search_model(beams);
+    struct accel_buf model = search_model(kind);
     long nth = 0, wrong = 0;
 
     for (;; nth++) {
@@ -190,7 +286,7 @@ static void frees_all_whatever_fails(bool beams)
         struct search s;
 
         accel_fault_arm(nth);
-        int rc = open_search(&s, &model, &(struct accel_limits){0}, &err);
+        int rc = open_search(&s, kind, &model, &(struct accel_limits){0}, &err);
         if (rc == ACCEL_OK)
             rc = run_search(&s, 6, 3, &err);
         const bool reached = accel_fault_disarm();
@@ -208,10 +304,10 @@ static void frees_all_whatever_fails(bool beams)
 
 int main(void)
 {
-    ends_when_it_has_to(false);
-    ends_when_it_has_to(true);
     refuses_beams();
-    frees_all_whatever_fails(false);
-    frees_all_whatever_fails(true);
+    for (enum kind kind = GREEDY; kind <= ENCODED; kind++) {
+        ends_when_it_has_to(kind);
+        frees_all_whatever_fails(kind);
+    }
     return tap_done();
 }
