@@ -123,7 +123,7 @@ def main():
             refused.update(no)
             if status != 0:
                 print(f'ONNX Runtime fell behind graph {numbers[-1:]} of seed {seed} ({status})', flush=True)
-            cases = {f'g{seed}-{n}': (onnx.load(root / f'g{seed}-{n}' / 'model.onnx'), None, None) for n in numbers}
+            cases = {f'g{seed}-{n}': onnx.load(root / f'g{seed}-{n}' / 'model.onnx') for n in numbers}
             if cases:
                 judge.batch(root, cases, ['optimised', 'no passes', others[first // batch % len(others)]])
         first += count

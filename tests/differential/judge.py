@@ -70,16 +70,21 @@ def has_halves(model, feeds):
             any(i.data_type == onnx.TensorProto.FLOAT16 for i in model.graph.initializer))
 
 
+def names_read(node):
+    """Its inputs, and what the graphs inside it read or may read of the ones around them."""
+    return [*node.input, *(n for a in node.attribute for inner in a.g.node for n in names_read(inner))]
+
+
 def stepwise(model, feeds, between=lambda value: value):
     """The same, each node in a model of its own: halves are rounded between them, which ONNX Runtime spares itself where
     it computes both neighbours in floats, and the core need not do the same. between: what the next nodes get of a result."""
     constants = {i.name: i for i in model.graph.initializer}
     values, results = dict(feeds), dict(feeds)
     for node in (model.functions[0].node if model.functions else model.graph.node):
-        used = [*node.input, *(n for a in node.attribute for inner in a.g.node for n in inner.input)]
-        graph = helper.make_graph([node], 'step', [value_info(n, values[n]) for n in dict.fromkeys(used) if n in values],
+        used = dict.fromkeys(names_read(node))
+        graph = helper.make_graph([node], 'step', [value_info(n, values[n]) for n in used if n in values],
                                   [onnx.ValueInfoProto(name=o) for o in node.output if o],
-                                  [constants[n] for n in dict.fromkeys(used) if n in constants])
+                                  [constants[n] for n in used if n in constants])
         step = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
         made = dict(zip([o for o in node.output if o], infer(step, values), strict=True))
         results.update(made)
@@ -127,12 +132,10 @@ def jumps(before, after, bound):
     return False
 
 
-def sensitive(folder):
-    """Would a change of the inputs and weights in their last bits change the results as much as the bound allows? Then
-    the graph cannot tell right from wrong: rounding before a comparison, a difference of nearly equal numbers."""
+def read(folder):
+    """(model, feeds) as write() wrote them."""
     model = onnx.load(folder / 'model.onnx')
     feeds = {}
-    rng = np.random.default_rng(1)
     for i, info in enumerate(model.graph.input):
         data = (folder / f'test_data_set_0/input_{i}.pb').read_bytes()
         if info.type.HasField('map_type'):
@@ -141,7 +144,14 @@ def sensitive(folder):
             feeds[info.name] = numpy_helper.to_list(onnx.SequenceProto.FromString(data))
         else:
             feeds[info.name] = numpy_helper.to_array(onnx.TensorProto.FromString(data))
+    return model, feeds
 
+
+def sensitive(folder):
+    """Would a change of the inputs and weights in their last bits change the results as much as the bound allows? Then
+    the graph cannot tell right from wrong: rounding before a comparison, a difference of nearly equal numbers."""
+    model, feeds = read(folder)
+    rng = np.random.default_rng(1)
     before = infer(model, feeds)
     halves = has_halves(model, feeds)
     # Of halves a bit is large: with them only what jumps counts.
@@ -181,8 +191,8 @@ class Judge:
         self.operators = {}
 
     def batch(self, root, cases, ways):
-        """cases: {name: (model, feeds, wanted)}, already written below root."""
-        for name, (model, _, _) in cases.items():
+        """cases: {name: model}, already written below root."""
+        for name, model in cases.items():
             self.graphs += 1
             for node in (*model.graph.node, *(n for f in model.functions for n in f.node)):
                 self.nodes += 1
@@ -192,24 +202,24 @@ class Judge:
             if fell:
                 self.keep(root, None, f'{way}: {fell}')
             for name, outputs in apart.items():
-                inexact = outputs and {o: by for o, by in outputs.items() if o in exact_outputs(cases[name][0])}
+                inexact = outputs and {o: by for o, by in outputs.items() if o in exact_outputs(cases[name])}
                 if inexact and name not in self.found:
                     self.keep(root, name, f'{way}: integers differ by {inexact}')
             for name, why in wrong.items():
                 if name in self.found:
                     continue
                 if not why.startswith(('UNSUPPORTED', 'INVALID', 'LIMIT')) and (
-                        self.rounds_between(root, *cases[name][:2], way) or sensitive(root / name)):
+                        self.rounds_between(root, name, way) or sensitive(root / name)):
                     self.sensitive += 1
                     continue
                 self.keep(root, name, f'{way}: {why}')
 
-    def rounds_between(self, root, model, feeds, way):
+    def rounds_between(self, root, name, way):
         """Are these the numbers of halves that are rounded after each node?"""
+        model, feeds = read(root / name)
         if not has_halves(model, feeds):
             return False
-        folder = root / 'stepwise'
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = root / f'{name}-stepwise'
         write(folder, model, feeds, stepwise(model, feeds))
         wrong, _, fell = run(self.program, folder, way)
         shutil.rmtree(folder)
