@@ -170,6 +170,69 @@ static const struct {
     {15, "in x float 2,3,4\nout y int32 2,N\ncom.microsoft:DynamicTimeWarping x -> y",
      "not [M, N] or [1, M, N]"},
     {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=0",
+     "sparse_block_size is 0"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16 do_rotary=1",
+     "without cos_cache"},
+    {15,
+     "in q float 1,2,17\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "17 columns for 2 heads"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,30,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "the length of the cache is 32 and 30"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 3,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "a divisor of 2 heads"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 2\n"
+     "in l int32 2\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "'key_total_sequence_lengths' is 2 instead of 1"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 33\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "33 where the cache has room for 32"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,2\nin i int32 1,3\nconst t int32 1 = 17\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "where block_row_indices has room for 16"},
+    {15,
+     "in q float 1,2,16\nin k float 1,2,8\nin v float 1,2,8\nin c float 1,1,32,8\n"
+     "in d float 1,1,32,8\nin r int32 1,3\nin i int32 1,3\nconst t int32 1 = 1\n"
+     "in l int32 1\nout y float N,N,N\nout o float N,N,N,N\nout u float N,N,N,N\n"
+     "com.microsoft:SparseAttention q,k,v,c,d,r,i,t,l -> y,o,u "
+     "num_heads=2 kv_num_heads=1 sparse_block_size=16",
+     "is 1 with 2 rows"},
+    {15,
      "in i int64 2,3\nin s float 3,9\nout y float 3,9\n"
      "com.microsoft:NGramRepeatBlock i,s -> y ngram_size=2",
      "2 rows of input_ids, 3 of scores"},

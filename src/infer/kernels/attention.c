@@ -99,12 +99,24 @@ struct job {
     float *scratch;
 };
 
+static void add_blocks(const struct accel_kernels *kernels, const struct accel_attention_mask *mask,
+                       size_t n, size_t at, float *row)
+{
+    for (size_t j = 0, column = 0; j < n; j += mask->block, column++)
+        kernels->f32_affine(ACCEL_MIN(mask->block, n - j), row + j, 1,
+                            column < mask->columns ? mask->data[at + column] : -INFINITY, row + j);
+}
+
 static void add_mask(const struct accel_kernels *kernels, const struct accel_attention_mask *mask,
                      size_t n, size_t at, size_t first, float *row)
 {
     const size_t from = ACCEL_MIN(first, mask->columns);
     const size_t columns = ACCEL_MIN(mask->columns - from, n);
 
+    if (mask->data != NULL && mask->block != 0) {
+        add_blocks(kernels, mask, n, at, row);
+        return;
+    }
     if (mask->data != NULL && mask->repeat) {
         kernels->f32_affine(n, row, 1, mask->data[at], row);
         return;
@@ -121,12 +133,18 @@ static void add_mask(const struct accel_kernels *kernels, const struct accel_att
         row[j] = -INFINITY;
 }
 
+/* Where query row i stands among the keys. */
+static int64_t position_of(const struct accel_attention *a, size_t b, size_t i)
+{
+    return (int64_t)i + (a->spans != NULL ? a->spans[b].offset : a->offset);
+}
+
 /* The keys *begin to *end that span and window leave to query row i. */
 static void window_of(const struct accel_attention *a, size_t b, size_t i, size_t *begin,
                       size_t *end)
 {
     const struct accel_attention_span *span = a->spans != NULL ? &a->spans[b] : NULL;
-    const int64_t position = (int64_t)i + (span != NULL ? span->offset : a->offset);
+    const int64_t position = position_of(a, b, i);
     /* Beyond any length either way a side means the same. */
     const int64_t far = (int64_t)1 << 40;
     int64_t low = 0, high = (int64_t)a->kv_rows;
@@ -151,9 +169,10 @@ static bool mask_row(const struct job *job, size_t b, size_t head, size_t i, flo
     for (unsigned m = 0; m < 2; m++) {
         const struct accel_attention_mask *mask = &a->masks[m];
         const size_t layout = mask->layouts != 0 ? head % mask->layouts : head;
+        const size_t line = mask->block != 0 ? (size_t)position_of(a, b, i) / mask->block : i;
 
         add_mask(job->kernels, mask, a->kv_rows,
-                 b * mask->batch + layout * mask->head + i * mask->row,
+                 b * mask->batch + layout * mask->head + line * mask->row,
                  a->spans != NULL ? a->spans[b].first : 0, row);
     }
     window_of(a, b, i, &begin, &end);

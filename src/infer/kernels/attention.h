@@ -16,12 +16,14 @@ struct accel_attention_operand {
 
 /* Added to the scores, or (allowed) -INFINITY where 0. Right of `columns`, all is -INFINITY; but
  * with `repeat` (of data) there is one column, which is every key's. A stride of 0 repeats; so do
- * the heads after `layouts` of them, unless it is 0. data and allowed NULL: no such mask. */
+ * the heads after `layouts` of them, unless it is 0. data and allowed NULL: no such mask. With
+ * `block` (of data, first 0) a row is that of so many positions among the keys, none below 0, and a
+ * column that of so many keys. */
 struct accel_attention_mask {
     const float *data;
     const uint8_t *allowed;
     size_t batch, head, row;
-    size_t columns, layouts;
+    size_t columns, layouts, block;
     bool repeat;
 };
 
