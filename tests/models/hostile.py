@@ -420,6 +420,15 @@ def cases():
     yield Case('weights-of-too-few-bits', model(
         [node('MatMulNBits', ['x', 'b', 's'], domain='com.microsoft', K=1 << 20, N=1 << 20, bits=4, block_size=32)],
         [tensor('b', np.ones((2, 1, 8), np.uint8)), tensor('s', np.ones(2, f32))], domains=('com.microsoft',)), ('culprit', 'elements'))
+    # Nobody knows the rank of x at load: the weights alone must not be believed.
+    for name, op, second, more in (('few-bits', 'MatMulNBits', np.ones(2, f32), {'K': 1 << 12, 'N': 1 << 12, 'bits': 4, 'block_size': 32}),
+                                   ('bnb', 'MatMulBnb4', np.ones(2, f32), {'K': 1 << 12, 'N': 1 << 12, 'quant_type': 0, 'block_size': 32}),
+                                   ('blob', 'MatMulFpQ4', np.array([1 << 12, 1 << 12], i64), {}),
+                                   ('shape', 'MatMulFpQ4', np.array([1 << 12], i64), {})):
+        free = ModelProto.FromString(model([node(op, ['x', 'b', 's'], domain='com.microsoft', **more)],
+                                           [tensor('b', np.ones(21, np.uint8)), tensor('s', second)], domains=('com.microsoft',)))
+        free.graph.input[0].type.tensor_type.ClearField('shape')
+        yield Case(f'weights-of-too-little-{name}', free.SerializeToString(), refused=False)
 
 
 def main():

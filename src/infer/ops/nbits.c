@@ -1,22 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* com.microsoft MatMulNBits and MatMulBnb4: products with a matrix of few bits,
+/* com.microsoft MatMulNBits, MatMulBnb4 and MatMulFpQ4: products with a matrix of few bits,
  * which is made floats when the model is packed where it is constant, else on
  * the way. accuracy_level names the least accuracy: float has it. */
 #include "infer/graph/half.h"
 #include "infer/kernels/kernels.h"
 #include "infer/ops/elements.h"
+#include "infer/ops/matmul.h"
 #include "infer/ops/wide.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { A, B, SCALES, ZEROS, GROUPS, BIAS }; /* MatMulBnb4: the first three */
+enum { B_SHAPE = SCALES };                  /* of MatMulFpQ4 */
 
-enum kind { NBITS, FP4, NF4 };
+enum kind { NBITS, FP4, NF4, Q4, Q4_ZERO };
 
 struct nbits_params {
     enum kind kind;
     size_t k, n, block, bits, blocks; /* blocks: of a column, or in all (MatMulBnb4) */
 };
+
+/* Is it MatMulFpQ4? What its node says of the sizes is an input then, B_shape. */
+static bool is_q4(const struct nbits_params *p)
+{
+    return p->kind == Q4 || p->kind == Q4_ZERO;
+}
+
+/* Bytes of a block of MatMulFpQ4: its scale, its zero point if it has one, 32 times 4 bits. */
+static size_t q4_bytes(const struct nbits_params *p)
+{
+    return sizeof(float) + (p->kind == Q4_ZERO) + p->block / 2;
+}
 
 static int nbits_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                        struct accel_error *err)
@@ -74,10 +89,45 @@ static int bnb4_parse(const struct accel_node *n, struct accel_bump *mem, const 
     return ACCEL_OK;
 }
 
+/* ONNX Runtime's types of blocks: 0 without, all others with a zero point. */
+static int q4_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
+                    struct accel_error *err)
+{
+    struct nbits_params *p = accel_bump_alloc(mem, 1, sizeof(*p));
+
+    if (p == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
+    *p = (struct nbits_params){
+        .kind = accel_attr_int(n, "blk_quant_type", 1) == 0 ? Q4 : Q4_ZERO, .block = 32, .bits = 4};
+    *params = p;
+    return ACCEL_OK;
+}
+
+/* Completes *p of MatMulFpQ4 by what B_shape says. */
+static int q4_sizes(struct nbits_params *p, const int64_t *b_shape, struct accel_error *err)
+{
+    if (b_shape[0] < 1 || b_shape[1] < 1 || b_shape[0] > INT32_MAX || b_shape[1] > INT32_MAX)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input 2 'B_shape' says a matrix of %" PRId64 " by %" PRId64, b_shape[0],
+                          b_shape[1]);
+    p->k = (size_t)b_shape[0];
+    p->n = (size_t)b_shape[1];
+    p->blocks = (p->k + p->block - 1) / p->block;
+    return ACCEL_OK;
+}
+
 /* Bytes of a column's packed zero points. */
 static size_t zeros_of_column(const struct nbits_params *p)
 {
     return (p->blocks * p->bits + 7) / 8;
+}
+
+/* Bytes of B. */
+static size_t b_bytes(const struct nbits_params *p)
+{
+    if (is_q4(p))
+        return p->n * p->blocks * q4_bytes(p);
+    return p->kind == NBITS ? p->n * p->blocks * (p->block * p->bits / 8) : (p->n * p->k + 1) / 2;
 }
 
 /* Input i has `count` elements, whatever its shape. */
@@ -100,7 +150,7 @@ static int check_nbits(const struct accel_infer *in, struct accel_error *err)
     const bool packed = zeros && in->in[ZEROS]->dtype == ACCEL_DTYPE_UINT8;
     const struct accel_shape *groups =
         accel_given(in->node, GROUPS) ? &in->in[GROUPS]->shape : NULL;
-    int rc = check_count(in, B, p->n * p->blocks * (p->block * p->bits / 8), err);
+    int rc = check_count(in, B, b_bytes(p), err);
 
     if (rc == ACCEL_OK && zeros && !packed && in->in[ZEROS]->dtype != in->in[A]->dtype)
         return accel_fail(err, ACCEL_E_INVALID,
@@ -129,7 +179,7 @@ static int nbits_infer(struct accel_infer *in, struct accel_error *err)
     if (p->kind == NBITS) {
         rc = check_nbits(in, err);
     } else {
-        rc = check_count(in, B, (p->n * p->k + 1) / 2, err);
+        rc = check_count(in, B, b_bytes(p), err);
         if (rc == ACCEL_OK)
             rc = check_count(in, SCALES, p->blocks, err);
     }
@@ -141,6 +191,43 @@ static int nbits_infer(struct accel_infer *in, struct accel_error *err)
     in->out[0]->dtype = in->in[A]->dtype;
     in->out[0]->shape = y;
     return ACCEL_OK;
+}
+
+/* The sizes of this node's matrix; *known false, of MatMulFpQ4: not yet. */
+static int sizes_of(const struct accel_infer *in, struct nbits_params *p, bool *known,
+                    struct accel_error *err)
+{
+    int64_t b_shape[2] = {0};
+    size_t count = 2;
+
+    *p = *(const struct nbits_params *)in->node->params;
+    *known = !is_q4(p) || accel_infer_ints(in, B_SHAPE, b_shape, 2, &count);
+    return is_q4(p) && *known ? q4_sizes(p, b_shape, err) : ACCEL_OK;
+}
+
+static int q4_infer(struct accel_infer *in, struct accel_error *err)
+{
+    const int64_t two = 2;
+    struct accel_shape b = {.has_rank = true, .rank = 2, .dims = {ACCEL_DIM_ANY, ACCEL_DIM_ANY}};
+    int64_t bytes = ACCEL_DIM_ANY, rows, columns;
+    struct nbits_params p;
+    bool known;
+    int rc = accel_infer_expect(in, B_SHAPE, 1, &two, err);
+
+    if (rc == ACCEL_OK)
+        rc = sizes_of(in, &p, &known, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (known) {
+        b.dims[0] = (int64_t)p.k;
+        b.dims[1] = (int64_t)p.n;
+        bytes = (int64_t)b_bytes(&p);
+    }
+    rc = accel_infer_expect(in, B, 1, &bytes, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    in->out[0]->dtype = ACCEL_DTYPE_FLOAT;
+    return accel_matmul_shape(&in->in[A]->shape, &b, &in->out[0]->shape, &rows, &columns, err);
 }
 
 /* Where the numbers of a matrix come from: inputs, or constants that are
@@ -217,13 +304,34 @@ static void unpack_bnb4(const struct source *s, size_t j, float *y)
     }
 }
 
+/* A block's first half is in the lower four bits of its bytes. ONNX Runtime takes the zero point
+ * away in eight bits, which wrap around where it is none of four. */
+static void unpack_q4(const struct source *s, size_t j, float *y)
+{
+    const struct nbits_params *p = s->p;
+    const size_t bytes = q4_bytes(p), half = p->block / 2;
+
+    for (size_t i = 0; i < p->k; i++) {
+        const size_t at = i % p->block;
+        const uint8_t *block = s->b + (j * p->blocks + i / p->block) * bytes;
+        const unsigned zero = p->kind == Q4_ZERO ? block[sizeof(float)] : 8;
+        const unsigned code = block[bytes - half + at % half] >> (at < half ? 0 : 4) & 15;
+        float scale;
+
+        memcpy(&scale, block, sizeof(scale));
+        y[i] = (float)(int8_t)(uint8_t)(code - zero) * scale;
+    }
+}
+
 static void unpack_columns(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct source *s = context;
 
     (void)thread;
     for (size_t j = begin; j < end; j++)
-        (s->p->kind == NBITS ? unpack_nbits : unpack_bnb4)(s, j, s->y + j * s->p->k);
+        (is_q4(s->p)           ? unpack_q4
+         : s->p->kind == NBITS ? unpack_nbits
+                               : unpack_bnb4)(s, j, s->y + j * s->p->k);
 }
 
 /* What g_idx says: the block of each of the K rows. */
@@ -239,16 +347,37 @@ static int check_groups(const struct source *s, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static bool has(const struct accel_tensor *t, size_t count)
+{
+    return t == NULL || accel_dims_product(t->dims, 0, t->rank) == count;
+}
+
+/* Have the constants as many elements as the matrix needs? Where A's rank is not known, nobody has
+ * asked yet. */
+static bool constants_fit(const struct nbits_params *p, const struct accel_tensor *const *t)
+{
+    if (!has(t[B], b_bytes(p)))
+        return false;
+    if (p->kind != NBITS)
+        return is_q4(p) || has(t[SCALES], p->blocks);
+    const bool packed = t[ZEROS] != NULL && t[ZEROS]->dtype == ACCEL_DTYPE_UINT8;
+
+    return has(t[SCALES], p->n * p->blocks) &&
+           has(t[ZEROS], p->n * (packed ? zeros_of_column(p) : p->blocks)) &&
+           (has(t[GROUPS], p->k) || has(t[GROUPS], p->blocks * p->block));
+}
+
 /* When all of the matrix is constant. What is of halves stays where it is: ACCEL_WIDE reads it. */
 static int nbits_prepack(struct accel_prepack *pack, struct accel_error *err)
 {
-    const struct nbits_params *p = pack->node->params;
+    struct nbits_params sizes = *(const struct nbits_params *)pack->node->params, *p = &sizes;
     const size_t last = p->kind == NBITS ? GROUPS : SCALES;
     const struct accel_tensor *t[GROUPS + 1] = {0};
     size_t bytes, floats;
     unsigned consumed = 0;
     void *blob;
     bool fill;
+    int rc = ACCEL_OK;
 
     for (size_t i = B; i <= last; i++) {
         if (!accel_given(pack->node, i))
@@ -256,11 +385,17 @@ static int nbits_prepack(struct accel_prepack *pack, struct accel_error *err)
         t[i] = accel_prepack_input(pack, i);
         if (t[i] == NULL)
             return ACCEL_OK;
-        if (t[i]->dtype != ACCEL_DTYPE_FLOAT16)
+        if (t[i]->dtype != ACCEL_DTYPE_FLOAT16 && t[i]->dtype != ACCEL_DTYPE_INT64)
             consumed |= 1u << i;
     }
+    if (is_q4(p) && !has(t[B_SHAPE], 2))
+        return ACCEL_OK;
+    if (is_q4(p))
+        rc = q4_sizes(p, t[B_SHAPE]->data, err);
+    if (rc != ACCEL_OK || !constants_fit(p, t))
+        return rc;
     pack->consumed = consumed;
-    int rc = accel_gemm_f32_packed_b_bytes(pack->kernels, p->k, p->n, &bytes, err);
+    rc = accel_gemm_f32_packed_b_bytes(pack->kernels, p->k, p->n, &bytes, err);
     if (rc == ACCEL_OK)
         rc = accel_prepack_blob(pack, 0, bytes, &blob, &fill, err);
     if (rc != ACCEL_OK || !fill)
@@ -281,6 +416,7 @@ static int nbits_prepack(struct accel_prepack *pack, struct accel_error *err)
 }
 
 struct nbits_state {
+    struct nbits_params p;
     struct accel_gemm gemm;
     size_t matrix_bytes; /* of the scratch: the matrix in floats, where it is not
                             packed */
@@ -289,14 +425,21 @@ struct nbits_state {
 static int nbits_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     static const float none[1];
-    const struct nbits_params *p = prep->node->params;
+    const struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
     const struct accel_shape *a = &prep->in[A]->shape;
     struct nbits_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
     size_t values, bytes = 0;
+    bool known;
 
     if (s == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
     prep->state = s;
+    int rc = sizes_of(&in, &s->p, &known, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (!known)
+        return accel_fail(err, ACCEL_E_INVALID, "input 2 'B_shape' is not known");
+    const struct nbits_params *p = &s->p;
     s->gemm = (struct accel_gemm){.m = accel_dims_product(a->dims, 0, a->rank - 1),
                                   .n = p->n,
                                   .k = p->k,
@@ -314,8 +457,7 @@ static int nbits_prepare(struct accel_prepare *prep, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "its matrix overflows");
     if (prep->blobs[0] == NULL)
         s->matrix_bytes = ACCEL_ROUND_UP(values * sizeof(float), 64);
-    const int rc =
-        accel_gemm_f32_scratch_bytes(prep->kernels, &s->gemm, prep->threads, &bytes, err);
+    rc = accel_gemm_f32_scratch_bytes(prep->kernels, &s->gemm, prep->threads, &bytes, err);
     if (rc == ACCEL_OK && __builtin_add_overflow(bytes, s->matrix_bytes, &prep->scratch_bytes))
         return accel_fail(err, ACCEL_E_INVALID, "its work space overflows");
     return rc;
@@ -328,8 +470,8 @@ static const struct accel_tensor *optional(const struct accel_run *run, size_t i
 
 static int nbits_run(struct accel_run *run, struct accel_error *err)
 {
-    const struct nbits_params *p = run->node->params;
     const struct nbits_state *s = run->state;
+    const struct nbits_params *p = &s->p;
     struct accel_gemm g = s->gemm;
 
     if (g.m == 0)
@@ -358,11 +500,11 @@ ACCEL_WIDE(nbits, nbits_prepare, nbits_run)
 
 static void nbits_cost(const struct accel_prepare *prep, struct accel_cost *cost)
 {
-    const struct nbits_params *p = prep->node->params;
+    const struct accel_shape *a = &prep->in[A]->shape;
     size_t elements = 0;
 
     accel_shape_elements(&prep->out[0]->shape, &elements);
-    cost->flops = 2.0 * (double)elements * (double)p->k;
+    cost->flops = 2.0 * (double)elements * (double)a->dims[a->rank - 1];
 }
 
 #define F32  ACCEL_T(FLOAT)
@@ -377,6 +519,7 @@ static const struct accel_attr_rule bnb4_attrs[] = {
     {"training_mode", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
     {"transB", ACCEL_ATTR_INT, 0},
     {0}};
+static const struct accel_attr_rule q4_attrs[] = {{"blk_quant_type", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule attrs[] = {{"K", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
                                                {"N", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},
                                                {"accuracy_level", ACCEL_ATTR_INT,
@@ -414,6 +557,19 @@ const struct accel_op accel_ops_nbits[] = {
      .attrs = bnb4_attrs,
      .parse = bnb4_parse,
      .infer = nbits_infer,
+     .prepack = nbits_prepack,
+     .prepare = nbits_prepare,
+     .run = nbits_run,
+     .cost = nbits_cost},
+    {.name = "MatMulFpQ4",
+     .domain = "com.microsoft",
+     .since = 1,
+     .kind = ACCEL_KIND_GEMM,
+     .in = {{"A", F32, 0, 0}, {"B", ACCEL_T(UINT8), 0, 0}, {"B_shape", ACCEL_T(INT64), 0, 0}},
+     .out = {{"Y", F32, 0, 0}},
+     .attrs = q4_attrs,
+     .parse = q4_parse,
+     .infer = q4_infer,
      .prepack = nbits_prepack,
      .prepare = nbits_prepare,
      .run = nbits_run,

@@ -81,6 +81,20 @@ def bnb4(d, op):
                   training_mode=d.integer(0, 1))
 
 
+@recipe('MatMulFpQ4')
+def fp_q4(d, op):
+    """Blocks are bytes, of which the first four are a scale."""
+    k, n, kind = d.integer(1, 100), d.integer(1, 9), d.choice([0, 1, None])
+    blocks = -(-k // 32)
+    scales = d.array(F, (n * blocks, 1), 0.01, 0.1).view(np.uint8)
+    b = np.concatenate([scales, d.array(np.uint8, (n * blocks, 16 if kind == 0 else 17), 0, 255)], axis=1)
+    if kind != 0 and d.chance(0.8):
+        b[:, 4] %= 16
+    return d.emit(op, [d.tensor(F, (*d.shape(high=2), k)), d.give(b.reshape(-1), True if d.chance(0.5) else None),
+                       d.give(np.array([k, n], np.int64), True if d.chance(0.7) else None)], domain=MS,
+                  **({} if kind is None else {'blk_quant_type': kind}))
+
+
 @recipe('GatherBlockQuantized')
 def gather(d, op):
     """Of bytes; numpy lacks the other types, which have cases of their own."""

@@ -77,6 +77,21 @@ def products(w):
                        K=k, N=n, block_size=block, quant_type=kind)
 
 
+def blocks_of_32(w):
+    for kind in (0, 1, None):
+        for k, n in ((32, 4), (70, 5), (3, 1)):
+            count = n * -(-k // 32)
+            b = np.concatenate([w.rng.uniform(0.1, 1, (count, 1)).astype(F).view(np.uint8), w.integers(np.uint8, count, 16 if kind == 0 else 17)],
+                               axis=1)
+            if kind == 1:
+                b[:, 4] %= 16
+            for shape in ((k,), (2, 3, k)):
+                values = [('a', w.rng.standard_normal(shape).astype(F)), ('b', b.reshape(-1)), ('shape', np.array([k, n]))]
+                for label, constant in (('given', ()), ('constant', ('b', 'shape')), ('half', ('b',))):
+                    w.case(f'matmulfpq4_{kind}_{k}_{len(shape)}_{label}'.lower(), 'MatMulFpQ4', values, constant, domain=MS,
+                           **({} if kind is None else {'blk_quant_type': kind}))
+
+
 def gathers(w):
     at = np.array([[0, -1, 3], [2, 0, 4]])
     for bits in (2, 4, 8):
@@ -116,4 +131,4 @@ def sixteen_bits(w):
 
 
 EXACT = (sixteen_bits,)
-NEAR = (lstms, embeddings, products, gathers)
+NEAR = (lstms, embeddings, products, blocks_of_32, gathers)
