@@ -58,7 +58,7 @@ def read(made):
     values = numpy_helper.to_list(made.values)
     text = made.key_type == TensorProto.STRING
     keys = np.array([k.decode() for k in made.string_keys], np.object_) if text else np.array(made.keys, np.int64)
-    return Map(keys, np.array(values, values[0].dtype if values else np.float32))
+    return Map(keys, np.array([v.item() for v in values], values[0].dtype if values else np.float32))
 
 
 class Api:
