@@ -69,3 +69,51 @@ void accel_swiglu_pairs_f32(size_t n, const float *x, float alpha, float beta, f
         y[i] = gate / (1 + expf(-alpha * gate)) * (linear + beta);
     }
 }
+
+/* ---------------------------------------------------------------- matrices of few bits */
+
+struct unpacking {
+    const struct accel_packed_matrix *m;
+    float *y;
+};
+
+static float number_at(const uint8_t *bytes, size_t bits, size_t i)
+{
+    return (float)((unsigned)bytes[i * bits / 8] >> i * bits % 8 & ((1u << bits) - 1));
+}
+
+static float zero_of(const struct accel_packed_matrix *m, size_t row, size_t block)
+{
+    if (m->zeros == NULL)
+        return (float)(1u << (m->bits - 1));
+    if (m->block == 0)
+        return number_at(m->zeros, m->bits, row);
+    return number_at(m->zeros + row * accel_packed_bytes(m->k / m->block, m->bits), m->bits, block);
+}
+
+static void unpack_rows(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct unpacking *u = context;
+    const struct accel_packed_matrix *m = u->m;
+    const size_t length = m->block == 0 ? m->k : m->block;
+    const size_t blocks = m->k / length;
+
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        for (size_t b = 0; b < blocks; b++) {
+            const uint8_t *row = m->data + i * accel_packed_bytes(m->k, m->bits);
+            const float zero = zero_of(m, i, b), scale = m->scales[i * blocks + b];
+
+            for (size_t j = b * length; j < (b + 1) * length; j++)
+                u->y[i * m->k + j] = (number_at(row, m->bits, j) - zero) * scale;
+        }
+}
+
+void accel_unpack_matrix_f32(struct accel_pool *pool, const struct accel_packed_matrix *matrix,
+                             float *y)
+{
+    struct unpacking u = {matrix, y};
+
+    if (matrix->k > 0)
+        accel_pool_run(pool, matrix->n, 8, unpack_rows, &u);
+}

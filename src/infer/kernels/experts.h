@@ -23,4 +23,20 @@ void accel_route_experts(struct accel_pool *pool, const struct accel_routing *ro
 void accel_swiglu_pairs_f32(size_t n, const float *x, float alpha, float beta, float limit,
                             float *y);
 
+/* A matrix [n][k] of few bits (4 or 8), each row whole bytes, the first number in the lowest bits:
+ * (number - zero) * scale. block 0: scales [n], zeros [n] packed; else, with b = k / block, scales
+ * [n][b] and zeros [n] rows of b packed. zeros NULL: half of what the bits can say. */
+struct accel_packed_matrix {
+    size_t n, k, bits, block;
+    const uint8_t *data, *zeros;
+    const float *scales;
+};
+/* Bytes of n packed numbers; n * bits must fit. */
+static inline size_t accel_packed_bytes(size_t n, size_t bits)
+{
+    return (n * bits + 7) / 8;
+}
+void accel_unpack_matrix_f32(struct accel_pool *pool, const struct accel_packed_matrix *matrix,
+                             float *y);
+
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""com.microsoft MoE: mixtures of experts."""
+"""com.microsoft MoE and QMoE: mixtures of experts."""
 import numpy as np
 
 from oracle_cases import MS, F
@@ -59,5 +59,53 @@ def routing(w):
     w.case('moe_nan', 'MoE', values, domain=MS, k=2)
 
 
+def packed(w, dtype, experts, n, k, bits, block, zeros, bias):
+    """Scales, matrix, bias and zero points of one product of QMoE, by name."""
+    blocks = k // block if block else 1
+
+    def raw(*shape):
+        return w.rng.integers(0, 256, shape).astype(np.uint8)
+
+    scales = (w.rng.random((experts, n, blocks)) * 2 ** (2 - bits) + 0.01).astype(dtype)
+    points = raw(experts, n, -(-blocks * bits // 8)) if block else raw(experts, -(-n * bits // 8))
+    return {'fc': raw(experts, n, k * bits // 8), 'scales': scales if block else scales[..., 0],
+            'bias': w.rng.standard_normal((experts, n)).astype(dtype) if bias else None, 'zeros': points if zeros else None}
+
+
+def quantised(w, name, dtype=F, tokens=(5,), hidden=64, inter=96, bits=4, block=0, zeros=False, bias=True, swiglu=False,
+              constants=(), **more):
+    fc = [packed(w, dtype, 4, n, k, bits, block, zeros, bias) for n, k in
+          ((inter * (2 if swiglu else 1), hidden), (hidden, inter))]
+    floats = [('x', w.rng.standard_normal((*tokens, hidden)).astype(dtype)),
+              ('router', w.rng.standard_normal((int(np.prod(tokens)), 4)).astype(dtype))]
+    parts = [(f'{part}{i}', f[part]) for i, f in enumerate(fc) for part in ('fc', 'scales', 'bias')]
+    points = [None] * 3 + [(f'zeros{i}', f['zeros']) for i, f in enumerate(fc)] if zeros else []
+    attributes = {'block_size': block} if block else {}
+    values = [v if v is not None and v[1] is not None else None for v in floats + parts + points]
+    while values[-1] is None:
+        values.pop()
+    w.case(f'qmoe_{name}', 'QMoE', values, constants=constants, domain=MS, expert_weight_bits=bits,
+           **{'activation_type': 'swiglu' if swiglu else 'silu', 'k': 2, 'swiglu_fusion': int(swiglu), **attributes, **more})
+
+
+def few_bits(w):
+    """Matrices are inputs: of constant ones of 8 bits in blocks ONNX Runtime makes the tokens 8 bits too."""
+    for dtype in (F, np.float16):
+        t = np.dtype(dtype).name
+        for bits in (4, 8):
+            for block in (0, 16, 32):
+                for zeros in (False, True):
+                    quantised(w, f'{t}_{bits}_{block}_{zeros:d}', dtype, bits=bits, block=block, zeros=zeros)
+        quantised(w, f'{t}_swiglu', dtype, swiglu=True, tokens=(2, 3), activation_alpha=1.702, activation_beta=1.0, swiglu_limit=2.0)
+        quantised(w, f'{t}_plain', dtype, hidden=6, inter=10, bias=False, k=1)
+    for block, zeros in ((0, False), (0, True), (16, True), (32, False)):
+        quantised(w, f'constant_{block}_{zeros:d}', block=block, zeros=zeros,
+                  constants=('fc0', 'fc1', 'scales0', 'scales1', 'zeros0', 'zeros1'))
+    for activation in ('relu', 'gelu', 'identity'):
+        quantised(w, activation, activation_type=activation, normalize_routing_weights=1)
+    quantised(w, 'empty', tokens=(0,))
+    quantised(w, 'rows', hidden=14, inter=22, bits=8, fc1_expert_weight_bits=8, zeros=True)
+
+
 EXACT = ()
-NEAR = (activations, sizes, routing)
+NEAR = (activations, sizes, routing, few_bits)
