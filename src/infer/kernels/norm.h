@@ -20,8 +20,9 @@ void accel_group_norm_f64(struct accel_pool *pool, size_t batch, size_t channels
  * axis i is normalised over. y may not be x. moments: scratch for one element of the type per index
  * of the other axes (accel_kept_elements). */
 size_t accel_kept_elements(unsigned rank, const size_t *dims, uint32_t axes);
-/* y = (x - mean) / (sqrt(variance) + 1e-9): ONNX MeanVarianceNormalization-13. mean_only:
- * x - mean, as version 1 may ask. */
+/* y = (x - mean) / (sqrt(variance) + 1e-9): ONNX MeanVarianceNormalization-13. In FLOAT without the
+ * 1e-9, as in ONNX Runtime, whose kernel is of floats alone: what does not vary is NaN.
+ * mean_only: x - mean, as version 1 may ask. */
 bool accel_mean_variance_norm(const struct accel_kernels *kernels, struct accel_pool *pool,
                               enum accel_dtype dtype, unsigned rank, const size_t *dims,
                               uint32_t axes, bool mean_only, const void *x, void *moments, void *y);

@@ -62,7 +62,10 @@ def lp(d, op):
 
 @recipe('MeanVarianceNormalization')
 def mvn(d, op):
-    x = d.tensor(d.choice(d.types(op) or FLOATS), tuple(d.integer(1, 6) for _ in range(4)))
+    a = d.array(d.choice(d.types(op) or FLOATS), tuple(d.integer(1, 6) for _ in range(4)))
+    if d.chance(0.2):  # NaN, where nothing varies; an integer, of which every mean is exact
+        a[:, d.integer(0, a.shape[1] - 1)] = 3
+    x = d.give(a)
     if d.opset < 9:
         return d.emit(op, [x], **{k: d.integer(0, 1) for k in ('across_channels', 'normalize_variance') if d.chance(0.7)})
     return d.emit(op, [x], **({'axes': [0, 2, 3]} if d.chance(0.5) else {'axes': [d.integer(0, 3)]}))

@@ -100,6 +100,16 @@ def axes(w):
                    normalize_variance=variance)
 
 
+def constant_channels(w):
+    """Nothing varies in one of them: 0 / 0."""
+    x = ('x', floats(w, 2, 3, 4, 5))
+    x[1][:, 1] = 3
+    for opset in (8, 9, 12, 13, 20):
+        more = {'across_channels': 0, 'normalize_variance': 1} if opset < 9 else {}
+        w.case(f'mvn_constant_{opset}', 'MeanVarianceNormalization', [x], opset=opset, **more)
+    w.case('mvn_constant_everywhere', 'MeanVarianceNormalization', [('x', np.full((1, 2, 2, 3), 5, F))], opset=13, axes=[0, 1, 2, 3])
+
+
 def embedded(w):
     batch, rows, hidden = 2, 5, 8
     ids = ('ids', w.rng.integers(0, 20, (batch, rows)).astype(np.int32))
@@ -117,4 +127,4 @@ def embedded(w):
                domain=MS, outputs=3, epsilon=1e-6)
 
 
-NEAR = (batch, layer, skip, groups, axes, embedded)
+NEAR = (batch, layer, skip, groups, axes, constant_channels, embedded)

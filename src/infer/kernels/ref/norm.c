@@ -187,8 +187,8 @@ bool accel_mean_variance_norm(const struct accel_kernels *kernels, struct accel_
     if (mean_only)
         return true;
     accel_reduce(kernels, pool, ACCEL_REDUCE_SUMSQ, dtype, rank, dims, axes, y, moments);
-    to_deviation(dtype, accel_kept_elements(rank, dims, axes), reduced(rank, dims, axes), 0, 1e-9,
-                 moments);
+    to_deviation(dtype, accel_kept_elements(rank, dims, axes), reduced(rank, dims, axes), 0,
+                 dtype == ACCEL_DTYPE_FLOAT ? 0 : 1e-9, moments);
     accel_binary(kernels, pool, ACCEL_BINARY_DIV, dtype, &nd, y, moments, y);
     return true;
 }
