@@ -79,7 +79,9 @@ int accel_pool_window(const struct accel_node *n, const struct accel_shape *x,
         w->in[i] = (size_t)in;
         w->out[i] = accel_window_out(w->in[i], w->kernel[i], w->stride[i], w->dilation[i],
                                      w->pad_begin[i], w->pad_end[i], p->spatial.ceil_mode);
-        if (w->out[i] == 0)
+        /* ONNX Runtime's quotient is cut off towards 0: up to here it says -1, and no window. */
+        if (w->out[i] == 0 &&
+            in + a.pad_begin + a.pad_end + 2 * a.stride <= a.dilation * (a.kernel - 1) + 1)
             return accel_fail(err, ACCEL_E_INVALID, "a kernel of %zu does not fit into %zu",
                               w->kernel[i], w->in[i]);
     }
@@ -125,6 +127,8 @@ static int maxpool_run(struct accel_run *run, struct accel_error *err)
     int64_t *indices =
         run->node->outputs_count > 1 && run->out[1] != NULL ? run->out[1]->data : NULL;
 
+    if (run->out[0]->size_bytes == 0)
+        return ACCEL_OK;
     if (run->in[0]->dtype == ACCEL_DTYPE_FLOAT)
         accel_maxpool_f32(run->kernels, run->pool, w, run->in[0]->data, run->out[0]->data, indices,
                           p->column_major);
@@ -142,8 +146,9 @@ static int avgpool_run(struct accel_run *run, struct accel_error *err)
     const struct pool_params *p = run->node->params;
 
     (void)err;
-    accel_avgpool_f32(run->kernels, run->pool, run->state, p->count_include_pad, run->in[0]->data,
-                      run->out[0]->data);
+    if (run->out[0]->size_bytes > 0)
+        accel_avgpool_f32(run->kernels, run->pool, run->state, p->count_include_pad,
+                          run->in[0]->data, run->out[0]->data);
     return ACCEL_OK;
 }
 

@@ -66,6 +66,13 @@ def conv_transpose(d, op):
 def pool(d, op):
     x = image(d, d.choice(d.types(op, among=FLOATS) or [np.float32]) if op != 'MaxPool' or d.chance(0.8) else np.uint8)
     kernel, drawn = windows(d, d.of(x).shape[2:])
+    if d.chance(0.1) and 'auto_pad' not in drawn:  # beyond the axis: a window that is cut there, or none
+        begin, end = [drawn.get('pads', [0] * 9)[i * len(kernel)] for i in (0, 1)]
+        drawn.setdefault('strides', [1] * len(kernel))
+        # Of a window that is cut ONNX Runtime's blocked layout counts what hangs over into the average: none then.
+        least = drawn['strides'][0] if op == 'AveragePool' else 1
+        kernel[0] = d.of(x).shape[2] + begin + end + d.integer(least, 2 * drawn['strides'][0] - 1)
+        drawn.pop('dilations', None)
     if not d.has_attribute(op, 'dilations'):
         drawn.pop('dilations', None)
     if d.has_attribute(op, 'ceil_mode') and d.chance(0.3):

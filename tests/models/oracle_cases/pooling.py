@@ -37,6 +37,18 @@ def hanging(w):
             w.case(f'{op.lower()}_hanging_{label}', op, [('x', x)], opset=22, **given)
 
 
+def nowhere(w):
+    """A kernel that reaches beyond its axis by a stride, and by less than two, is nowhere."""
+    for dtype in (F, np.uint8):
+        x = ('x', (w.rng.standard_normal((2, 3, 4, 5)) * 9).astype(dtype))
+        for op in ('MaxPool', 'AveragePool', 'LpPool') if dtype == F else ('MaxPool',):
+            for label, more in (('one', {'kernel_shape': [5, 2]}), ('far', {'kernel_shape': [9, 2], 'strides': [3, 3]}),
+                                ('up', {'kernel_shape': [6, 2], 'strides': [2, 2], 'ceil_mode': 1}),
+                                ('gaps', {'kernel_shape': [2, 3], 'dilations': [1, 3], 'strides': [1, 2], 'ceil_mode': 1})):
+                for outputs in (1, 2) if op == 'MaxPool' else (1,):
+                    w.case(f'{op.lower()}_{np.dtype(dtype)}_nowhere_{label}_{outputs}', op, [x], outputs=outputs, opset=22, **more)
+
+
 def quantised(w):
     scales = [('xs', F(0.1)), ('xz', np.uint8(7)), ('ys', F(0.09)), ('yz', np.uint8(3))]
     x = w.integers(np.uint8, 1, 3, 9, 11)
@@ -45,5 +57,5 @@ def quantised(w):
                auto_pad=mode, kernel_shape=[2, 1], strides=[5, 3])
 
 
-EXACT = (largest,)
+EXACT = (largest, nowhere)
 NEAR = (averages, hanging, quantised)
