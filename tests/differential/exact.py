@@ -29,15 +29,17 @@ def stays_whole(node):
 
 
 def exact_outputs(model):
-    """Names of the graph outputs that have to be ONNX Runtime's in every bit."""
+    """Names of the graph outputs that have to be ONNX Runtime's in every bit: (those of whole numbers alone, those where a
+    real number was rounded on the way, which may lie between two whole ones)."""
     graph = model.graph
     types = {i.name: i.type.tensor_type.elem_type for i in (*graph.input, *graph.output) if i.type.HasField('tensor_type')}
     types.update((i.name, i.data_type) for i in graph.initializer)
     given = {i.name for i in graph.input} | {i.name for i in graph.initializer}
-    whole = {n for n in given if types.get(n) in WHOLE}
+    whole, rounded = {n for n in given if types.get(n) in WHOLE}, set()
     for node in (model.functions[0].node if model.functions else graph.node):
-        inputs = {i for i in node.input if i}
-        if (node.op_type in ON_INTEGERS and inputs <= whole and stays_whole(node)) or \
-                (node.op_type in ON_QUANTISED and inputs <= whole | given):
-            whole.update(o for o in node.output if o)
-    return {o.name for o in graph.output if o.name in whole and types.get(o.name) in WHOLE}
+        inputs, outputs = {i for i in node.input if i}, [o for o in node.output if o]
+        if node.op_type in ON_INTEGERS and inputs <= whole | rounded and stays_whole(node):
+            (whole if inputs <= whole else rounded).update(outputs)
+        elif node.op_type in ON_QUANTISED and inputs <= whole | rounded | given:
+            rounded.update(outputs)
+    return tuple({o.name for o in graph.output if o.name in names and types.get(o.name) in WHOLE} for names in (whole, rounded))

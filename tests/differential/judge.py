@@ -226,12 +226,13 @@ class Judge:
             if fell:
                 self.keep(root, None, f'{way}: {fell}')
             for name, (why, apart, beyond) in outcomes.items():
-                exact = exact_outputs(cases[name]) if apart else set()
-                inexact = {o: by for o, by in apart.items() if o in exact}
-                if name in self.found or not (why or inexact):
+                whole, rounded = exact_outputs(cases[name]) if apart else (set(), set())
+                inexact, beyond = whole & apart.keys(), beyond | rounded & apart.keys()
+                if name in self.found or not (why or inexact or beyond):
                     continue
+                why = why or f'integers differ by { {o: apart[o] for o in inexact | beyond} }'
                 if inexact:
-                    self.keep(root, name, f'{way}: integers differ by {inexact}')
+                    self.keep(root, name, f'{way}: {why}')
                 elif beyond and (self.rounds_between(root, name, way) or excused(root / name, beyond)):
                     self.sensitive += 1
                 else:
