@@ -124,6 +124,11 @@ def shaken(value, step, rng, zeros=False):
     return np.asarray(moved).astype(value.dtype)
 
 
+def weights(graph):
+    """Its initialisers, and those of the graphs inside it."""
+    return [*graph.initializer, *(w for n in graph.node for a in n.attribute if a.HasField('g') for w in weights(a.g))]
+
+
 def steps_of(model, feeds, between=lambda value: value):
     """stepwise(), or nothing where numpy has no type for what is between two nodes, or a node refuses what it gets."""
     try:
@@ -187,10 +192,10 @@ def sensitive(folder):
         yield jumping(model, steps, steps_of(model, feeds, lambda v: shaken(v, ROUNDED, rng)), 1e-3)
     for step in (3e-7, 3e-6):
         yield jumping(model, steps, steps_of(model, feeds, lambda v, step=step: shaken(v, step, rng, True)), bound)
-        for initializer in model.graph.initializer:
-            array = numpy_helper.to_array(initializer)
+        for weight in weights(model.graph):
+            array = numpy_helper.to_array(weight)
             if array.dtype.kind == 'f':
-                initializer.CopyFrom(numpy_helper.from_array(shaken(array, step, rng), initializer.name))
+                weight.CopyFrom(numpy_helper.from_array(shaken(array, step, rng), weight.name))
         try:
             yield jumping(model, before, infer(model, {n: shaken(v, step, rng) for n, v in feeds.items()}), bound)
         except Exception:  # a change in the last bits made it refuse
