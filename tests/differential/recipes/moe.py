@@ -47,16 +47,17 @@ def few_bits(d, op):
     hidden, inter = (d.integer(1, 3) * block if block else 2 * d.integer(1, 20) for _ in range(2))
     more, swiglu, lead = settings(d, experts)
 
-    def part(shape, type_=dtype):
-        return d.give(d.array(type_, shape, **({} if type_ == dtype else {'low': 0, 'high': 255})), False)
+    def part(shape, type_=dtype, low=None, high=None):
+        return d.give(d.array(type_, shape, low, high), False)
 
     products, zeros = [], []
     for n, k in ((inter * 2 if swiglu else inter, hidden), (hidden, inter)):
         blocks = k // block if block else 1
-        products += [part((experts, n, k * bits // 8), np.uint8), part((experts, n, blocks) if block else (experts, n)),
+        products += [part((experts, n, k * bits // 8), np.uint8, 0, 255),
+                     part((experts, n, blocks) if block else (experts, n), low=0, high=4 / 2 ** bits),  # halves do not overflow
                      part((experts, n)) if d.chance(0.6) else '']
         points = (experts, n, -(-blocks * bits // 8)) if block else (experts, -(-n * bits // 8))
-        zeros += [part(points, np.uint8)]
+        zeros += [part(points, np.uint8, 0, 255)]
     inputs = [part((*lead, hidden)), part((int(np.prod(lead)), experts)), *products]
     if d.chance(0.5):
         inputs += ['', '', '', *zeros]
