@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GreedySearch, BeamSearch: a text is continued token by token, with what a decoder in a subgraph
- * says of the next one. As ONNX Runtime does it, but for two things: what it leaves unwritten when
- * all sequences ended early is filled (ids with pad tokens, scores with 0), and of a decoder that
- * knows more tokens than vocab_size the first vocab_size of each row are looked at. */
+/* GreedySearch, BeamSearch, WhisperBeamSearch: a text is continued token by token, with what a
+ * decoder in a subgraph says of the next one. As ONNX Runtime does it, but for two things: what it
+ * leaves unwritten when all sequences ended early is filled (ids with pad tokens, scores with 0),
+ * and of a decoder that knows more tokens than vocab_size the first vocab_size of each row are
+ * looked at. Nothing is made of extra_decoding_ids there or here; cross_qk and non_speech_probs,
+ * which its CPU kernel leaves unwritten, are refused. */
 #include "infer/ops/generate.h"
 
 #include "infer/ops/beams.h"
+#include "infer/ops/elements.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Tokens of a sequence, and beams, at most: ONNX Runtime's own bounds. */
@@ -24,8 +28,19 @@ struct places {
 
 static const struct places greedy_places = {1, 2, 3, 4, 5, 6}, beam_places = {1, 2, 6, 7, 8, 9};
 
-/* Of BeamSearch alone. */
-enum { NUM_BEAMS = 3, NUM_RETURN_SEQUENCES = 4, LENGTH_PENALTY = 5, LOGITS_PROCESSOR = 11 };
+/* Of BeamSearch and WhisperBeamSearch. */
+enum {
+    NUM_BEAMS = 3,
+    NUM_RETURN_SEQUENCES = 4,
+    LENGTH_PENALTY = 5,
+    DECODER_IDS = 10,
+    LOGITS_PROCESSOR = 11
+};
+
+/* Of WhisperBeamSearch alone. */
+enum { EXTRA_IDS = 13, TEMPERATURE = 14, CROSS_QK = 3, NO_SPEECH = 4 };
+
+#define PROCESS_TIMES 1 /* logits_processor */
 
 static const struct places *places_of(const struct accel_generate *op)
 {
@@ -142,32 +157,95 @@ static int parse_token(const struct accel_node *n, const char *name, int32_t *to
     return ACCEL_OK;
 }
 
+/* What of WhisperBeamSearch is not there. */
+static int refuse_outputs(const struct accel_node *n, struct accel_error *err)
+{
+    if (accel_attr_int(n, "decoder_output_cross_qk", 0) != 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "decoder_output_cross_qk is not supported, export with 0");
+    for (size_t o = CROSS_QK; o <= NO_SPEECH && o < n->outputs_count; o++)
+        if (n->outputs[o] != NULL)
+            return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                              "output '%s' is not supported, export without",
+                              accel_op_arg(n->op->out, ACCEL_OP_OUTPUTS, o)->name);
+    return ACCEL_OK;
+}
+
+static int parse_whisper(const struct accel_node *n, struct accel_generate *op,
+                         struct accel_error *err)
+{
+    struct accel_timestamps *t = &op->times;
+    const struct {
+        const char *name;
+        int32_t *token;
+    } ids[] = {{"beginning_timestamp_token_id", &t->first},
+               {"no_timestamps_token_id", &t->no_times},
+               {"start_of_lm_token_id", &t->language_model},
+               {"translate_token_id", &t->translate},
+               {"transcribe_token_id", &t->transcribe}};
+    int rc = refuse_outputs(n, err);
+
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids) && rc == ACCEL_OK; i++)
+        rc = parse_token(n, ids[i].name, ids[i].token, err);
+    t->start = op->start;
+    return rc;
+}
+
+/* Which models an operator takes: as many types from `first` on. */
+struct models {
+    const char *op;
+    int64_t first, count, otherwise; /* otherwise: model_type is left out */
+};
+
+static int parse_type(const struct accel_node *n, int64_t *type, struct accel_error *err)
+{
+    static const char *const names[] = {"a decoder alone", "encoder and decoder",
+                                        "an encoder of features, and decoder"};
+    static const struct models all[] = {
+        {"GreedySearch", 0, 1, 0}, {"BeamSearch", 0, 3, 0}, {"WhisperBeamSearch", 2, 1, 2}};
+    const struct models *m = all;
+    char text[128];
+    size_t at = 0;
+
+    while (strcmp(m->op, n->op->name) != 0)
+        m++;
+    *type = accel_attr_int(n, "model_type", m->otherwise);
+    if (*type >= m->first && *type < m->first + m->count)
+        return ACCEL_OK;
+    for (int64_t i = m->first; i < m->first + m->count && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%" PRId64 " (%s)",
+                               i > m->first ? " or " : "", i, names[i]);
+    return accel_fail(err, ACCEL_E_UNSUPPORTED, "model_type %" PRId64 " is not supported, %s is",
+                      *type, text);
+}
+
 static int generate_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                           struct accel_error *err)
 {
     struct accel_generate *op = accel_bump_alloc(mem, 1, sizeof(*op));
-    const int64_t type = accel_attr_int(n, "model_type", 0);
+    int64_t type;
 
     if (op == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     op->greedy = strcmp(n->op->name, "GreedySearch") == 0;
-    if (type != 0 && (type != 1 || op->greedy))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "model_type %" PRId64 " is not supported, 0 (a decoder alone)%s is", type,
-                          op->greedy ? "" : " or 1 (encoder and decoder)");
     op->early_stopping = accel_attr_int(n, "early_stopping", 0) == 1;
     op->decoder = accel_attr_graph(n, "decoder");
     op->init = accel_attr_graph(n, "init_decoder");
     op->vocab = accel_attr_int(n, "vocab_size", -1);
     op->ngram = accel_attr_int(n, "no_repeat_ngram_size", 0);
-    int rc = parse_token(n, "eos_token_id", &op->eos, err);
+    int rc = parse_type(n, &type, err);
+    if (rc == ACCEL_OK)
+        rc = parse_token(n, "eos_token_id", &op->eos, err);
     if (rc == ACCEL_OK)
         rc = parse_token(n, "pad_token_id", &op->pad, err);
     if (rc == ACCEL_OK)
         rc = parse_token(n, "decoder_start_token_id", &op->start, err);
     *params = op;
-    if (rc == ACCEL_OK && type == 1) {
+    if (rc == ACCEL_OK)
+        rc = parse_whisper(n, op, err);
+    if (rc == ACCEL_OK && type != 0) {
         op->encoder = accel_attr_graph(n, "encoder");
+        op->features = type == 2;
         return accel_t5_parse(op, err);
     }
     if (rc == ACCEL_OK)
@@ -205,24 +283,41 @@ static void says(struct accel_infer *in, size_t o, enum accel_dtype dtype, uint3
     memcpy(in->out[o]->shape.dims, dims, rank * sizeof(*dims));
 }
 
+/* Input 0 is what the model takes. */
+static int infer_input(const struct accel_infer *in, const struct accel_generate *op,
+                       struct accel_error *err)
+{
+    const struct accel_type *t = in->in[0];
+    const enum accel_dtype dtype = op->features ? ACCEL_DTYPE_FLOAT : ACCEL_DTYPE_INT32;
+    const uint32_t rank = op->features ? 3 : 2;
+
+    if (t->dtype != dtype && t->dtype != ACCEL_DTYPE_UNDEFINED)
+        return accel_fail(err, ACCEL_E_INVALID, "input_ids is %s, this model_type takes %s",
+                          accel_dtype_name(t->dtype), accel_dtype_name(dtype));
+    if (t->shape.has_rank && t->shape.rank != rank)
+        return accel_fail(err, ACCEL_E_INVALID, "input_ids has rank %u, %u is needed",
+                          t->shape.rank, rank);
+    return ACCEL_OK;
+}
+
 static int generate_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_generate *op = in->node->params;
     const int64_t batch = dim(in, 0, 0), given = dim(in, 0, 1);
-    const int64_t prompt = op->encoder != NULL ? 1 : given;
+    const bool begun = op->features && accel_given(in->node, DECODER_IDS);
+    const int64_t prompt = begun ? dim(in, DECODER_IDS, 1) : op->encoder != NULL ? 1 : given;
     const int64_t most = known(in, places_of(op)->max_length, 0);
     const int64_t beams = op->greedy ? 1 : known(in, NUM_BEAMS, 1);
     const int64_t count = op->greedy ? 1 : known(in, NUM_RETURN_SEQUENCES, 1);
     int64_t rows;
-    int rc = ACCEL_OK;
+    int rc = infer_input(in, op, err);
 
-    if (in->in[0]->shape.has_rank && in->in[0]->shape.rank != 2)
-        return accel_fail(err, ACCEL_E_INVALID, "input_ids has rank %u, 2 is needed",
-                          in->in[0]->shape.rank);
+    if (rc != ACCEL_OK)
+        return rc;
     if (batch < 0 || beams < 0 || __builtin_mul_overflow(batch, beams, &rows))
         rows = ACCEL_DIM_ANY;
     if (op->encoder != NULL)
-        rc = accel_t5_infer(in, op, batch, given, rows, err);
+        rc = accel_t5_infer(in, op, batch, op->features ? prompt : given, rows, err);
     if (op->encoder == NULL && op->init != NULL)
         rc = accel_gpt_infer(in, op, op->init, rows, err);
     if (op->encoder == NULL && rc == ACCEL_OK)
@@ -274,23 +369,72 @@ static void end_generating(struct accel_generating *g)
     accel_free(g->fixed);
 }
 
+/* What a model of features begins with, and inputs that it makes nothing of. */
+static int read_features(struct accel_generating *g, struct accel_error *err)
+{
+    const struct accel_run *run = g->run;
+    const struct accel_tensor *ids = input(run, DECODER_IDS), *mask, *extra;
+    int rc = ACCEL_OK;
+
+    g->prompt = 1;
+    if (ids == NULL && g->op->start < 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "decoder_start_token_id is %d: without input decoder_input_ids it has to "
+                          "be a token",
+                          g->op->start);
+    if (ids != NULL)
+        rc = check_tensor(run->node, DECODER_IDS, ids, 2, err);
+    if (rc == ACCEL_OK && ids != NULL) {
+        g->prompt_ids = ids->data;
+        g->prompt = (size_t)ids->dims[1];
+        rc = read_matrix(run, DECODER_IDS, g->batch, g->prompt, &g->prompt_ids, err);
+    }
+    if (rc == ACCEL_OK && (mask = input(run, beam_places.attention_mask)) != NULL)
+        rc = check_tensor(run->node, beam_places.attention_mask, mask, 3, err);
+    if (rc == ACCEL_OK && (extra = input(run, EXTRA_IDS)) != NULL)
+        rc = check_tensor(run->node, EXTRA_IDS, extra, 2, err);
+    return rc;
+}
+
+/* What there is to continue: batch, prompt and prompt_ids. */
+static int read_prompt(struct accel_generating *g, struct accel_error *err)
+{
+    const struct accel_generate *op = g->op;
+    const struct accel_tensor *ids = g->run->in[0];
+    int rc = check_tensor(g->run->node, 0, ids, op->features ? 3 : 2, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (ids->dtype != (op->features ? ACCEL_DTYPE_FLOAT : ACCEL_DTYPE_INT32))
+        return accel_fail(err, ACCEL_E_INVALID, "input_ids is %s, not what this model_type takes",
+                          accel_dtype_name(ids->dtype));
+    g->batch = (size_t)ids->dims[0];
+    if (op->features) {
+        rc = read_features(g, err);
+    } else if (op->encoder != NULL) {
+        g->prompt = 1;
+    } else {
+        g->prompt = (size_t)ids->dims[1];
+        g->prompt_ids = ids->data;
+    }
+    if (rc == ACCEL_OK && (g->prompt == 0 || (!op->features && ids->dims[1] == 0)))
+        return accel_fail(err, ACCEL_E_INVALID, "%s holds no token to continue",
+                          op->features ? "decoder_input_ids" : "input_ids");
+    return rc;
+}
+
 /* All of the inputs but those that the vocabulary's size is needed for. */
 static int read_inputs(struct accel_generating *g, struct accel_error *err)
 {
     const struct accel_run *run = g->run;
     const struct places *at = places_of(g->op);
-    const struct accel_tensor *ids = run->in[0];
     int64_t most = 0;
-    int rc = check_tensor(run->node, 0, ids, 2, err);
+    int rc = read_prompt(g, err);
 
     if (rc == ACCEL_OK)
         rc = read_int(run, at->max_length, &most, err);
     if (rc != ACCEL_OK)
         return rc;
-    g->batch = (size_t)ids->dims[0];
-    g->prompt = g->op->encoder != NULL ? 1 : (size_t)ids->dims[1];
-    if (ids->dims[1] == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "input_ids holds no token to continue");
     if (most > LENGTH_MAX || most <= (int64_t)g->prompt)
         return accel_fail(err, ACCEL_E_INVALID,
                           "max_length is %" PRId64 ": it has to be more than the %zu tokens that "
@@ -306,16 +450,15 @@ static int read_inputs(struct accel_generating *g, struct accel_error *err)
     if (rc == ACCEL_OK && !(g->rules.repetition_penalty > 0))
         rc = accel_fail(err, ACCEL_E_INVALID, "repetition_penalty is %g, it has to be above 0",
                         (double)g->rules.repetition_penalty);
-    if (rc == ACCEL_OK && g->batch > 0)
-        rc = read_matrix(run, at->attention_mask, g->batch, (size_t)ids->dims[1], &g->prompt_mask,
-                         err);
+    if (rc == ACCEL_OK && g->batch > 0 && !g->op->features)
+        rc = read_matrix(run, at->attention_mask, g->batch, (size_t)run->in[0]->dims[1],
+                         &g->prompt_mask, err);
     return rc;
 }
 
 /* Once read_inputs() and `beams` are there. */
 static int begin(struct accel_generating *g, struct accel_error *err)
 {
-    const int32_t *prompt = g->run->in[0]->data;
     void *ids = NULL;
 
     if (__builtin_mul_overflow(g->batch, g->beams, &g->rows))
@@ -329,7 +472,7 @@ static int begin(struct accel_generating *g, struct accel_error *err)
     g->length = g->prompt;
     for (size_t r = 0; r < g->rows; r++)
         memcpy(g->ids + r * g->most,
-               g->op->encoder != NULL ? &g->op->start : prompt + r / g->beams * g->prompt,
+               g->prompt_ids != NULL ? g->prompt_ids + r / g->beams * g->prompt : &g->op->start,
                g->prompt * sizeof(int32_t));
     return ACCEL_OK;
 }
@@ -348,6 +491,13 @@ static int begin_scores(struct accel_generating *g, size_t vocab, struct accel_e
                           vocab);
     rules->vocab = g->op->vocab > 0 ? (size_t)g->op->vocab : vocab;
     rules->rows_per_batch = g->beams;
+    if (rules->times != NULL &&
+        (rules->times->first <= 0 || (size_t)rules->times->first >= rules->vocab))
+        return accel_fail(
+            err, ACCEL_E_INVALID,
+            "beginning_timestamp_token_id is %d: with logits_processor 1 it has to be "
+            "above 0 and below the %zu of the vocabulary",
+            rules->times->first, rules->vocab);
     int rc = read_matrix(g->run, at->vocab_mask, 0, rules->vocab, &rules->vocab_mask, err);
     if (rc == ACCEL_OK)
         rc = read_matrix(g->run, at->prefix_mask, g->batch, rules->vocab, &rules->prefix_mask, err);
@@ -501,6 +651,8 @@ static int read_beams(struct beaming *b, struct accel_error *err)
         rc = read_float(run, LENGTH_PENALTY, &b->beams.length_penalty, err);
     if (rc == ACCEL_OK)
         rc = read_int(run, LOGITS_PROCESSOR, &processor, err);
+    if (rc == ACCEL_OK)
+        rc = read_float(run, TEMPERATURE, &b->g.rules.temperature, err);
     if (rc != ACCEL_OK)
         return rc;
     if (beams < 1 || beams > BEAMS_MAX)
@@ -514,6 +666,8 @@ static int read_beams(struct beaming *b, struct accel_error *err)
     if (processor < 0)
         return accel_fail(err, ACCEL_E_INVALID,
                           "logits_processor is %" PRId64 ", it has to be 0 or more", processor);
+    if (processor == PROCESS_TIMES && b->g.op->features)
+        b->g.rules.times = &b->g.op->times;
     b->g.beams = (size_t)beams;
     b->count = (size_t)count;
     return ACCEL_OK;
@@ -709,7 +863,7 @@ static int beam_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- the table */
 
-/* Attributes of both. */
+/* Attributes of all. */
 #define COMMON_ATTRS                                                                              \
     {"decoder", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED}, {"init_decoder", ACCEL_ATTR_GRAPH, 0},    \
         {"encoder", ACCEL_ATTR_GRAPH, 0}, {"eos_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED},  \
@@ -722,10 +876,37 @@ static int beam_run(struct accel_run *run, struct accel_error *err)
 static const struct accel_attr_rule greedy_attrs[] = {COMMON_ATTRS, {0}};
 static const struct accel_attr_rule beam_attrs[] = {
     COMMON_ATTRS, {"early_stopping", ACCEL_ATTR_INT, 0}, {0}};
+static const struct accel_attr_rule whisper_attrs[] = {
+    COMMON_ATTRS,
+    {"early_stopping", ACCEL_ATTR_INT, 0},
+    {"beginning_timestamp_token_id", ACCEL_ATTR_INT, 0},
+    {"no_timestamps_token_id", ACCEL_ATTR_INT, 0},
+    {"start_of_lm_token_id", ACCEL_ATTR_INT, 0},
+    {"translate_token_id", ACCEL_ATTR_INT, 0},
+    {"transcribe_token_id", ACCEL_ATTR_INT, 0},
+    {"no_speech_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
+    {"decoder_output_cross_qk", ACCEL_ATTR_INT, 0},
+    {0}};
 
 #define I   ACCEL_T(INT32)
 #define T   ACCEL_T(FLOAT)
 #define OPT ACCEL_ARG_OPTIONAL
+
+/* decoder_input_ids is for model_type 2, and so is what logits_processor does. */
+#define BEAM_INPUTS                                                                               \
+    {"input_ids", I | T, 0, 0}, {"max_length", I, 0, 0}, {"min_length", I, 0, OPT},               \
+        {"num_beams", I, 0, 0}, {"num_return_sequences", I, 0, 0}, {"length_penalty", T, 0, OPT}, \
+        {"repetition_penalty", T, 0, OPT}, {"vocab_mask", I, 0, OPT},                             \
+        {"prefix_vocab_mask", I, 0, OPT}, {"attention_mask", I, 0, OPT},                          \
+        {"decoder_input_ids", I, 0, OPT},                                                         \
+    {                                                                                             \
+        "logits_processor", I, 0, OPT                                                             \
+    }
+#define BEAM_OUTPUTS                                         \
+    {"sequences", I, 0, 0}, {"sequences_scores", T, 0, OPT}, \
+    {                                                        \
+        "scores", T, 0, OPT                                  \
+    }
 
 const struct accel_op accel_ops_generate[] = {
     {.domain = "com.microsoft",
@@ -750,21 +931,23 @@ const struct accel_op accel_ops_generate[] = {
      .since = 1,
      .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
      .kind = ACCEL_KIND_OTHER,
-     /* decoder_input_ids and logits_processor are for models of another type. */
-     .in = {{"input_ids", I, 0, 0},
-            {"max_length", I, 0, 0},
-            {"min_length", I, 0, OPT},
-            {"num_beams", I, 0, 0},
-            {"num_return_sequences", I, 0, 0},
-            {"length_penalty", T, 0, OPT},
-            {"repetition_penalty", T, 0, OPT},
-            {"vocab_mask", I, 0, OPT},
-            {"prefix_vocab_mask", I, 0, OPT},
-            {"attention_mask", I, 0, OPT},
-            {"decoder_input_ids", I, 0, OPT},
-            {"logits_processor", I, 0, OPT}},
-     .out = {{"sequences", I, 0, 0}, {"sequences_scores", T, 0, OPT}, {"scores", T, 0, OPT}},
+     .in = {BEAM_INPUTS},
+     .out = {BEAM_OUTPUTS},
      .attrs = beam_attrs,
+     .parse = generate_parse,
+     .infer = generate_infer,
+     .run = beam_run},
+    {.domain = "com.microsoft",
+     .name = "WhisperBeamSearch",
+     .since = 1,
+     .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
+     .kind = ACCEL_KIND_OTHER,
+     .in = {BEAM_INPUTS,
+            {"cross_qk_layer_head", I, 0, OPT},
+            {"extra_decoding_ids", I, 0, OPT},
+            {"temperature", T, 0, OPT}},
+     .out = {BEAM_OUTPUTS, {"cross_qk", T, 0, OPT}, {"non_speech_probs", T, 0, OPT}},
+     .attrs = whisper_attrs,
      .parse = generate_parse,
      .infer = generate_infer,
      .run = beam_run},

@@ -15,6 +15,7 @@ struct accel_generate {
     bool greedy;                        /* one beam, and no probabilities: the largest logit wins */
     struct accel_graph *decoder, *init; /* init NULL: the decoder does the first run too */
     struct accel_graph *encoder;        /* NULL: the decoder reads the prompt itself */
+    bool features;                      /* what the encoder is given is no text but FLOAT */
     int32_t start;                      /* first token of what is generated behind an encoder */
     bool late;                          /* the encoder leaves the first token to the decoder */
     bool hidden, whole; /* that decoder is given what the encoder made; all tokens, not the last */
@@ -25,6 +26,7 @@ struct accel_generate {
     int64_t vocab; /* <= 0: what the decoder has */
     int64_t ngram;
     bool early_stopping;
+    struct accel_timestamps times;
 };
 
 enum accel_generating_memory {
@@ -50,6 +52,7 @@ struct accel_generating {
     struct accel_held memory[ACCEL_GENERATING_MEMORIES];
     int32_t *ids;               /* [rows][most] */
     float *scores;              /* [rows][vocab] of the next token */
+    const int32_t *prompt_ids;  /* [batch][prompt]; NULL: op->start for all */
     const int32_t *prompt_mask; /* [batch][prompt], 0: not to be attended to; NULL: pad tokens */
     /* Of the decoder. */
     struct accel_tensor *inputs, *outputs;
@@ -86,7 +89,8 @@ int accel_gpt_first(struct accel_generating *g, struct accel_tensor *logits,
 int accel_gpt_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,
                    struct accel_error *err);
 
-/* ---------------------------------------------------------------- encoder and decoder (T5) */
+/* ---------------------------------------------------------------- encoder, decoder (T5, Whisper)
+ */
 
 /* Encoder: inputs encoder_input_ids, encoder_attention_mask [batch, S], decoder_input_ids
  * [batch, 1]; outputs logits [batch, 1, vocab], encoder_hidden_states, then key and value of each
@@ -95,10 +99,13 @@ int accel_gpt_next(struct accel_generating *g, const int32_t *from, struct accel
  * input_ids [rows, 1] or, unless declared so, [rows, length]; encoder_attention_mask [rows, S];
  * perhaps encoder_hidden_states; the same states; outputs logits [rows, N, vocab], keys and values
  * of its own attention. The rest as for GPT; `length` counts generated tokens, the first is
- * op->start. */
+ * op->start.
+ *
+ * op->features: the encoder's inputs are encoder_input_ids [batch, F, S] of FLOAT and
+ * decoder_input_ids [batch, prompt], its logits [batch, prompt, vocab]; no graph has a mask. */
 int accel_t5_parse(struct accel_generate *op, struct accel_error *err);
 int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int64_t batch,
-                   int64_t prompt, int64_t rows, struct accel_error *err);
+                   int64_t read, int64_t rows, struct accel_error *err);
 int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits,
                    struct accel_error *err);
 int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_tensor *logits,

@@ -9,7 +9,7 @@ from differential.draft import MS, F, infer
 from differential.recipes import recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / 'models'))
-from oracle_cases.generation import BEAM, GREEDY, ended, gpt, search, t5  # noqa: E402
+from oracle_cases.generation import BEAM, GREEDY, WHISPER, ended, gpt, search, t5, whisper  # noqa: E402
 
 I = np.int32
 
@@ -68,6 +68,8 @@ def beams(d, op):
     number, and which of them are equal hangs on the last bit."""
     if d.opset < 13:
         return None
+    if d.chance(0.3):
+        return heard(d, op)
     _, vocab, given, attributes = drawn(d)
     count = d.choice([1, 2, 3, 4, 7])
     given = {'min_length': I(0), 'num_beams': I(count), 'num_return_sequences': I(d.integer(1, count)),
@@ -84,3 +86,33 @@ def beams(d, op):
         attributes['eos_token_id'] = vocab
     outputs = 3 if attributes['eos_token_id'] == vocab and 'vocab_mask' not in given else d.integer(1, 2)
     return emit(d, op, BEAM, given, outputs, attributes)
+
+
+@recipe('WhisperBeamSearch')
+def heard(d, op):
+    """An encoder of features. Marks and times are where a vocabulary has room for them."""
+    if d.opset < 13:
+        return None
+    batch, prompt, vocab, count = d.integer(1, 4), d.integer(1, 5), d.choice([8, 20, 70, 130]), d.choice([1, 2, 3, 4, 7])
+    most, features = prompt + d.integer(2, 14), d.integer(1, 5)
+    given = {'input_ids': d.rng.standard_normal((batch, features, d.integer(1, 9))).astype(F), 'max_length': I(most), 'min_length': I(0),
+             'num_beams': I(count), 'num_return_sequences': I(d.integer(1, count)), 'length_penalty': np.asarray(d.rng.uniform(-0.5, 2), F),
+             **optional(d, batch, prompt, vocab, most)}
+    given.pop('attention_mask', None)
+    attributes = {'eos_token_id': d.integer(0, vocab - 1), 'pad_token_id': d.choice([-1, 0, 1]), 'decoder_start_token_id': d.integer(0, vocab - 1),
+                  'no_repeat_ngram_size': d.choice([0, 0, 2, 3, 5]), 'early_stopping': d.integer(0, 1), 'model_type': 2}
+    if prompt > 1 or d.chance(0.3):
+        given['decoder_input_ids'] = d.rng.integers(0, vocab, (batch, prompt)).astype(I)
+    attributes['encoder'], attributes['decoder'] = whisper(d.rng, vocab, d.integer(1, 3), d.integer(1, 6), d.integer(1, 3), features,
+                                                           d.chance(0.3), d.chance(0.3))
+    order = BEAM if op == 'BeamSearch' else WHISPER
+    if op != 'BeamSearch':
+        if d.chance(0.4):
+            given['temperature'] = np.asarray(d.rng.uniform(0.4, 3), F)
+        if d.chance(0.6):
+            given['logits_processor'] = I(1)
+            attributes['beginning_timestamp_token_id'] = d.integer(1, vocab - 1)
+            for name in ('no_timestamps_token_id', 'start_of_lm_token_id', 'translate_token_id', 'transcribe_token_id'):
+                if d.chance(0.5):
+                    attributes[name] = d.integer(0, vocab - 1)
+    return emit(d, op, order, given, d.integer(1, 2), attributes)

@@ -90,6 +90,22 @@ def gpt(rng, vocab=11, heads=2, size=3, layers=2, length=64, outer=None):
         [(f'present_{i}', TensorProto.FLOAT, [2, 'batch', heads, 'all', size]) for i in range(layers)])
 
 
+def layer(b, x, i, own, cross, bias=None):
+    """Layer i of a decoder that attends to keys and values of its own, then to those of an encoder."""
+    b.add('Add', [x, b.attend(b.heads_of(x, f'Wq{i}', f'Q{i}'), *own, None, f'A{i}')], f'R{i}')
+    b.add('Add', [f'R{i}', b.attend(b.heads_of(f'R{i}', f'Wqc{i}', f'QC{i}'), *cross, bias, f'C{i}')], f'S{i}')
+    return b.add('Tanh', [f'S{i}'], f'H{i + 1}')
+
+
+def see_hidden(b, x):
+    """How much the encoder was given, as a number that is added."""
+    b.add('Shape', ['encoder_hidden_states'], 'extent')
+    b.add('Gather', ['extent', b.constant('index1', np.int64(1))], 'count')
+    b.add('Cast', ['count'], 'number', to=TensorProto.FLOAT)
+    b.add('Div', ['number', b.constant('many', F(10))], 'small')
+    return b.add('Add', [x, 'small'], 'HH')
+
+
 def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False, late=False):
     """(encoder, decoder) of a model with both, which makes its first token in the encoder's graph; late: in the decoder's.
     hidden: the decoder is given the encoder's output (and looks at its shape); whole: it is given all tokens each time (and
@@ -103,9 +119,7 @@ def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False, late
     for i in range(layers):
         own = [e.heads_of(x, f'Wself{k}{i}', f'present_{k}_self_{i}') for k in kinds]
         cross = [e.heads_of('encoder_hidden_states', f'Wcross{k}{i}', f'present_{k}_cross_{i}') for k in kinds]
-        e.add('Add', [x, e.attend(e.heads_of(x, f'Wq{i}', f'Q{i}'), *own, None, f'A{i}')], f'R{i}')
-        e.add('Add', [f'R{i}', e.attend(e.heads_of(f'R{i}', f'Wqc{i}', f'QC{i}'), *cross, bias, f'C{i}')], f'S{i}')
-        x = e.add('Tanh', [f'S{i}'], f'H{i + 1}')
+        x = layer(e, x, i, own, cross, bias)
     e.add('MatMul', [x, e.weight('out', e.hidden, vocab, scale=2)], 'logits')
     ids = ('encoder_input_ids', 'encoder_attention_mask')
     encoder = e.graph(
@@ -133,20 +147,13 @@ def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False, late
         b.add('Gather', ['input_ids', b.constant('minus', np.array([-1], np.int64))], 'last', axis=1)
         last = 'last'
     x = b.add('Gather', [b.weight('words', vocab, b.hidden), last], 'H0')
-    if hidden:  # how many tokens were read, as a number that is added
-        b.add('Shape', ['encoder_hidden_states'], 'extent')
-        b.add('Gather', ['extent', b.constant('index1', np.int64(1))], 'count')
-        b.add('Cast', ['count'], 'number', to=TensorProto.FLOAT)
-        b.add('Div', ['number', b.constant('many', F(10))], 'small')
-        x = b.add('Add', [x, 'small'], 'HH')
+    if hidden:
+        x = see_hidden(b, x)
     bias = b.bias('encoder_attention_mask', 'bias')
     for i in range(layers):
         own = [b.add('Concat', [f'past_{k}_self_{i}', b.heads_of(x, f'Wself{k}{i}', f'now_{k}_{i}')], f'present_{k}_self_{i}', axis=2)
                for k in kinds]
-        b.add('Add', [x, b.attend(b.heads_of(x, f'Wq{i}', f'Q{i}'), *own, None, f'A{i}')], f'R{i}')
-        cross = [f'past_{k}_cross_{i}' for k in kinds]
-        b.add('Add', [f'R{i}', b.attend(b.heads_of(f'R{i}', f'Wqc{i}', f'QC{i}'), *cross, bias, f'C{i}')], f'S{i}')
-        x = b.add('Tanh', [f'S{i}'], f'H{i + 1}')
+        x = layer(b, x, i, own, [f'past_{k}_cross_{i}' for k in kinds], bias)
     b.add('MatMul', [x, b.weight('out', b.hidden, vocab, scale=2)], 'logits')
     decoder = b.graph(
         'decoder', [('input_ids', TensorProto.INT32, ['rows', 's' if whole else 1]), ('encoder_attention_mask', TensorProto.INT32, ['rows', 'read'])] +
@@ -155,6 +162,45 @@ def t5(rng, vocab=11, heads=2, size=3, layers=2, hidden=False, whole=False, late
         [(f'past_{k}_cross_{i}', TensorProto.FLOAT, ['rows', heads, 'read', size]) for i in range(layers) for k in kinds],
         [('logits', TensorProto.FLOAT, ['rows', 1, vocab])] +
         [(f'present_{k}_self_{i}', TensorProto.FLOAT, ['rows', heads, 'all', size]) for i in range(layers) for k in kinds])
+    return encoder, decoder
+
+
+def whisper(rng, vocab=11, heads=2, size=3, layers=2, features=4, hidden=False, whole=False):
+    """(encoder, decoder) of a model that hears [batch, features, length] and is given its first tokens; hidden, whole: as of t5()."""
+    e, b = Body(rng, heads, size), Body(rng, heads, size)
+    kinds, real = ('key', 'value'), TensorProto.FLOAT
+    e.add('Transpose', ['encoder_input_ids'], 'frames', perm=[0, 2, 1])
+    e.add('MatMul', ['frames', e.weight('ears', features, e.hidden)], 'heard')
+    e.add('Tanh', ['heard'], 'encoder_hidden_states')
+    x = e.add('Gather', [e.weight('words', vocab, e.hidden), 'decoder_input_ids'], 'H0')
+    for i in range(layers):
+        own = [e.heads_of(x, f'Wself{k}{i}', f'present_{k}_self_{i}') for k in kinds]
+        cross = [e.heads_of('encoder_hidden_states', f'Wcross{k}{i}', f'present_{k}_cross_{i}') for k in kinds]
+        x = layer(e, x, i, own, cross)
+    e.add('MatMul', [x, e.weight('out', e.hidden, vocab, scale=2)], 'logits')
+    encoder = e.graph(
+        'encoder', [('encoder_input_ids', real, ['batch', features, 'heard']), ('decoder_input_ids', TensorProto.INT32, ['batch', 's'])],
+        [('logits', real, ['batch', 's', vocab]), ('encoder_hidden_states', real, ['batch', 'heard', e.hidden])] +
+        [(f'present_{k}_self_{i}', real, ['batch', heads, 's', size]) for i in range(layers) for k in kinds] +
+        [(f'present_{k}_cross_{i}', real, ['batch', heads, 'heard', size]) for i in range(layers) for k in kinds])
+
+    last = 'input_ids'
+    if whole:
+        last = b.add('Gather', ['input_ids', b.constant('minus', np.array([-1], np.int64))], 'last', axis=1)
+    x = b.add('Gather', [b.weight('words', vocab, b.hidden), last], 'H0')
+    if hidden:
+        x = see_hidden(b, x)
+    for i in range(layers):
+        own = [b.add('Concat', [f'past_{k}_self_{i}', b.heads_of(x, f'Wself{k}{i}', f'now_{k}_{i}')], f'present_{k}_self_{i}', axis=2)
+               for k in kinds]
+        x = layer(b, x, i, own, [f'past_{k}_cross_{i}' for k in kinds])
+    b.add('MatMul', [x, b.weight('out', b.hidden, vocab, scale=2)], 'logits')
+    decoder = b.graph(
+        'decoder', [('input_ids', TensorProto.INT32, ['rows', 's' if whole else 1])] +
+        ([('encoder_hidden_states', real, ['rows', 'heard', b.hidden])] if hidden else []) +
+        [(f'past_{k}_self_{i}', real, ['rows', heads, 'past', size]) for i in range(layers) for k in kinds] +
+        [(f'past_{k}_cross_{i}', real, ['rows', heads, 'heard', size]) for i in range(layers) for k in kinds],
+        [('logits', real, ['rows', 1, vocab])] + [(f'present_{k}_self_{i}', real, ['rows', heads, 'all', size]) for i in range(layers) for k in kinds])
     return encoder, decoder
 
 
@@ -310,5 +356,66 @@ def encoded(w):
          max_length=I(30), num_beams=I(5))
 
 
+WHISPER = [*BEAM, 'cross_qk_layer_head', 'extra_decoding_ids', 'temperature']
+# Of a vocabulary of 70 tokens of which 58 are times: end, then the marks.
+MARKS = {'eos_token_id': 5, 'decoder_start_token_id': 6, 'translate_token_id': 7, 'transcribe_token_id': 8, 'start_of_lm_token_id': 9,
+         'no_timestamps_token_id': 10, 'beginning_timestamp_token_id': 12}
+
+
+def heard(w):
+    """Encoders of features, for both operators that have them. Not of a single step: as with encoded()."""
+    def case(name, graphs, outputs=3, op='BeamSearch', constants=(), attributes=None, **given):
+        given = {'input_ids': w.rng.standard_normal((2, 4, 5)).astype(F), 'max_length': I(14), 'min_length': I(0), 'num_beams': I(3),
+                 'num_return_sequences': I(2), 'length_penalty': F(1), **given}
+        attributes = {'eos_token_id': NONE, 'pad_token_id': 0, 'decoder_start_token_id': 4, 'model_type': 2, **(attributes or {})}
+        names = BEAM if op == 'BeamSearch' else WHISPER
+        model, inputs = search(op, names, given, outputs, constants, encoder=graphs[0], decoder=graphs[1], **attributes)
+        w.whole('heard_' + name, model, inputs)
+
+    w.reseed()
+    plain = whisper(w.rng)
+    forced = np.array([[1, 2, 3], [4, 5, 6]], I)
+    case('plain', plain)
+    case('constants', plain, constants=('max_length', 'num_beams', 'num_return_sequences', 'min_length', 'length_penalty'))
+    case('hidden', whisper(w.rng, hidden=True), outputs=2)
+    case('whole', whisper(w.rng, whole=True))
+    case('both', whisper(w.rng, hidden=True, whole=True), outputs=1, decoder_input_ids=forced)
+    case('forced', plain, decoder_input_ids=forced)
+    case('forced_constant', plain, decoder_input_ids=forced, constants=('decoder_input_ids', 'max_length', 'num_beams'))
+    case('forced_one_beam', plain, decoder_input_ids=forced, num_beams=I(1), num_return_sequences=I(1))
+    case('no_start', plain, decoder_input_ids=forced, attributes={'decoder_start_token_id': -1})
+    case('attention_mask', plain, attention_mask=np.zeros((2, 4, 5), I))
+    for eos in range(6):
+        case(f'until_{eos}', plain, input_ids=w.rng.standard_normal((4, 4, 7)).astype(F), outputs=2, max_length=I(20), min_length=I(eos % 3 * 2),
+             length_penalty=F([1, 0, 2, 0.5][eos % 4]), attributes={'eos_token_id': eos, 'early_stopping': eos % 2})
+    case('all', plain, outputs=2, min_length=I(6), repetition_penalty=F(1.3), vocab_mask=np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1], I),
+         prefix_vocab_mask=np.array([[1, 0] * 5 + [1], [1] * 11], I), attributes={'no_repeat_ngram_size': 3, 'eos_token_id': 5},
+         decoder_input_ids=forced)
+    case('large', whisper(w.rng, vocab=500, heads=4, size=8, layers=1, features=16), max_length=I(12), num_beams=I(5),
+         input_ids=(w.rng.standard_normal((5, 16, 40)) / 4).astype(F))
+    more = {'op': 'WhisperBeamSearch'}
+    case('more_plain', plain, **more)
+    case('more_forced', plain, decoder_input_ids=forced, extra_decoding_ids=np.array([[7, 8], [9, -1]], I), **more)
+    case('more_processor_2', plain, logits_processor=I(2), **more)
+    for temperature in (0, 0.5, 2.5, -1):
+        case(f'more_temperature_{temperature}', plain, temperature=np.array([temperature], F), **more)
+    timed = whisper(w.rng, vocab=70, size=5)
+    begun = np.array([[6, 8], [6, 7]], I)
+    hot = np.array([[6, 8, 14], [6, 30, 3]], I)
+    times = {'outputs': 2, 'logits_processor': I(1), 'num_beams': I(4), 'num_return_sequences': I(4), 'max_length': I(24), **more}
+    for seed in range(6):
+        graphs = whisper(w.rng, vocab=70, size=5)
+        case(f'times_{seed}', graphs, attributes=MARKS, **times)
+        case(f'times_begun_{seed}', graphs, attributes=MARKS, decoder_input_ids=begun, **times)
+        case(f'times_hot_{seed}', graphs, attributes=MARKS, decoder_input_ids=hot, temperature=F(3), **times)
+    steps = {**times, 'outputs': 3, 'max_length': I(4)}
+    for name, ids in (('first', begun), ('second', hot[:, :2]), ('pair', np.array([[6, 13, 13], [6, 2, 40]], I)),
+                      ('single', np.array([[6, 13, 3, 20], [6, 13, 69, 69]], I))):
+        case(f'times_steps_{name}', timed, attributes={**MARKS, 'eos_token_id': 11}, decoder_input_ids=ids,
+             **{**steps, 'max_length': I(ids.shape[1] + 2)})
+        case(f'times_no_marks_{name}', timed, attributes={'eos_token_id': 5, 'beginning_timestamp_token_id': 12}, decoder_input_ids=ids,
+             **{**steps, 'max_length': I(ids.shape[1] + 2)})
+
+
 EXACT = (greedy,)
-NEAR = (beams, encoded)
+NEAR = (beams, encoded, heard)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model of two graphs: the encoder reads the prompt and perhaps makes the first token, the
- * decoder all others. States are the keys and values of the decoder's own attention, which grow
- * with every token, and of its attention to what the encoder made of the prompt, which stay as they
- * are. */
+/* A model of two graphs: the encoder reads the prompt, or hears it, and perhaps makes the first
+ * token, the decoder all others. States are the keys and values of the decoder's own attention,
+ * which grow with every token, and of its attention to what the encoder made of the prompt, which
+ * stay as they are. */
 #include "infer/ops/generate.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* Of the decoder: input_ids, mask and, perhaps, what the encoder made; logits. */
+/* Of the decoder: logits. */
 #define DECODER_OUTPUTS 1
 
 static const char *const encoder_inputs[] = {"encoder_input_ids", "encoder_attention_mask",
                                              "decoder_input_ids"};
+static const char *const features_inputs[] = {"encoder_input_ids", "decoder_input_ids"};
 static const char *const encoder_outputs[] = {"logits", "encoder_hidden_states",
                                               "present_key_self_0", "present_value_self_0"};
 static const char *const late_outputs[] = {"present_key_cross_0", "present_value_cross_0"};
@@ -25,10 +26,16 @@ static size_t growing(const struct accel_generate *op)
     return 2 * op->layers;
 }
 
+/* Where the decoder is given what the encoder made, behind input_ids and perhaps a mask. */
+static size_t hidden_at(const struct accel_generate *op)
+{
+    return op->features ? 1 : 2;
+}
+
 /* Decoder inputs before the states. */
 static size_t before_states(const struct accel_generate *op)
 {
-    return op->hidden ? 3 : 2;
+    return hidden_at(op) + op->hidden;
 }
 
 /* Encoder outputs before the states. */
@@ -42,8 +49,12 @@ static int parse_encoder(struct accel_generate *op, struct accel_error *err)
     const struct accel_graph *g = op->encoder;
     const size_t formal = accel_graph_formal(g);
 
-    op->late = formal == 2;
+    op->late = formal == 2 && !op->features;
     const size_t first = encoder_first(op), each = op->late ? 2 : 4;
+    if (op->features && formal != 2)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "encoder has %zu inputs, 2 are needed: what to hear and the first tokens",
+                          formal);
     if (formal < 2 || formal > 3 || g->outputs_count < first + each ||
         (g->outputs_count - first) % each != 0)
         return accel_fail(err, ACCEL_E_INVALID,
@@ -52,7 +63,8 @@ static int parse_encoder(struct accel_generate *op, struct accel_error *err)
                           formal, g->outputs_count);
     op->layers = (g->outputs_count - first) / each;
     const int rc =
-        accel_generate_names(g->input_names, encoder_inputs, formal, "input", "encoder", err);
+        accel_generate_names(g->input_names, op->features ? features_inputs : encoder_inputs,
+                             formal, "input", "encoder", err);
     if (rc != ACCEL_OK)
         return rc;
     return op->late
@@ -67,14 +79,16 @@ int accel_t5_parse(struct accel_generate *op, struct accel_error *err)
     const size_t formal = accel_graph_formal(g);
 
     if (op->encoder == NULL)
-        return accel_fail(err, ACCEL_E_INVALID, "model_type 1 needs an encoder, it has none");
+        return accel_fail(err, ACCEL_E_INVALID, "model_type %d needs an encoder, it has none",
+                          op->features ? 2 : 1);
     int rc = parse_encoder(op, err);
     if (rc != ACCEL_OK)
         return rc;
-    if (op->start < 0)
+    if (op->start < 0 && !op->features)
         return accel_fail(err, ACCEL_E_INVALID,
                           "decoder_start_token_id is %d, model_type 1 needs one", op->start);
-    op->hidden = formal > 2 && strcmp(g->input_names[2], "encoder_hidden_states") == 0;
+    op->hidden = formal > hidden_at(op) &&
+                 strcmp(g->input_names[hidden_at(op)], "encoder_hidden_states") == 0;
     if (op->hidden && op->late)
         return accel_fail(err, ACCEL_E_INVALID,
                           "decoder has input 'encoder_hidden_states', encoder no such output");
@@ -92,7 +106,8 @@ int accel_t5_parse(struct accel_generate *op, struct accel_error *err)
                           "encoder it needs %zu and %zu",
                           formal, g->outputs_count, op->layers, inputs,
                           DECODER_OUTPUTS + growing(op));
-    rc = accel_generate_names(g->input_names, decoder_inputs, 2, "input", "decoder", err);
+    rc = accel_generate_names(g->input_names, decoder_inputs, hidden_at(op), "input", "decoder",
+                              err);
     if (rc == ACCEL_OK)
         rc = accel_generate_names(g->output_names, decoder_outputs, 1, "output", "decoder", err);
     /* As ONNX Runtime tells: a decoder that is declared to take one token is given one. */
@@ -138,27 +153,39 @@ static int check_floats(const struct accel_graph *g, const struct accel_type *ou
     return ACCEL_OK;
 }
 
+/* The encoder's inputs; read: tokens that it is given. */
+static void type_asked(const struct accel_infer *in, const struct accel_generate *op, int64_t batch,
+                       int64_t read, struct accel_type asked[3])
+{
+    asked[0] = matrix(batch, read);
+    asked[1] = matrix(batch, read);
+    asked[2] = matrix(batch, 1);
+    if (op->features)
+        asked[0] = (struct accel_type){.dtype = ACCEL_DTYPE_FLOAT, .shape = in->in[0]->shape};
+}
+
 int accel_t5_infer(struct accel_infer *in, const struct accel_generate *op, int64_t batch,
-                   int64_t prompt, int64_t rows, struct accel_error *err)
+                   int64_t read, int64_t rows, struct accel_error *err)
 {
     const size_t first = before_states(op), states = 2 * growing(op);
     struct accel_type *inputs = accel_bump_alloc(in->mem, first + states, sizeof(*inputs));
     struct accel_type *out =
         accel_bump_alloc(in->mem, op->encoder->outputs_count + 1, sizeof(*out));
-    const struct accel_type asked[] = {matrix(batch, prompt), matrix(batch, prompt),
-                                       matrix(batch, 1)};
+    struct accel_type asked[3];
 
     if (inputs == NULL || out == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to infer shapes");
+    type_asked(in, op, batch, read, asked);
     int rc = accel_infer_subgraph(in, op->encoder, asked, out, err);
     if (rc == ACCEL_OK)
         rc = check_floats(op->encoder, out, err);
     if (rc != ACCEL_OK)
         return rc;
     inputs[0] = matrix(rows, op->whole ? ACCEL_DIM_ANY : 1);
-    inputs[1] = matrix(rows, prompt);
+    if (!op->features)
+        inputs[1] = matrix(rows, read);
     if (op->hidden)
-        inputs[2] = of_rows(&out[1], rows, false);
+        inputs[hidden_at(op)] = of_rows(&out[1], rows, false);
     for (size_t s = 0; s < states; s++)
         inputs[first + s] = of_rows(encoder_gives(op, out, s), rows, s < growing(op));
     rc = accel_infer_subgraph(in, op->decoder, inputs, out, err);
@@ -265,19 +292,36 @@ static int begin_late(struct accel_generating *g, struct accel_error *err)
     return ACCEL_OK;
 }
 
-int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, struct accel_error *err)
+/* The encoder's inputs: each batch's own, for one of its beams is like the others. */
+static int give_encoder(struct accel_generating *g, struct accel_error *err)
 {
     const struct accel_generate *op = g->op;
     const size_t columns = (size_t)g->run->in[0]->dims[1];
     void *ids, *mask = NULL;
     int rc = accel_generating_reserve(g, ACCEL_GENERATING_INPUT_IDS, g->rows,
-                                      op->whole ? g->most : 1, sizeof(int32_t), &ids, err);
+                                      op->whole ? g->most : g->prompt, sizeof(int32_t), &ids, err);
 
-    if (rc == ACCEL_OK)
+    if (rc == ACCEL_OK && !op->features)
         rc = accel_generating_reserve(g, ACCEL_GENERATING_MASK, g->rows, columns, sizeof(int32_t),
                                       &mask, err);
     if (rc != ACCEL_OK)
         return rc;
+    for (size_t b = 0; b < g->batch; b++)
+        memcpy((int32_t *)ids + b * g->prompt, g->ids + b * g->beams * g->most,
+               g->prompt * sizeof(int32_t));
+    g->inputs[0] = *g->run->in[0];
+    g->inputs[op->features ? 1 : 2] = tokens(g->batch, g->prompt, ids);
+    if (op->features)
+        return ACCEL_OK;
+    fill_mask(g, g->batch, columns, mask);
+    g->inputs[1] = tokens(g->batch, columns, mask);
+    return ACCEL_OK;
+}
+
+int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, struct accel_error *err)
+{
+    const struct accel_generate *op = g->op;
+
     g->inputs = accel_calloc(3 + 2 * growing(op), sizeof(*g->inputs));
     g->outputs = accel_calloc(op->encoder->outputs_count + 1, sizeof(*g->outputs));
     g->next = accel_calloc(op->states, sizeof(*g->next));
@@ -285,17 +329,15 @@ int accel_t5_first(struct accel_generating *g, struct accel_tensor *logits, stru
     g->fixed = accel_calloc(op->fixed, sizeof(*g->fixed));
     if (g->inputs == NULL || g->outputs == NULL || g->now == NULL || g->fixed == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to generate");
-    for (size_t b = 0; b < g->batch; b++)
-        ((int32_t *)ids)[b] = op->start;
-    fill_mask(g, g->batch, columns, mask);
-    g->inputs[0] = *g->run->in[0];
-    g->inputs[1] = tokens(g->batch, columns, mask);
-    g->inputs[2] = tokens(g->batch, 1, ids);
-    rc = accel_run_subgraph(g->run, op->encoder, g->inputs, g->outputs, err);
+    int rc = give_encoder(g, err);
+    if (rc == ACCEL_OK)
+        rc = accel_run_subgraph(g->run, op->encoder, g->inputs, g->outputs, err);
     if (rc != ACCEL_OK)
         return rc;
     *logits = g->outputs[0];
-    fill_mask(g, g->rows, columns, mask);
+    if (!op->features)
+        fill_mask(g, g->rows, (size_t)g->run->in[0]->dims[1],
+                  g->memory[ACCEL_GENERATING_MASK].data);
     rc = keep_encoded(g, err);
     if (rc != ACCEL_OK || !op->late)
         return rc;
@@ -327,7 +369,7 @@ int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_
 {
     const struct accel_generate *op = g->op;
     const size_t first = before_states(op), states = growing(op);
-    const size_t columns = (size_t)g->run->in[0]->dims[1], given = op->whole ? g->length : 1;
+    const size_t given = op->whole ? g->length : 1;
     int32_t *ids = g->memory[ACCEL_GENERATING_INPUT_IDS].data;
     /* The encoder's states are a batch's own, whichever beam goes on. */
     int rc = g->length > g->prompt + !op->late ? keep_grown(g, from, err) : ACCEL_OK;
@@ -337,9 +379,11 @@ int accel_t5_next(struct accel_generating *g, const int32_t *from, struct accel_
     for (size_t r = 0; r < g->rows; r++)
         memcpy(ids + r * given, g->ids + r * g->most + g->length - given, given * sizeof(*ids));
     g->inputs[0] = tokens(g->rows, given, ids);
-    g->inputs[1] = tokens(g->rows, columns, g->memory[ACCEL_GENERATING_MASK].data);
+    if (!op->features)
+        g->inputs[1] =
+            tokens(g->rows, (size_t)g->run->in[0]->dims[1], g->memory[ACCEL_GENERATING_MASK].data);
     if (op->hidden)
-        g->inputs[2] = g->fixed[states].value;
+        g->inputs[hidden_at(op)] = g->fixed[states].value;
     for (size_t s = 0; s < states; s++) {
         g->inputs[first + s] = g->now[s].value;
         g->inputs[first + states + s] = g->fixed[s].value;

@@ -91,5 +91,7 @@ void accel_logits_apply(const struct accel_logits_rules *rules, bool first, size
         if (rules->temperature > 0 && rules->temperature != 1.0f)
             for (size_t k = 0; k < rules->vocab; k++)
                 scores[k] /= rules->temperature;
+        if (rules->times != NULL)
+            accel_timestamps_apply(rules, ids, length, scores);
     }
 }
