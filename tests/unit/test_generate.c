@@ -9,7 +9,8 @@
 
 #define VOCAB 5
 
-enum kind { GREEDY, BEAMS, ENCODED }; /* ENCODED: beams, with an encoder */
+/* ENCODED: beams, with an encoder of tokens; HEARD: of numbers. */
+enum kind { GREEDY, BEAMS, ENCODED, HEARD };
 
 static const int64_t tokens[] = {-1, -1};
 
@@ -76,18 +77,27 @@ static void add_state(struct accel_buf *g, const char *ids, const char *numbers)
 
 static const char *const kinds[] = {"key", "value"};
 
-static struct accel_buf t5_encoder(void)
+static struct accel_buf encoder(enum kind kind)
 {
     static const char *const of[] = {"self", "cross"};
     static const int64_t hidden[] = {-1, 1, -1, 1}, state[] = {-1, 1, -1, 1};
+    static const int64_t heard[] = {-1, 1, -1}, last[] = {3};
     struct accel_buf g = counting("encoder", "decoder_input_ids");
     char name[64];
 
-    ob_add(&g, OB_INPUT, ob_value("encoder_input_ids", ACCEL_DTYPE_INT32, 2, tokens));
-    ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+    if (kind == HEARD) {
+        struct accel_buf n = ob_node("Unsqueeze", "encoder_input_ids", "cross");
+
+        ob_attr_ints(&n, "axes", 1, last);
+        ob_add(&g, OB_NODE, n);
+        ob_add(&g, OB_INPUT, ob_value("encoder_input_ids", ACCEL_DTYPE_FLOAT, 3, heard));
+    } else {
+        ob_add(&g, OB_INPUT, ob_value("encoder_input_ids", ACCEL_DTYPE_INT32, 2, tokens));
+        ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+        add_state(&g, "encoder_input_ids", "cross");
+    }
     ob_add(&g, OB_INPUT, ob_value("decoder_input_ids", ACCEL_DTYPE_INT32, 2, tokens));
     ob_add(&g, OB_OUTPUT, ob_value("encoder_hidden_states", ACCEL_DTYPE_FLOAT, 4, hidden));
-    add_state(&g, "encoder_input_ids", "cross");
     add_state(&g, "decoder_input_ids", "self");
     ob_add(&g, OB_NODE, ob_node("Neg", "cross", "encoder_hidden_states"));
     for (size_t i = 0; i < 4; i++) {
@@ -98,14 +108,15 @@ static struct accel_buf t5_encoder(void)
     return g;
 }
 
-static struct accel_buf t5_decoder(void)
+static struct accel_buf decoder_behind(enum kind kind)
 {
     static const int64_t last[] = {-1, 1}, state[] = {-1, 1, -1, 1};
     struct accel_buf g = counting("decoder", "input_ids"), n;
     char past[64], in[96], present[64];
 
     ob_add(&g, OB_INPUT, ob_value("input_ids", ACCEL_DTYPE_INT32, 2, last));
-    ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
+    if (kind != HEARD)
+        ob_add(&g, OB_INPUT, ob_value("encoder_attention_mask", ACCEL_DTYPE_INT32, 2, tokens));
     add_state(&g, "input_ids", "now");
     for (size_t i = 0; i < 2; i++) {
         snprintf(past, sizeof(past), "past_%s_self_0", kinds[i]);
@@ -124,36 +135,46 @@ static struct accel_buf t5_decoder(void)
     return g;
 }
 
-static struct accel_buf search_model(enum kind kind)
+/* A model that searches; `op`, its outputs `out` and one attribute are up to the caller. */
+static struct accel_buf model_of(enum kind kind, const char *op, const char *out, const char *attr,
+                                 int64_t value)
 {
-    static const int64_t ids[] = {-1, -1};
-    struct accel_buf g = {0}, body = kind == ENCODED ? t5_decoder() : decoder(), model,
-                     import = {0};
-    struct accel_buf n = kind != GREEDY ? ob_node("BeamSearch", "ids,most,,count,count", "y")
-                                        : ob_node("GreedySearch", "ids,most", "y");
+    static const int64_t ids[] = {-1, -1}, heard[] = {-1, 1, -1}, y[] = {-1, -1, -1};
+    struct accel_buf g = {0}, body = kind >= ENCODED ? decoder_behind(kind) : decoder();
+    struct accel_buf model, import = {0};
+    struct accel_buf n = ob_node(op, kind != GREEDY ? "ids,most,,count,count" : "ids,most", out);
 
-    if (kind == ENCODED) {
-        struct accel_buf encoder = t5_encoder();
+    if (kind >= ENCODED) {
+        struct accel_buf first = encoder(kind);
 
-        ob_attr_graph(&n, "encoder", &encoder);
-        ob_attr_int(&n, "model_type", 1);
+        ob_attr_graph(&n, "encoder", &first);
         ob_attr_int(&n, "decoder_start_token_id", 0);
     }
+    ob_attr_int(&n, attr, value);
     ob_text(&n, 7, "com.microsoft");
     ob_attr_graph(&n, "decoder", &body);
     ob_attr_int(&n, "eos_token_id", VOCAB);
     ob_attr_int(&n, "pad_token_id", 0);
     ob_add(&g, OB_NODE, n);
-    ob_add(&g, OB_INPUT, ob_value("ids", ACCEL_DTYPE_INT32, 2, ids));
+    ob_add(&g, OB_INPUT,
+           kind == HEARD ? ob_value("ids", ACCEL_DTYPE_FLOAT, 3, heard)
+                         : ob_value("ids", ACCEL_DTYPE_INT32, 2, ids));
     ob_add(&g, OB_INPUT, ob_value("most", ACCEL_DTYPE_INT32, 0, NULL));
     ob_add(&g, OB_INPUT, ob_value("count", ACCEL_DTYPE_INT32, 0, NULL));
-    ob_add(&g, OB_OUTPUT,
-           ob_value("y", ACCEL_DTYPE_INT32, kind != GREEDY ? 3 : 2, (const int64_t[]){-1, -1, -1}));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_INT32, kind != GREEDY ? 3 : 2, y));
     model = ob_model(&g, 11);
     ob_text(&import, 1, "com.microsoft");
     ob_int(&import, 2, 1);
     ob_put(&model, 8, &import);
     return model;
+}
+
+static struct accel_buf search_model(enum kind kind)
+{
+    static const int types[] = {[GREEDY] = 0, [BEAMS] = 0, [ENCODED] = 1, [HEARD] = 2};
+
+    return model_of(kind, kind == GREEDY ? "GreedySearch" : "BeamSearch", "y", "model_type",
+                    types[kind]);
 }
 
 struct search {
@@ -186,8 +207,11 @@ static void close_search(struct search *s)
 static int run_search(struct search *s, int32_t most, int32_t count, struct accel_error *err)
 {
     int32_t ids[] = {0, 1, 3, 4};
+    float heard[] = {0, 1, 3, 4};
     const struct accel_named_tensor in[] = {
-        {"ids", {ACCEL_DTYPE_INT32, 2, {2, 2}, ids, sizeof(ids)}},
+        {"ids", s->kind == HEARD
+                    ? (struct accel_tensor){ACCEL_DTYPE_FLOAT, 3, {2, 1, 2}, heard, sizeof(heard)}
+                    : (struct accel_tensor){ACCEL_DTYPE_INT32, 2, {2, 2}, ids, sizeof(ids)}},
         {"most", {.dtype = ACCEL_DTYPE_INT32, .data = &most, .size_bytes = sizeof(most)}},
         {"count", {.dtype = ACCEL_DTYPE_INT32, .data = &count, .size_bytes = sizeof(count)}}};
 
@@ -200,7 +224,7 @@ static bool counts_by_two(const struct search *s, int32_t most)
 {
     const int32_t *y = s->y.tensor.data;
 
-    const int32_t given = s->kind == ENCODED ? 1 : 2;
+    const int32_t given = s->kind >= ENCODED ? 1 : 2;
 
     for (int32_t i = given; i < most; i++)
         if (y[i] != (y[i - 1] + 2) % VOCAB)
@@ -220,7 +244,8 @@ static void *cancel_until_told(void *context)
 
 static void ends_when_it_has_to(enum kind kind)
 {
-    static const char *const names[] = {"greedy", "beams", "beams behind an encoder"};
+    static const char *const names[] = {"greedy", "beams", "beams behind an encoder",
+                                        "beams of what was heard"};
     struct accel_buf model = search_model(kind);
     struct accel_error err = {0};
     struct search s;
@@ -302,10 +327,42 @@ static void frees_all_whatever_fails(enum kind kind)
     accel_buf_free(&model);
 }
 
+/* A model that is loaded, or is not because of `why`. */
+static void refuses_model(struct accel_buf model, int expected, const char *why)
+{
+    struct accel_error err = {0};
+    struct search s;
+    const int rc = open_search(&s, HEARD, &model, &(struct accel_limits){0}, &err);
+
+    ok(rc == expected && (rc == ACCEL_OK || strstr(err.msg, why) != NULL), "%s: %s", why, err.msg);
+    close_search(&s);
+    accel_buf_free(&model);
+}
+
+static void refuses_models(void)
+{
+    const char *const op = "WhisperBeamSearch";
+
+    refuses_model(model_of(HEARD, op, "y", "model_type", 2), ACCEL_OK, "nothing");
+    refuses_model(model_of(HEARD, op, "y", "model_type", 1), ACCEL_E_UNSUPPORTED, "model_type 1");
+    refuses_model(model_of(HEARD, "BeamSearch", "y", "model_type", 3), ACCEL_E_UNSUPPORTED,
+                  "model_type 3");
+    refuses_model(model_of(GREEDY, "GreedySearch", "y", "model_type", 1), ACCEL_E_UNSUPPORTED,
+                  "model_type 1");
+    refuses_model(model_of(HEARD, op, "y", "decoder_output_cross_qk", 1), ACCEL_E_UNSUPPORTED,
+                  "decoder_output_cross_qk");
+    refuses_model(model_of(HEARD, op, "y,,,q", "model_type", 2), ACCEL_E_UNSUPPORTED, "cross_qk");
+    refuses_model(model_of(HEARD, op, "y,,,,p", "model_type", 2), ACCEL_E_UNSUPPORTED,
+                  "non_speech_probs");
+    refuses_model(model_of(ENCODED, "BeamSearch", "y", "model_type", 2), ACCEL_E_INVALID,
+                  "encoder has 3 inputs");
+}
+
 int main(void)
 {
     refuses_beams();
-    for (enum kind kind = GREEDY; kind <= ENCODED; kind++) {
+    refuses_models();
+    for (enum kind kind = GREEDY; kind <= HEARD; kind++) {
         ends_when_it_has_to(kind);
         frees_all_whatever_fails(kind);
     }
