@@ -18,8 +18,15 @@ struct axis {
     const uint8_t *outside; /* TF_CROP_AND_RESIZE: this output lies outside the input; else NULL */
 };
 
+static bool filters(const struct accel_resize *r)
+{
+    return r->antialias && r->mode != ACCEL_RESIZE_NEAREST;
+}
+
 static bool resized(const struct accel_resize *r, unsigned d)
 {
+    if (filters(r) && r->in[d] == r->out[d])
+        return false; /* whatever the scale: ONNX Runtime copies it */
     return r->in[d] != r->out[d] || r->scale[d] != 1 || r->coord == ACCEL_COORD_TF_CROP_AND_RESIZE;
 }
 
@@ -31,17 +38,12 @@ static double support(const struct accel_resize *r, unsigned d)
     return r->antialias && r->scale[d] < 1 ? reach / (double)r->scale[d] : reach;
 }
 
-static bool widens(const struct accel_resize *r, unsigned d)
-{
-    return r->antialias && r->scale[d] < 1 && r->mode != ACCEL_RESIZE_NEAREST;
-}
-
 /* At most SIZE_MAX / 64, for a scale that is a tiny number of a hostile file. */
 static size_t taps_of(const struct accel_resize *r, unsigned d)
 {
     if (!resized(r, d) || r->mode == ACCEL_RESIZE_NEAREST)
         return 1;
-    if (!widens(r, d))
+    if (!filters(r))
         return r->mode == ACCEL_RESIZE_CUBIC ? 4 : 2;
     const double taps = 2 * ceil(support(r, d)) + 1;
     return taps < 0x1p58 ? (size_t)taps : (size_t)1 << 58;
@@ -156,18 +158,15 @@ static void fill_taps(const struct accel_resize *r, unsigned d, size_t n, double
                       struct tap *taps)
 {
     const double in = (double)r->in[d];
-    const bool wide = widens(r, d);
-    const double stretch = wide ? (double)r->scale[d] : 1, reach = support(r, d);
-    const double first =
-        wide ? floor(x - reach) + 1 : floor(x) - (r->mode == ACCEL_RESIZE_CUBIC ? 1 : 0);
+    const double first = floor(x) - (r->mode == ACCEL_RESIZE_CUBIC ? 1 : 0);
     double sum = 0;
 
-    if (r->mode == ACCEL_RESIZE_LINEAR && !wide && !r->exclude_outside && n == 2) {
+    if (r->mode == ACCEL_RESIZE_LINEAR && !r->exclude_outside) {
         fill_linear(r, d, (float)x, taps);
         return;
     }
     for (size_t t = 0; t < n; t++) {
-        const double at = first + (double)t, distance = (at - x) * stretch;
+        const double at = first + (double)t, distance = at - x;
         double weight = r->mode == ACCEL_RESIZE_CUBIC
                             ? cubic_weight((double)r->cubic_coeff_a, distance)
                             : fmax(0, 1 - fabs(distance));
@@ -177,13 +176,56 @@ static void fill_taps(const struct accel_resize *r, unsigned d, size_t n, double
         taps[t] = (struct tap){.index = clamp_index(at, r->in[d]), .weight = (float)weight};
         sum += weight;
     }
-    /* The weights of a stretched or cut filter do not add up to one by themselves. */
-    if ((wide || r->exclude_outside) && sum != 0)
+    /* The weights of a cut filter do not add up to one by themselves. */
+    if (r->exclude_outside && sum != 0)
         for (size_t t = 0; t < n; t++)
             taps[t].weight = (float)((double)taps[t].weight / sum);
 }
 
-static void fill_axis(const struct accel_resize *r, unsigned d, struct axis *axis,
+/* Pillow's filter, made for the scale where that is below 1. */
+static float filter_weight(const struct accel_resize *r, float x)
+{
+    const float a = r->cubic_coeff_a;
+
+    x = fabsf(x);
+    if (r->mode == ACCEL_RESIZE_LINEAR)
+        return x < 1 ? 1 - x : 0;
+    if (x < 1)
+        return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+/* What reaches beyond an end is added to the end's weight, or left out. In floats and in ONNX
+ * Runtime's order, as integers hang on the last bit; fixed: in 2^-22, as it has them for bytes. */
+static void fill_filter(const struct accel_resize *r, unsigned d, size_t n, float x, bool fixed,
+                        struct tap *taps)
+{
+    const float wide = fmaxf(1 / r->scale[d], 1), narrow = 1 / wide, center = 0.5f + x;
+    const float reach = (r->mode == ACCEL_RESIZE_CUBIC ? 2.0f : 1.0f) * wide;
+    const double in = (double)r->in[d], first = (double)floorf(center - reach + 0.5f);
+    const double end = fmin((double)floorf(center + reach + 0.5f), first + (double)n);
+    const uint32_t base = clamp_index(first, r->in[d]);
+    float sum = 0;
+
+    for (size_t t = 0; t < n; t++)
+        taps[t] = (struct tap){.index = clamp_index(base + (double)t, r->in[d])};
+    for (double at = first; at < end; at++) {
+        const float weight = filter_weight(r, ((float)at - center + 0.5f) * narrow);
+
+        if (r->exclude_outside && (at < 0 || at >= in))
+            continue;
+        taps[clamp_index(at, r->in[d]) - base].weight += weight;
+        sum += weight;
+    }
+    sum = sum == 0 ? 1 : 1 / sum;
+    for (size_t t = 0; t < n; t++) {
+        taps[t].weight *= sum;
+        if (fixed)
+            taps[t].weight = roundf(taps[t].weight * 0x1p22f);
+    }
+}
+
+static void fill_axis(const struct accel_resize *r, unsigned d, bool fixed, struct axis *axis,
                       struct tap *table, uint8_t *outside)
 {
     *axis = (struct axis){.in = r->in[d], .out = r->out[d], .taps = taps_of(r, d), .table = table};
@@ -197,6 +239,8 @@ static void fill_axis(const struct accel_resize *r, unsigned d, struct axis *axi
         if (axis->taps == 1)
             *taps =
                 (struct tap){.index = clamp_index(nearest(r->nearest, x), r->in[d]), .weight = 1};
+        else if (filters(r))
+            fill_filter(r, d, axis->taps, (float)x, fixed, taps);
         else
             fill_taps(r, d, axis->taps, x, taps);
     }
@@ -290,8 +334,9 @@ static void sum_taps(const struct resize_job *job, const size_t *index, unsigned
                      axis->taps == 1 ? weight : weight * taps[t].weight, sum);
 }
 
-/* Antialiased integers are integers again, halves going up, after each axis, as in the passes of
- * ONNX Runtime. */
+/* Antialiased integers are integers again after each axis, as in the passes of ONNX Runtime: bytes
+ * by weights of 22 bits, halves going up, cut to 0..255 even where they are signed; INT32 by
+ * floats, halves going away from 0. */
 static float sum_of_integers(const struct resize_job *job, const size_t *index, unsigned d,
                              size_t at)
 {
@@ -299,15 +344,25 @@ static float sum_of_integers(const struct resize_job *job, const size_t *index, 
         return load(job, at);
     const struct axis *axis = &job->axes[d];
     const struct tap *taps = axis->table + index[d] * axis->taps;
+    int64_t fixed = 1 << 21;
     float sum = 0;
 
     if (axis->taps == 1)
         return sum_of_integers(job, index, d + 1, at * axis->in + taps->index);
-    for (size_t t = 0; t < axis->taps; t++)
-        if (taps[t].weight != 0)
-            sum +=
-                taps[t].weight * sum_of_integers(job, index, d + 1, at * axis->in + taps[t].index);
-    return within(job->dtype, floorf(sum + 0.5f));
+    for (size_t t = 0; t < axis->taps; t++) {
+        if (taps[t].weight == 0)
+            continue;
+        const float v = sum_of_integers(job, index, d + 1, at * axis->in + taps[t].index);
+
+        if (job->dtype == ACCEL_DTYPE_INT32)
+            sum += taps[t].weight * v;
+        else
+            fixed += (int64_t)taps[t].weight * (int64_t)v;
+    }
+    if (job->dtype == ACCEL_DTYPE_INT32)
+        return roundf(sum);
+    fixed = ACCEL_MAX(ACCEL_MIN(fixed >> 22, 255), 0);
+    return job->dtype == ACCEL_DTYPE_INT8 ? (float)(int8_t)(uint8_t)fixed : (float)fixed;
 }
 
 static float interpolate(const struct resize_job *job, const size_t *index)
@@ -438,7 +493,8 @@ bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
     for (unsigned d = 0; d < resize->rank; d++) {
         const size_t table = resize->out[d] * taps_of(resize, d) * sizeof(struct tap);
 
-        fill_axis(resize, d, &job.axes[d], (struct tap *)(void *)room, (uint8_t *)room + table);
+        fill_axis(resize, d, dtype != ACCEL_DTYPE_FLOAT && dtype != ACCEL_DTYPE_INT32, &job.axes[d],
+                  (struct tap *)(void *)room, (uint8_t *)room + table);
         room += ACCEL_ROUND_UP(table + resize->out[d], ACCEL_KERNEL_ALIGN);
         rows *= d + 1 < resize->rank ? resize->out[d] : 1;
         work *= job.axes[d].taps;

@@ -149,9 +149,9 @@ def recurrent(d, op):
 def resize(d, op):
     if d.opset < 10:
         return None
-    x = image(d, d.choice([np.float32, np.float32, np.uint8]), low=3 if d.opset >= 11 else 4, high=4)
+    x = image(d, d.choice([F, F, np.uint8, np.int8, np.int32]), low=3 if d.opset >= 11 else 4, high=4)
     a = d.of(x)
-    mode = d.choice(['nearest', 'linear'] + (['cubic'] if a.ndim == 4 and d.opset >= 11 and a.dtype == F else []))
+    mode = d.choice(['nearest', 'linear'] + (['cubic'] if a.ndim == 4 and d.opset >= 11 else []))
     scales = np.array([1, 1, *(d.choice([0.5, 0.6, 1, 1.5, 2, 3]) for _ in a.shape[2:])], F)
     if d.opset == 10:
         return d.emit(op, [x, d.constant(scales)], mode=mode)
@@ -161,8 +161,7 @@ def resize(d, op):
     if mode == 'cubic':
         more['cubic_coeff_a'] = d.choice([-0.75, -0.5])
         more['exclude_outside'] = d.integer(0, 1)
-    # Not on bytes: ONNX Runtime rounds between its passes over the axes, this core once at the end.
-    if d.opset >= 18 and mode != 'nearest' and a.dtype == F and d.chance(0.3):
+    if d.opset >= 18 and mode != 'nearest' and d.chance(0.4):
         more['antialias'] = 1
     roi = d.constant(np.zeros(0, F)) if d.opset < 13 else ''
     if d.opset >= 18 and d.chance(0.3):  # of these axes alone
