@@ -159,6 +159,8 @@ static int qmoe_parse(const struct accel_node *n, struct accel_bump *mem, const 
         rc = refuse(n, 13, 13, "a third product", err);
     if (rc == ACCEL_OK)
         rc = refuse(n, 14, 14, "weights beside the router's", err);
+    if (rc == ACCEL_OK)
+        rc = refuse(n, 15, 20, "a scale for floating-point weights or activations", err);
     return rc == ACCEL_OK ? parse_packing(n, p, err) : rc;
 }
 
@@ -523,6 +525,11 @@ static const struct accel_attr_rule qmoe_attrs[] = {
     {"weights_prepacked", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED},
     {0}};
 
+static const struct accel_arg qmoe_more[] = {
+    {"fc2_global_scale", F32, 0, OPT},       {"fc1_act_scale", F32, 0, OPT},
+    {"fc2_act_scale", F32, 0, OPT},          {"fc1_act_block_scale", REAL, 'T', OPT},
+    {"fc2_act_block_scale", REAL, 'T', OPT}, {0}};
+
 const struct accel_op accel_ops_moe[] = {
     {.name = "MoE",
      .domain = "com.microsoft",
@@ -561,7 +568,9 @@ const struct accel_op accel_ops_moe[] = {
             {"fc1_zero_points", U8, 0, OPT},
             {"fc2_zero_points", U8, 0, OPT},
             {"fc3_zero_points", U8, 0, OPT},
-            {"router_weights", REAL, 'T', OPT}},
+            {"router_weights", REAL, 'T', OPT},
+            {"fc1_global_scale", F32, 0, OPT}},
+     .in_more = qmoe_more,
      .out = {{"output", REAL, 'T', 0}},
      .attrs = qmoe_attrs,
      .parse = qmoe_parse,
