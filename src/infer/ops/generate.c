@@ -7,143 +7,14 @@
  * which its CPU kernel leaves unwritten, are refused. */
 #include "infer/ops/generate.h"
 
-#include "infer/ops/beams.h"
 #include "infer/ops/elements.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Tokens of a sequence, and beams, at most: ONNX Runtime's own bounds. */
-#define LENGTH_MAX 16384
-#define BEAMS_MAX  128
-
-/* ---------------------------------------------------------------- inputs */
-
-/* Where an operator has them. */
-struct places {
-    size_t max_length, min_length, repetition_penalty, vocab_mask, prefix_mask, attention_mask;
-};
-
-static const struct places greedy_places = {1, 2, 3, 4, 5, 6}, beam_places = {1, 2, 6, 7, 8, 9};
-
-/* Of BeamSearch and WhisperBeamSearch. */
-enum {
-    NUM_BEAMS = 3,
-    NUM_RETURN_SEQUENCES = 4,
-    LENGTH_PENALTY = 5,
-    DECODER_IDS = 10,
-    LOGITS_PROCESSOR = 11
-};
-
-/* Of WhisperBeamSearch alone. */
-enum { EXTRA_IDS = 13, TEMPERATURE = 14, CROSS_QK = 3, NO_SPEECH = 4 };
-
-#define PROCESS_TIMES 1 /* logits_processor */
-
-static const struct places *places_of(const struct accel_generate *op)
-{
-    return op->greedy ? &greedy_places : &beam_places;
-}
-
-static const struct accel_tensor *input(const struct accel_run *run, size_t i)
-{
-    return i < accel_node_formal(run->node) ? run->in[i] : NULL;
-}
-
-static const char *name_of(const struct accel_node *n, size_t i)
-{
-    return accel_op_input(n->op, i)->name;
-}
-
-/* Input i of an INT32 or FLOAT, as its entry says, of rank `rank`. */
-static int check_tensor(const struct accel_node *n, size_t i, const struct accel_tensor *t,
-                        uint32_t rank, struct accel_error *err)
-{
-    const uint32_t types = accel_op_input(n->op, i)->types;
-
-    if (accel_is_list(t) || accel_is_none(t) || (types >> t->dtype & 1) == 0)
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has the wrong type", i,
-                          name_of(n, i));
-    if (t->rank != rank)
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has rank %u, %u is needed", i,
-                          name_of(n, i), t->rank, rank);
-    return ACCEL_OK;
-}
-
-/* An input of one number. *t NULL: left out. */
-static int scalar(const struct accel_run *run, size_t i, const struct accel_tensor **t,
-                  struct accel_error *err)
-{
-    *t = input(run, i);
-    if (*t == NULL)
-        return ACCEL_OK;
-    const int rc = check_tensor(run->node, i, *t, (*t)->rank == 1, err);
-    if (rc == ACCEL_OK && (*t)->size_bytes != 4)
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has to be one number", i,
-                          name_of(run->node, i));
-    return rc;
-}
-
-static int read_int(const struct accel_run *run, size_t i, int64_t *value, struct accel_error *err)
-{
-    const struct accel_tensor *t;
-    const int rc = scalar(run, i, &t, err);
-
-    if (rc == ACCEL_OK && t != NULL)
-        *value = *(const int32_t *)t->data;
-    return rc;
-}
-
-static int read_float(const struct accel_run *run, size_t i, float *value, struct accel_error *err)
-{
-    const struct accel_tensor *t;
-    const int rc = scalar(run, i, &t, err);
-
-    if (rc == ACCEL_OK && t != NULL)
-        *value = *(const float *)t->data;
-    return rc;
-}
-
-/* An INT32 input of shape [rows, columns], or [columns] where rows is 0. *data NULL: left out. */
-static int read_matrix(const struct accel_run *run, size_t i, size_t rows, size_t columns,
-                       const int32_t **data, struct accel_error *err)
-{
-    const struct accel_tensor *t = input(run, i);
-
-    *data = NULL;
-    if (t == NULL)
-        return ACCEL_OK;
-    const int rc = check_tensor(run->node, i, t, rows == 0 ? 1 : 2, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if ((rows != 0 && t->dims[0] != (int64_t)rows) || t->dims[t->rank - 1] != (int64_t)columns) {
-        const struct accel_shape shape = accel_shape_of(t);
-        char text[ACCEL_SHAPE_TEXT];
-
-        accel_shape_format(&shape, text);
-        if (rows == 0)
-            return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has shape %s, needed is %zu", i,
-                              name_of(run->node, i), text, columns);
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu '%s' has shape %s, needed is %zux%zu", i,
-                          name_of(run->node, i), text, rows, columns);
-    }
-    *data = t->data;
-    return ACCEL_OK;
-}
-
-/* ---------------------------------------------------------------- parse, infer */
-
-int accel_generate_names(const char *const *have, const char *const *want, size_t count,
-                         const char *what, const char *graph, struct accel_error *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(have[i], want[i]) != 0)
-            return accel_fail(err, ACCEL_E_INVALID, "%s: %s %zu is '%s', it has to be '%s'", graph,
-                              what, i, have[i], want[i]);
-    return ACCEL_OK;
-}
+/* Outputs of WhisperBeamSearch. */
+enum { CROSS_QK = 3, NO_SPEECH = 4 };
 
 static int parse_token(const struct accel_node *n, const char *name, int32_t *token,
                        struct accel_error *err)
@@ -304,11 +175,13 @@ static int generate_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_generate *op = in->node->params;
     const int64_t batch = dim(in, 0, 0), given = dim(in, 0, 1);
-    const bool begun = op->features && accel_given(in->node, DECODER_IDS);
-    const int64_t prompt = begun ? dim(in, DECODER_IDS, 1) : op->encoder != NULL ? 1 : given;
-    const int64_t most = known(in, places_of(op)->max_length, 0);
-    const int64_t beams = op->greedy ? 1 : known(in, NUM_BEAMS, 1);
-    const int64_t count = op->greedy ? 1 : known(in, NUM_RETURN_SEQUENCES, 1);
+    const bool begun = op->features && accel_given(in->node, ACCEL_GENERATE_DECODER_IDS);
+    const int64_t prompt = begun                 ? dim(in, ACCEL_GENERATE_DECODER_IDS, 1)
+                           : op->encoder != NULL ? 1
+                                                 : given;
+    const int64_t most = known(in, accel_generate_places(op)->max_length, 0);
+    const int64_t beams = op->greedy ? 1 : known(in, ACCEL_GENERATE_NUM_BEAMS, 1);
+    const int64_t count = op->greedy ? 1 : known(in, ACCEL_GENERATE_NUM_RETURN_SEQUENCES, 1);
     int64_t rows;
     int rc = infer_input(in, op, err);
 
@@ -336,210 +209,7 @@ static int generate_infer(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* ---------------------------------------------------------------- run */
-
-int accel_generating_reserve(struct accel_generating *g, enum accel_generating_memory which,
-                             size_t count, size_t each, size_t size, void **data,
-                             struct accel_error *err)
-{
-    size_t bytes;
-
-    if (__builtin_mul_overflow(count, each, &bytes) || __builtin_mul_overflow(bytes, size, &bytes))
-        return accel_fail(err, ACCEL_E_LIMIT, "%zu x %zu numbers to generate with are too many",
-                          count, each);
-    const int rc = accel_run_held_reserve(g->run, &g->memory[which], bytes, err);
-    *data = g->memory[which].data;
-    return rc;
-}
-
-static void end_generating(struct accel_generating *g)
-{
-    for (size_t i = 0; i < ACCEL_GENERATING_MEMORIES; i++)
-        accel_run_release(g->run, &g->memory[i]);
-    for (size_t i = 0; g->now != NULL && i < g->op->states; i++) {
-        accel_run_release(g->run, &g->now[i]);
-        accel_run_release(g->run, &g->next[i]);
-    }
-    for (size_t i = 0; g->fixed != NULL && i < g->op->fixed; i++)
-        accel_run_release(g->run, &g->fixed[i]);
-    accel_free(g->inputs);
-    accel_free(g->outputs);
-    accel_free(g->now);
-    accel_free(g->next);
-    accel_free(g->fixed);
-}
-
-/* What a model of features begins with, and inputs that it makes nothing of. */
-static int read_features(struct accel_generating *g, struct accel_error *err)
-{
-    const struct accel_run *run = g->run;
-    const struct accel_tensor *ids = input(run, DECODER_IDS), *mask, *extra;
-    int rc = ACCEL_OK;
-
-    g->prompt = 1;
-    if (ids == NULL && g->op->start < 0)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "decoder_start_token_id is %d: without input decoder_input_ids it has to "
-                          "be a token",
-                          g->op->start);
-    if (ids != NULL)
-        rc = check_tensor(run->node, DECODER_IDS, ids, 2, err);
-    if (rc == ACCEL_OK && ids != NULL) {
-        g->prompt_ids = ids->data;
-        g->prompt = (size_t)ids->dims[1];
-        rc = read_matrix(run, DECODER_IDS, g->batch, g->prompt, &g->prompt_ids, err);
-    }
-    if (rc == ACCEL_OK && (mask = input(run, beam_places.attention_mask)) != NULL)
-        rc = check_tensor(run->node, beam_places.attention_mask, mask, 3, err);
-    if (rc == ACCEL_OK && (extra = input(run, EXTRA_IDS)) != NULL)
-        rc = check_tensor(run->node, EXTRA_IDS, extra, 2, err);
-    return rc;
-}
-
-/* What there is to continue: batch, prompt and prompt_ids. */
-static int read_prompt(struct accel_generating *g, struct accel_error *err)
-{
-    const struct accel_generate *op = g->op;
-    const struct accel_tensor *ids = g->run->in[0];
-    int rc = check_tensor(g->run->node, 0, ids, op->features ? 3 : 2, err);
-
-    if (rc != ACCEL_OK)
-        return rc;
-    if (ids->dtype != (op->features ? ACCEL_DTYPE_FLOAT : ACCEL_DTYPE_INT32))
-        return accel_fail(err, ACCEL_E_INVALID, "input_ids is %s, not what this model_type takes",
-                          accel_dtype_name(ids->dtype));
-    g->batch = (size_t)ids->dims[0];
-    if (op->features) {
-        rc = read_features(g, err);
-    } else if (op->encoder != NULL) {
-        g->prompt = 1;
-    } else {
-        g->prompt = (size_t)ids->dims[1];
-        g->prompt_ids = ids->data;
-    }
-    if (rc == ACCEL_OK && (g->prompt == 0 || (!op->features && ids->dims[1] == 0)))
-        return accel_fail(err, ACCEL_E_INVALID, "%s holds no token to continue",
-                          op->features ? "decoder_input_ids" : "input_ids");
-    return rc;
-}
-
-/* All of the inputs but those that the vocabulary's size is needed for. */
-static int read_inputs(struct accel_generating *g, struct accel_error *err)
-{
-    const struct accel_run *run = g->run;
-    const struct places *at = places_of(g->op);
-    int64_t most = 0;
-    int rc = read_prompt(g, err);
-
-    if (rc == ACCEL_OK)
-        rc = read_int(run, at->max_length, &most, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (most > LENGTH_MAX || most <= (int64_t)g->prompt)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "max_length is %" PRId64 ": it has to be more than the %zu tokens that "
-                          "%s, and %d at most",
-                          most, g->prompt,
-                          g->op->encoder != NULL ? "it begins with" : "input_ids has", LENGTH_MAX);
-    g->most = (size_t)most;
-    g->rules = (struct accel_logits_rules){
-        .repetition_penalty = 1, .ngram = g->op->ngram, .eos = g->op->eos};
-    rc = read_int(run, at->min_length, &g->rules.min_length, err);
-    if (rc == ACCEL_OK)
-        rc = read_float(run, at->repetition_penalty, &g->rules.repetition_penalty, err);
-    if (rc == ACCEL_OK && !(g->rules.repetition_penalty > 0))
-        rc = accel_fail(err, ACCEL_E_INVALID, "repetition_penalty is %g, it has to be above 0",
-                        (double)g->rules.repetition_penalty);
-    if (rc == ACCEL_OK && g->batch > 0 && !g->op->features)
-        rc = read_matrix(run, at->attention_mask, g->batch, (size_t)run->in[0]->dims[1],
-                         &g->prompt_mask, err);
-    return rc;
-}
-
-/* Once read_inputs() and `beams` are there. */
-static int begin(struct accel_generating *g, struct accel_error *err)
-{
-    void *ids = NULL;
-
-    if (__builtin_mul_overflow(g->batch, g->beams, &g->rows))
-        return accel_fail(err, ACCEL_E_LIMIT, "%zu x %zu sequences are too many", g->batch,
-                          g->beams);
-    const int rc = accel_generating_reserve(g, ACCEL_GENERATING_IDS, g->rows, g->most,
-                                            sizeof(int32_t), &ids, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    g->ids = ids;
-    g->length = g->prompt;
-    for (size_t r = 0; r < g->rows; r++)
-        memcpy(g->ids + r * g->most,
-               g->prompt_ids != NULL ? g->prompt_ids + r / g->beams * g->prompt : &g->op->start,
-               g->prompt * sizeof(int32_t));
-    return ACCEL_OK;
-}
-
-/* What has to wait for the first logits: their last axis is the vocabulary. */
-static int begin_scores(struct accel_generating *g, size_t vocab, struct accel_error *err)
-{
-    const struct places *at = places_of(g->op);
-    struct accel_logits_rules *rules = &g->rules;
-    size_t bytes;
-    void *data;
-
-    if (g->op->vocab > 0 && (uint64_t)g->op->vocab > vocab)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "vocab_size is %" PRId64 ", its decoder's logits have %zu", g->op->vocab,
-                          vocab);
-    rules->vocab = g->op->vocab > 0 ? (size_t)g->op->vocab : vocab;
-    rules->rows_per_batch = g->beams;
-    if (rules->times != NULL &&
-        (rules->times->first <= 0 || (size_t)rules->times->first >= rules->vocab))
-        return accel_fail(
-            err, ACCEL_E_INVALID,
-            "beginning_timestamp_token_id is %d: with logits_processor 1 it has to be "
-            "above 0 and below the %zu of the vocabulary",
-            rules->times->first, rules->vocab);
-    int rc = read_matrix(g->run, at->vocab_mask, 0, rules->vocab, &rules->vocab_mask, err);
-    if (rc == ACCEL_OK)
-        rc = read_matrix(g->run, at->prefix_mask, g->batch, rules->vocab, &rules->prefix_mask, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (!accel_logits_work(rules->vocab, g->most, &bytes))
-        return accel_fail(err, ACCEL_E_LIMIT, "a vocabulary of %zu is too large", vocab);
-    rc = accel_generating_reserve(g, ACCEL_GENERATING_WORK, 1, 1, bytes, &data, err);
-    if (rc == ACCEL_OK)
-        rc = accel_generating_reserve(g, ACCEL_GENERATING_SCORES, g->rows, rules->vocab,
-                                      sizeof(float), &data, err);
-    g->scores = data;
-    return rc;
-}
-
-/* The scores of the next token are those of the last one that the decoder was given. One row of
- * them for a batch goes for all of its beams. */
-static int take_scores(struct accel_generating *g, const struct accel_tensor *logits,
-                       struct accel_error *err)
-{
-    char text[ACCEL_SHAPE_TEXT];
-
-    if (logits->rank != 3 || logits->dtype != ACCEL_DTYPE_FLOAT)
-        return accel_fail(err, ACCEL_E_INVALID, "its decoder's logits are no FLOAT of rank 3");
-    const size_t vocab = (size_t)logits->dims[2], given = (size_t)logits->dims[1];
-    const bool each = logits->dims[0] == (int64_t)g->rows;
-    const struct accel_shape shape = accel_shape_of(logits);
-    if ((!each && logits->dims[0] != (int64_t)g->batch) || given == 0 ||
-        vocab < ACCEL_MAX(g->rules.vocab, (size_t)1))
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "its decoder's logits have shape %s, %zu rows of tokens went in",
-                          accel_shape_format(&shape, text), g->rows);
-    const int rc = g->rules.vocab == 0 ? begin_scores(g, vocab, err) : ACCEL_OK;
-    if (rc != ACCEL_OK)
-        return rc;
-    for (size_t r = 0; r < g->rows; r++)
-        memcpy(g->scores + r * g->rules.vocab,
-               (const float *)logits->data +
-                   ((each ? r : r / g->beams) * given + given - 1) * vocab,
-               g->rules.vocab * sizeof(float));
-    return ACCEL_OK;
-}
+/* ---------------------------------------------------------------- GreedySearch */
 
 /* Index of the first of the largest. */
 static size_t largest(const float *x, size_t count)
@@ -551,8 +221,6 @@ static size_t largest(const float *x, size_t count)
             best = i;
     return best;
 }
-
-/* ---------------------------------------------------------------- GreedySearch */
 
 /* Appends the best token to each row; *ended: the end came in every row. */
 static int choose_best(struct accel_generating *g, bool *over, bool *ended, struct accel_error *err)
@@ -593,7 +261,7 @@ static int greedy_steps(struct accel_generating *g, bool *over, struct accel_err
 
     for (;;) {
         if (rc == ACCEL_OK)
-            rc = take_scores(g, &logits, err);
+            rc = accel_generating_scores(g, &logits, err);
         if (rc != ACCEL_OK)
             return rc;
         accel_logits_apply(&g->rules, g->length == g->prompt, g->rows, g->ids, g->most, g->length,
@@ -608,12 +276,12 @@ static int greedy_steps(struct accel_generating *g, bool *over, struct accel_err
 
 static int greedy_run(struct accel_run *run, struct accel_error *err)
 {
-    ACCEL_CLEANUP(end_generating)
+    ACCEL_CLEANUP(accel_generating_end)
     struct accel_generating g = {.run = run, .op = run->node->params, .beams = 1};
-    int rc = read_inputs(&g, err);
+    int rc = accel_generating_read(&g, err);
 
     if (rc == ACCEL_OK)
-        rc = begin(&g, err);
+        rc = accel_generating_begin(&g, err);
     if (rc != ACCEL_OK)
         return rc;
     ACCEL_CLEANUP(accel_freep) bool *over = accel_calloc(g.rows, sizeof(*over));
@@ -625,240 +293,6 @@ static int greedy_run(struct accel_run *run, struct accel_error *err)
         return rc;
     }
     return give_ids(&g, err);
-}
-
-/* ---------------------------------------------------------------- BeamSearch */
-
-struct beaming {
-    struct accel_generating g;
-    struct accel_beams beams;
-    size_t count;   /* sequences to give of each batch */
-    float *history; /* the rest of output `scores`; NULL: not wanted */
-};
-
-static int read_beams(struct beaming *b, struct accel_error *err)
-{
-    const struct accel_run *run = b->g.run;
-    int64_t beams = 1, count = 1, processor = 0;
-
-    b->beams.length_penalty = 1;
-    int rc = read_inputs(&b->g, err);
-    if (rc == ACCEL_OK)
-        rc = read_int(run, NUM_BEAMS, &beams, err);
-    if (rc == ACCEL_OK)
-        rc = read_int(run, NUM_RETURN_SEQUENCES, &count, err);
-    if (rc == ACCEL_OK)
-        rc = read_float(run, LENGTH_PENALTY, &b->beams.length_penalty, err);
-    if (rc == ACCEL_OK)
-        rc = read_int(run, LOGITS_PROCESSOR, &processor, err);
-    if (rc == ACCEL_OK)
-        rc = read_float(run, TEMPERATURE, &b->g.rules.temperature, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (beams < 1 || beams > BEAMS_MAX)
-        return accel_fail(err, ACCEL_E_INVALID, "num_beams is %" PRId64 ", it has to be 1 to %d",
-                          beams, BEAMS_MAX);
-    if (count < 1 || count > beams)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "num_return_sequences is %" PRId64 ", it has to be 1 to the %" PRId64
-                          " of num_beams",
-                          count, beams);
-    if (processor < 0)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "logits_processor is %" PRId64 ", it has to be 0 or more", processor);
-    if (processor == PROCESS_TIMES && b->g.op->features)
-        b->g.rules.times = &b->g.op->times;
-    b->g.beams = (size_t)beams;
-    b->count = (size_t)count;
-    return ACCEL_OK;
-}
-
-/* Hands out parts of a block of memory, or, without one, adds up what it has to have. */
-static void *part(char *base, size_t *at, size_t count, size_t size)
-{
-    void *p = base != NULL ? base + *at : NULL;
-
-    *at += ACCEL_ROUND_UP(count * size, 16);
-    return p;
-}
-
-static size_t lay_out(struct accel_beams *b, char *base)
-{
-    const size_t rows = b->batch * b->beams;
-    size_t at = 0;
-
-    b->top_at = part(base, &at, 2 * rows, sizeof(*b->top_at));
-    b->best = part(base, &at, rows, sizeof(*b->best));
-    b->sums = part(base, &at, rows, sizeof(*b->sums));
-    b->top = part(base, &at, 2 * rows, sizeof(*b->top));
-    b->tokens = part(base, &at, rows, sizeof(*b->tokens));
-    b->from = part(base, &at, rows, sizeof(*b->from));
-    b->used = part(base, &at, b->batch, sizeof(*b->used));
-    b->done = part(base, &at, b->batch, sizeof(*b->done));
-    return at;
-}
-
-static int begin_beams(struct beaming *b, struct accel_error *err)
-{
-    struct accel_generating *g = &b->g;
-    void *data = NULL, *words = NULL;
-    int rc = begin(g, err);
-
-    /* From here on the rows are known to be few enough for what is laid out: their ids have been
-     * allocated, and what a row takes here is less than what size_t leaves of that. */
-    if (rc == ACCEL_OK && g->rows > SIZE_MAX / 256)
-        rc = accel_fail(err, ACCEL_E_LIMIT, "%zu sequences are too many", g->rows);
-    if (rc == ACCEL_OK)
-        rc = accel_generating_reserve(g, ACCEL_GENERATING_NEXT_IDS, g->rows, g->most,
-                                      sizeof(int32_t), &data, err);
-    if (rc == ACCEL_OK)
-        rc = accel_generating_reserve(g, ACCEL_GENERATING_WORDS, g->rows, g->most, sizeof(int32_t),
-                                      &words, err);
-    b->beams.batch = g->batch;
-    b->beams.beams = g->beams;
-    b->beams.most = g->most;
-    b->beams.eos = g->op->eos;
-    b->beams.pad = g->op->pad;
-    b->beams.early_stopping = g->op->early_stopping;
-    b->beams.words = words;
-    if (rc == ACCEL_OK)
-        rc = accel_generating_reserve(g, ACCEL_GENERATING_BEAMS, 1, lay_out(&b->beams, NULL), 1,
-                                      &data, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    lay_out(&b->beams, data);
-    accel_beams_init(&b->beams);
-    return ACCEL_OK;
-}
-
-/* Output `scores`, zeroed, once the vocabulary is known. */
-static int begin_history(struct beaming *b, struct accel_error *err)
-{
-    const struct accel_run *run = b->g.run;
-    const struct accel_shape shape = {.has_rank = true,
-                                      .rank = 4,
-                                      .dims = {(int64_t)(b->g.most - b->g.prompt),
-                                               (int64_t)b->g.batch, (int64_t)b->g.beams,
-                                               (int64_t)b->g.rules.vocab}};
-
-    if (2 * b->g.beams > b->g.beams * b->g.rules.vocab)
-        return accel_fail(err, ACCEL_E_INVALID, "a vocabulary of one is nothing to search in");
-    if (run->node->outputs_count < 3 || run->out[2] == NULL)
-        return ACCEL_OK;
-    const int rc = accel_run_output(b->g.run, 2, &shape, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    b->history = run->out[2]->data;
-    memset(b->history, 0, run->out[2]->size_bytes);
-    return ACCEL_OK;
-}
-
-/* From the decoder's scores to what each sequence would have with each token. */
-static void add_up(struct beaming *b)
-{
-    struct accel_generating *g = &b->g;
-    const size_t vocab = g->rules.vocab;
-
-    accel_softmax_f32(g->run->kernels, g->run->pool, g->rows, vocab, 1, true, g->scores, g->scores);
-    accel_logits_apply(&g->rules, g->length == g->prompt, g->rows, g->ids, g->most, g->length,
-                       g->scores, g->memory[ACCEL_GENERATING_WORK].data);
-    for (size_t r = 0; r < g->rows; r++)
-        for (size_t k = 0; k < vocab; k++)
-            g->scores[r * vocab + k] += b->beams.sums[r];
-    if (b->history != NULL) {
-        memcpy(b->history, g->scores, g->rows * vocab * sizeof(float));
-        b->history += g->rows * vocab;
-    }
-}
-
-/* Each row becomes the one it was continued from, and its token. */
-static void append(struct beaming *b)
-{
-    struct accel_generating *g = &b->g;
-    struct accel_held *ids = &g->memory[ACCEL_GENERATING_IDS];
-    struct accel_held *next = &g->memory[ACCEL_GENERATING_NEXT_IDS];
-    const struct accel_held swapped = *ids;
-    int32_t *to = next->data;
-
-    for (size_t r = 0; r < g->rows; r++, to += g->most) {
-        memcpy(to, g->ids + (size_t)b->beams.from[r] * g->most, g->length * sizeof(*to));
-        to[g->length] = b->beams.tokens[r];
-    }
-    *ids = *next;
-    *next = swapped;
-    g->ids = ids->data;
-    g->length++;
-}
-
-static int beam_steps(struct beaming *b, struct accel_error *err)
-{
-    struct accel_generating *g = &b->g;
-    const bool encoded = g->op->encoder != NULL;
-    struct accel_tensor logits;
-    int rc = encoded ? accel_t5_first(g, &logits, err) : accel_gpt_first(g, &logits, err);
-
-    for (;;) {
-        if (rc == ACCEL_OK)
-            rc = take_scores(g, &logits, err);
-        if (rc == ACCEL_OK && g->length == g->prompt)
-            rc = begin_history(b, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        add_up(b);
-        const bool going =
-            accel_beams_step(&b->beams, g->scores, g->rules.vocab, g->ids, g->most, g->length);
-        append(b);
-        if (!going || g->length == g->most)
-            break;
-        /* With one beam each row goes on from itself, also when its batch is done. */
-        const int32_t *from = g->beams > 1 ? b->beams.from : NULL;
-        rc = encoded ? accel_t5_next(g, from, &logits, err) : accel_gpt_next(g, from, &logits, err);
-    }
-    accel_beams_finish(&b->beams, g->ids, g->most, g->length);
-    return ACCEL_OK;
-}
-
-static int give_best(struct beaming *b, struct accel_error *err)
-{
-    struct accel_run *run = b->g.run;
-    const int64_t batch = (int64_t)b->g.batch, count = (int64_t)b->count;
-    const struct accel_shape ids = {
-        .has_rank = true, .rank = 3, .dims = {batch, count, (int64_t)b->g.most}};
-    const struct accel_shape scores = {.has_rank = true, .rank = 2, .dims = {batch, count}};
-    const bool rated = run->node->outputs_count > 1 && run->out[1] != NULL;
-    int rc = run->out[0] != NULL ? accel_run_output(run, 0, &ids, err) : ACCEL_OK;
-
-    if (rc == ACCEL_OK && rated)
-        rc = accel_run_output(run, 1, &scores, err);
-    if (rc == ACCEL_OK && run->out[0] != NULL)
-        accel_beams_result(&b->beams, b->count, run->out[0]->data,
-                           rated ? run->out[1]->data : NULL);
-    return rc;
-}
-
-static void end_beaming(struct beaming *b)
-{
-    end_generating(&b->g);
-}
-
-static int beam_run(struct accel_run *run, struct accel_error *err)
-{
-    ACCEL_CLEANUP(end_beaming)
-    struct beaming b = {.g = {.run = run, .op = run->node->params}};
-    int rc = read_beams(&b, err);
-
-    if (rc == ACCEL_OK && b.g.batch == 0)
-        rc = accel_fail(err, ACCEL_E_INVALID, "input_ids has no row to continue");
-    if (rc == ACCEL_OK)
-        rc = begin_beams(&b, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    rc = beam_steps(&b, err);
-    if (rc != ACCEL_OK) {
-        accel_fail_in(err, "token %zu", b.g.length);
-        return rc;
-    }
-    return give_best(&b, err);
 }
 
 /* ---------------------------------------------------------------- the table */
@@ -936,7 +370,7 @@ const struct accel_op accel_ops_generate[] = {
      .attrs = beam_attrs,
      .parse = generate_parse,
      .infer = generate_infer,
-     .run = beam_run},
+     .run = accel_beam_search_run},
     {.domain = "com.microsoft",
      .name = "WhisperBeamSearch",
      .since = 1,
@@ -950,6 +384,6 @@ const struct accel_op accel_ops_generate[] = {
      .attrs = whisper_attrs,
      .parse = generate_parse,
      .infer = generate_infer,
-     .run = beam_run},
+     .run = accel_beam_search_run},
     {0},
 };

@@ -3,7 +3,8 @@
 #define ACCEL_INFER_OPS_GENERATE_H
 
 /* Generating text with a model that is a subgraph: what the search for the best continuation
- * (ops/generate.c) and the ways to run a decoder (ops/common/decoder_*.c) know of each other.
+ * (ops/generate.c, ops/common/beam_search.c) and the ways to run a decoder (ops/common/decoder_*.c)
+ * know of each other.
  *
  * A row is one sequence in the making: of `beams` rows for each of `batch` prompts. */
 
@@ -27,6 +28,23 @@ struct accel_generate {
     int64_t ngram;
     bool early_stopping;
     struct accel_timestamps times;
+};
+
+/* Where an operator has the inputs that all of them have. */
+struct accel_generate_places {
+    size_t max_length, min_length, repetition_penalty, vocab_mask, prefix_mask, attention_mask;
+};
+
+/* Inputs of BeamSearch and WhisperBeamSearch. */
+enum {
+    ACCEL_GENERATE_NUM_BEAMS = 3,
+    ACCEL_GENERATE_NUM_RETURN_SEQUENCES = 4,
+    ACCEL_GENERATE_LENGTH_PENALTY = 5,
+    ACCEL_GENERATE_DECODER_IDS = 10,
+    ACCEL_GENERATE_LOGITS_PROCESSOR = 11,
+    /* Of the latter alone. */
+    ACCEL_GENERATE_EXTRA_IDS = 13,
+    ACCEL_GENERATE_TEMPERATURE = 14,
 };
 
 enum accel_generating_memory {
@@ -68,6 +86,26 @@ int accel_generate_names(const char *const *have, const char *const *want, size_
 int accel_generating_reserve(struct accel_generating *g, enum accel_generating_memory which,
                              size_t count, size_t each, size_t size, void **data,
                              struct accel_error *err);
+
+const struct accel_generate_places *accel_generate_places(const struct accel_generate *op);
+
+/* Optional input i, of one number; *value stays what it was without it. Errors: INVALID. */
+int accel_generating_int(const struct accel_run *run, size_t i, int64_t *value,
+                         struct accel_error *err);
+int accel_generating_float(const struct accel_run *run, size_t i, float *value,
+                           struct accel_error *err);
+/* All of the inputs but those that the vocabulary's size is needed for. Errors: INVALID. */
+int accel_generating_read(struct accel_generating *g, struct accel_error *err);
+/* Once these and `beams` are there: each row begins with its prompt. Errors: LIMIT, NOMEM. */
+int accel_generating_begin(struct accel_generating *g, struct accel_error *err);
+/* The scores of the next token are those of the last one that the decoder was given. One row of
+ * them for a batch goes for all of its beams. Errors: INVALID, LIMIT, NOMEM. */
+int accel_generating_scores(struct accel_generating *g, const struct accel_tensor *logits,
+                            struct accel_error *err);
+void accel_generating_end(struct accel_generating *g);
+
+/* `run` of BeamSearch and WhisperBeamSearch. */
+int accel_beam_search_run(struct accel_run *run, struct accel_error *err);
 
 /* ---------------------------------------------------------------- a decoder that is all (GPT) */
 
