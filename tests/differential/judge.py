@@ -17,6 +17,7 @@ WAYS = {'optimised': [], 'no passes': ['--passes-off', 'all'], 'plain C': ['--cp
         'two threads': ['--threads', '2']}
 OUTPUT = re.compile(r'\s+(.+): (\S+) of the bound, largest \|a-b\| ([^,]+),')
 NAMED = re.compile(r'output (.+?): ')
+SEARCHES = {'BeamSearch', 'GreedySearch', 'WhisperBeamSearch'}
 REPORT = re.compile(r'(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:')
 
 
@@ -115,13 +116,14 @@ def shaken(value, step, rng, zeros=False):
         return value
     if value.dtype == np.float16:
         step *= HALF
-    exact = value.astype(np.float64)
-    moved = exact * (1 + step * rng.uniform(-1, 1, value.shape))
-    if zeros:
-        largest = np.max(np.abs(exact), where=np.isfinite(exact), initial=0)
-        noise = exact + 1e-7 * largest * rng.uniform(-1, 1, value.shape)
-        moved = np.where(np.abs(exact) < 1e-6 * largest, noise * rng.integers(0, 2, value.shape), moved)
-    return np.asarray(moved).astype(value.dtype)
+    with np.errstate(all='ignore'):  # infinities stay what they are
+        exact = value.astype(np.float64)
+        moved = exact * (1 + step * rng.uniform(-1, 1, value.shape))
+        if zeros:
+            largest = np.max(np.abs(exact), where=np.isfinite(exact), initial=0)
+            noise = (exact + 1e-7 * largest * rng.uniform(-1, 1, value.shape)) * rng.integers(0, 2, value.shape)
+            moved = np.where(np.abs(exact) < 1e-6 * largest, noise, moved)
+        return np.asarray(moved).astype(value.dtype)
 
 
 def weights(graph):
@@ -238,7 +240,8 @@ class Judge:
                 why = why or f'integers differ by { {o: apart[o] for o in inexact | beyond} }'
                 if inexact:
                     self.keep(root, name, f'{way}: {why}')
-                elif beyond and (self.rounds_between(root, name, way) or excused(root / name, beyond)):
+                elif beyond and (self.rounds_between(root, name, way) or excused(root / name, beyond) or
+                                 self.is_tie(root, name, cases[name], beyond)):
                     self.sensitive += 1
                 else:
                     self.keep(root, name, f'{way}: {why}')
@@ -255,6 +258,12 @@ class Judge:
         outcomes, fell = run(self.program, folder, way)
         shutil.rmtree(folder)
         return not fell and not any(o.why for o in outcomes.values())
+
+    def is_tie(self, root, name, model, beyond):
+        """Tokens in another order may have the very same sum of scores, which no change of the weights tells apart: then the
+        last bit chooses, and another way to compute the same chooses as ONNX Runtime does."""
+        searched = {o for n in model.graph.node if n.op_type in SEARCHES for o in n.output}
+        return beyond <= searched and any(not o.why for way in WAYS for o in run(self.program, root / name, way)[0].values())
 
     def keep(self, root, name, why):
         self.found[name or f'{root.name}-fell'] = why
