@@ -415,6 +415,12 @@ def heard(w):
              **{**steps, 'max_length': I(ids.shape[1] + 2)})
         case(f'times_no_marks_{name}', timed, attributes={'eos_token_id': 5, 'beginning_timestamp_token_id': 12}, decoder_input_ids=ids,
              **{**steps, 'max_length': I(ids.shape[1] + 2)})
+    # After a pair no time may follow, and the mask leaves no text: a temperature below 1 makes minus infinity of what it forbids.
+    masked = np.ones((2, 70), I)
+    masked[:, :MARKS['beginning_timestamp_token_id']] = 0
+    for temperature, attributes in ((0.5, MARKS), (2.5, MARKS), (0.5, {'eos_token_id': 13, 'beginning_timestamp_token_id': 1})):
+        case(f'times_nothing_left_{temperature}_{len(attributes)}', timed, attributes=attributes, decoder_input_ids=np.array([[6, 13, 13], [6, 14, 15]], I),
+             prefix_vocab_mask=masked, temperature=F(temperature), **{**times, 'num_beams': I(1), 'num_return_sequences': I(1), 'max_length': I(6)})
 
 
 EXACT = (greedy,)

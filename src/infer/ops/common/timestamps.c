@@ -32,7 +32,8 @@ static float any_time(const float *scores, size_t first, size_t vocab)
     return sum > 0 ? logf(sum) + most : -FLT_MAX;
 }
 
-/* A time is due when it is more likely, whichever it is, than each single other token. */
+/* A time is due when it is more likely, whichever it is, than each single other token: also when
+ * none is allowed, but the others were made less than that by a temperature. */
 static void prefer_times(const struct accel_logits_rules *rules, float *scores)
 {
     const size_t first = (size_t)rules->times->first;
@@ -41,8 +42,7 @@ static void prefer_times(const struct accel_logits_rules *rules, float *scores)
     for (size_t k = 0; k < first; k++)
         if (scores[k] >= time)
             return;
-    if (time > -FLT_MAX)
-        forbid(rules, 0, rules->times->first, scores);
+    forbid(rules, 0, rules->times->first, scores);
 }
 
 void accel_timestamps_apply(const struct accel_logits_rules *rules, const int32_t *ids,
