@@ -104,7 +104,9 @@ static void print_markdown(const struct table *t)
          "row\n"
          "is one meaning of an operator: it holds from the opset version given up to that of the "
          "next\n"
-         "row of the same operator. Arguments before a colon share one type of those behind it.");
+         "row of the same operator. Arguments before a colon share one type of those behind it.\n\n"
+         "Where float is listed without float16, float16 and bfloat16 are taken as well: the pass\n"
+         "`widen-f16` has them computed in float.");
     for (size_t i = 0; i < t->count; i++) {
         const struct accel_operator *op = &t->ops[i];
 
