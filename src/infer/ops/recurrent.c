@@ -539,8 +539,9 @@ static void one_step(const struct step *at, size_t t)
     const struct state *s = at->s;
     const size_t n = s->hidden, first = first_rows(p, n);
     float *h = at->work + s->h, *gates = at->work + s->gates, *reset = at->work + s->reset;
-    const struct accel_gemm second = product(s->batch, n, n, p->linear_before_reset ? h : reset,
-                                             at->packed_r2, at->r + first * n);
+    const float *r2 = p->cell == GRU ? at->r + first * n : NULL;
+    const struct accel_gemm second =
+        product(s->batch, n, n, p->linear_before_reset ? h : reset, at->packed_r2, r2);
 
     if (p->quantised)
         quantised_gates(at, t, gates);
