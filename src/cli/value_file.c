@@ -363,12 +363,17 @@ static int optional_from(struct span s, struct accel_owned_value *v, struct acce
 {
     uint64_t number, value;
     struct span bytes, name = {0};
+    bool filled = false;
     int rc = ACCEL_OK;
 
     v->kind = ACCEL_VALUE_OPTIONAL;
     while (rc == ACCEL_OK && next_field(&s, &number, &value, &bytes)) {
+        const bool fills = number == TENSOR_VALUE || number == SEQUENCE_VALUE;
+
         if (number == NAME && bytes.at != NULL)
             name = bytes;
+        else if (fills && filled)
+            rc = accel_fail(err, ACCEL_E_INVALID, "an optional of two values");
         else if (number == TENSOR_VALUE && bytes.at != NULL)
             rc = tensor_from(bytes, v, err);
         else if (number == SEQUENCE_VALUE && bytes.at != NULL)
@@ -376,6 +381,7 @@ static int optional_from(struct span s, struct accel_owned_value *v, struct acce
         else if (number > TENSOR_VALUE && number < 8)
             rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
                             "an optional of neither a tensor nor a sequence");
+        filled = filled || fills;
     }
     if (rc == ACCEL_OK && s.at != s.end)
         rc = accel_fail(err, ACCEL_E_INVALID, "not an ONNX OptionalProto, or cut off");
