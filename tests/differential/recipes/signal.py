@@ -14,7 +14,8 @@ def scalar(d, value, dtype=np.int64):
 
 @recipe('BlackmanWindow', 'HammingWindow', 'HannWindow')
 def window(d, op):
-    return d.opset >= 17 and d.emit(op, [scalar(d, d.integer(2, 40), d.choice([np.int32, np.int64]))], periodic=d.integer(0, 1),
+    """Not of two elements: both ends are 0 but for rounding, and nothing stands beside them."""
+    return d.opset >= 17 and d.emit(op, [scalar(d, d.integer(3, 40), d.choice([np.int32, np.int64]))], periodic=d.integer(0, 1),
                                     output_datatype=d.choice([1, 1, 11]))
 
 
