@@ -126,6 +126,24 @@ def shaken(value, step, rng, zeros=False):
         return np.asarray(moved).astype(value.dtype)
 
 
+def merged(value, step=3e-6):
+    """Floats that lie so close, beside the largest, that rounding alone may keep them apart, made one: what counts or searches
+    equal numbers tells how a sum was rounded."""
+    if isinstance(value, (list, Map)):
+        return Map(value.keys, merged(value.values, step)) if isinstance(value, Map) else [merged(e, step) for e in value]
+    if value.dtype.kind != 'f' or value.size == 0:
+        return value
+    flat = value.ravel().copy()
+    room = step * (HALF if flat.dtype == np.float16 else 1) * np.max(np.abs(flat), where=np.isfinite(flat), initial=0).astype(float)
+    first = None
+    for i in np.argsort(flat):
+        if first is not None and np.isfinite(flat[i]) and float(flat[i]) - float(flat[first]) <= room:
+            flat[i] = flat[first]
+        elif np.isfinite(flat[i]):
+            first = i
+    return flat.reshape(value.shape)
+
+
 def weights(graph):
     """Its initialisers, and those of the graphs inside it."""
     return [*graph.initializer, *(w for n in graph.node for a in n.attribute if a.HasField('g') for w in weights(a.g))]
@@ -192,6 +210,7 @@ def sensitive(folder):
         yield jumping(model, before, steps, bound)
         # As far off as rounding a half between two nodes, or not.
         yield jumping(model, steps, steps_of(model, feeds, lambda v: shaken(v, ROUNDED, rng)), 1e-3)
+    yield jumping(model, steps, steps_of(model, feeds, merged), bound)
     # More than once: what lies between two whole numbers goes one way or the other.
     for step in (3e-7, 3e-7, 3e-7, 3e-7, 3e-6):
         yield jumping(model, steps, steps_of(model, feeds, lambda v, step=step: shaken(v, step, rng, True)), bound)
