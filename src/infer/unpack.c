@@ -596,6 +596,17 @@ static int check_ir(struct accel_ir *ir, bool values, struct accel_error *err)
     return rc == ACCEL_OK ? accel_ir_infer(ir, err) : rc;
 }
 
+/* A memory file that is not sealed against both can still be written, or cut short under our
+ * mapping, by whoever gave it to us. F_SEAL_SEAL says nothing of that: it is all that a memory file
+ * has which was made without sealing, and all that an ordinary file of a tmpfs has. */
+static bool stays_as_it_is(int seals, const struct stat *st)
+{
+    const int needed = F_SEAL_WRITE | F_SEAL_SHRINK;
+    const bool ordinary = st->st_nlink > 0 && (seals & F_SEAL_SEAL) != 0;
+
+    return seals < 0 || ordinary || (seals & needed) == needed;
+}
+
 int accel_model_open_packed(int fd, const struct accel_load_options *options,
                             struct accel_model **out, struct accel_error *err)
 {
@@ -606,8 +617,7 @@ int accel_model_open_packed(int fd, const struct accel_load_options *options,
 
     if (fstat(fd, &st) != 0)
         return accel_fail_errno(err, errno, "open the packed model");
-    /* A memory file that can still be sealed can still be written by whoever gave it to us. */
-    if (seals >= 0 && (seals & F_SEAL_SEAL) == 0)
+    if (!stays_as_it_is(seals, &st))
         return accel_fail(err, ACCEL_E_INVALID, "the packed model's memory file is not sealed");
     if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct packed_header))
         return accel_fail(err, ACCEL_E_CORRUPT, "not a packed model");

@@ -322,6 +322,79 @@ static void external_data_stays_in_its_folder(void)
     accel_buf_free(&model);
 }
 
+/* n initialisers that each are the first bytes of one file. */
+static struct accel_buf sharing_model(size_t n, enum accel_dtype dtype, int64_t elements)
+{
+    struct accel_buf g = graph();
+
+    for (size_t i = 0; i < n; i++) {
+        struct accel_buf t = {0}, e = {0};
+        char name[16];
+
+        snprintf(name, sizeof(name), "w%zu", i);
+        ob_int(&t, 1, elements);
+        ob_int(&t, 2, dtype);
+        ob_text(&t, 8, name);
+        ob_text(&e, 1, "location");
+        ob_text(&e, 2, "weights.bin");
+        ob_put(&t, 13, &e);
+        ob_int(&t, 14, 1);
+        ob_add(&g, OB_INITIALIZER, t);
+    }
+    ob_add(&g, OB_NODE, ob_node("Relu", "x", "y"));
+    return ob_model(&g, 13);
+}
+
+static int one_file(void *context, const char *location, const void **bytes, size_t *size,
+                    struct accel_error *err)
+{
+    static const char zero[65536];
+
+    (void)context;
+    (void)location;
+    (void)err;
+    *bytes = zero;
+    *size = sizeof(zero);
+    return ACCEL_OK;
+}
+
+static int load_sharing(size_t n, enum accel_dtype dtype, int64_t elements, struct accel_error *err)
+{
+    struct accel_buf model = sharing_model(n, dtype, elements);
+    struct accel_load_options o;
+    struct accel_model *m = NULL;
+
+    accel_load_options_init(&o);
+    o.limits.model_bytes = 1 << 20;
+    const int rc = accel_model_load_memory(model.data, model.size, one_file, NULL, &o, &m, err);
+    accel_buf_free(&model);
+    accel_model_unref(m);
+    return rc;
+}
+
+static void external_data_is_counted_each_time(void)
+{
+    struct accel_error err = {0};
+
+    ok(load_sharing(16, ACCEL_DTYPE_INT4, 2 * 65536, &err) == ACCEL_OK &&
+           load_sharing(256, ACCEL_DTYPE_FLOAT, 1024, &err) == ACCEL_OK &&
+           load_sharing(64, ACCEL_DTYPE_FLOAT, 16384, &err) == ACCEL_OK,
+       "tensors may share the bytes of a file: %s", err.msg);
+    ok(load_sharing(17, ACCEL_DTYPE_INT4, 2 * 65536, &err) == ACCEL_E_LIMIT,
+       "copies of these are held against the limit, 4-bit numbers: %s", err.msg);
+    ok(load_sharing(257, ACCEL_DTYPE_FLOAT, 1024, &err) == ACCEL_E_LIMIT, "and small tensors: %s",
+       err.msg);
+}
+
+static void external_strings_are_refused(void)
+{
+    struct accel_error err = {0};
+
+    ok(load_sharing(1, ACCEL_DTYPE_STRING, 2, &err) == ACCEL_E_INVALID &&
+           strstr(err.msg, "'w0'") != NULL && strstr(err.msg, "strings") != NULL,
+       "bytes of a file are no strings: %s", err.msg);
+}
+
 int main(void)
 {
     refuses_broken_graphs();
@@ -331,5 +404,7 @@ int main(void)
     survives_every_cut();
     survives_every_flip();
     external_data_stays_in_its_folder();
+    external_data_is_counted_each_time();
+    external_strings_are_refused();
     return tap_done();
 }

@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -48,6 +49,38 @@ static int open_bytes(const char *bytes, size_t size, unsigned threads, float ou
     return rc;
 }
 
+/* What may still be written or cut short while it is mapped is refused, whatever seals say that
+ * there can be no further ones. */
+static void takes_no_file_that_may_change(const struct accel_model *m)
+{
+    static const struct {
+        int seals;
+        bool good;
+        const char *what;
+    } cases[] = {
+        {F_SEAL_SEAL, false, "the seals alone"},
+        {F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW, false, "its size alone"},
+        {F_SEAL_SEAL | F_SEAL_WRITE, false, "its bytes alone"},
+        {F_SEAL_WRITE | F_SEAL_SHRINK, true, "bytes and length"},
+    };
+    struct accel_error err = {0};
+
+    for (size_t i = 0; i < ACCEL_COUNT(cases); i++) {
+        ACCEL_CLEANUP(accel_closep) int fd = -1;
+        struct accel_model *packed = NULL;
+
+        ok(accel_memfd_new("pack", 0, &fd, &err) == ACCEL_OK &&
+               accel_model_pack(m, fd, &err) == ACCEL_OK &&
+               fcntl(fd, F_ADD_SEALS, cases[i].seals) == 0,
+           "a memory file that seals %s", cases[i].what);
+        err = (struct accel_error){0};
+        ok(accel_model_open_packed(fd, NULL, &packed, &err) ==
+               (cases[i].good ? ACCEL_OK : ACCEL_E_INVALID),
+           "is %s: %s", cases[i].good ? "opened" : "refused", err.msg);
+        accel_model_unref(packed);
+    }
+}
+
 int main(void)
 {
     ACCEL_CLEANUP(accel_closep) int fd = -1;
@@ -81,6 +114,7 @@ int main(void)
            accel_model_input(packed, 0)->dims[0] == -1 &&
            strcmp(accel_model_input(packed, 0)->dim_names[0], "N") == 0,
        "its input still has a free dimension N");
+    takes_no_file_that_may_change(m);
     accel_model_unref(packed);
     accel_model_unref(m);
 

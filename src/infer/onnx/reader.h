@@ -57,7 +57,7 @@ struct reader {
     size_t nodes;          /* so far, subgraphs and what is in them counted in */
     size_t graphs;         /* subgraphs among them */
     size_t captures;       /* likewise */
-    size_t external_bytes; /* claimed so far */
+    size_t external_bytes; /* of external data, copied so far */
     size_t dense_bytes;    /* that sparse tensors became */
 };
 

@@ -123,9 +123,14 @@ static int typed_data(struct accel_slice proto, struct accel_tensor *t, struct a
 }
 
 /* `stored`: bytes of the tensor in the file. */
-static int external_data(struct reader *r, const struct tensor_fields *fields, size_t stored,
-                         const uint8_t **data, struct accel_error *err)
+static int external_data(struct reader *r, const struct tensor_fields *fields,
+                         const struct accel_tensor *t, size_t stored, const uint8_t **data,
+                         struct accel_error *err)
 {
+    /* Any number of tensors may name the same bytes of a file. Those that become slices of it cost
+     * nothing; those that are copied may together claim what a model may have. */
+    const bool copied = stored != t->size_bytes || stored <= ACCEL_CONSTANT_SMALL;
+    const size_t limit = r->ir->limits.model_bytes;
     const void *bytes;
     size_t size;
 
@@ -133,6 +138,10 @@ static int external_data(struct reader *r, const struct tensor_fields *fields, s
         return accel_fail(err, ACCEL_E_INVALID,
                           "external data must lie in the model's own folder, not at '%s'",
                           fields->location != NULL ? fields->location : "");
+    if (t->dtype == ACCEL_DTYPE_STRING) /* here they are pointers, and no file holds such */
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "strings cannot be external data ('%s'): they lie in the model itself",
+                          fields->location);
     if (r->external == NULL)
         return accel_fail(err, ACCEL_E_INVALID,
                           "its data is in another file ('%s') and none was given",
@@ -148,6 +157,11 @@ static int external_data(struct reader *r, const struct tensor_fields *fields, s
         return accel_fail(err, ACCEL_E_INVALID,
                           "external data '%s': %zu bytes at %" PRIu64 " are asked, it has %zu",
                           fields->location, stored, fields->offset, size);
+    if (copied && stored > limit - ACCEL_MIN(r->external_bytes, limit))
+        return accel_fail(err, ACCEL_E_LIMIT,
+                          "external data '%s': the model is larger than the limit of %zu bytes",
+                          fields->location, limit);
+    r->external_bytes += copied ? stored : 0;
     *data = (const uint8_t *)bytes + fields->offset;
     return ACCEL_OK;
 }
@@ -317,7 +331,7 @@ int accel_onnx_tensor(struct reader *r, struct accel_slice proto, struct accel_t
     const uint8_t *data = NULL;
     const size_t stored = stored_bytes(t);
     if (fields.external) {
-        rc = external_data(r, &fields, stored, &data, err);
+        rc = external_data(r, &fields, t, stored, &data, err);
     } else if (t->dtype == ACCEL_DTYPE_STRING) {
         rc = strings_data(r, proto, t, err);
         return rc == ACCEL_OK ? rc : accel_fail_in(err, "tensor '%s'", fields.name);
