@@ -9,8 +9,8 @@
 
 Made without onnx.checker and partly at the wire level, as the onnx package would refuse to.
 """
+import argparse
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -432,12 +432,12 @@ def cases():
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit('usage: hostile.py OUT')
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
+    cli = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cli.add_argument('out', type=Path, help='the folder to write OUT/NAME.onnx into, made if need be')
+    args = cli.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     for case in cases():
-        (out / f'{case.name}.onnx').write_bytes(case.data)
+        (args.out / f'{case.name}.onnx').write_bytes(case.data)
         print(f'{case.name:28} {len(case.data):9d} bytes')
 
 
