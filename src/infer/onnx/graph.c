@@ -88,68 +88,77 @@ static int read_initializers(struct reader *r, struct accel_slice proto, struct 
     return ACCEL_OK;
 }
 
-static int read_inputs(struct reader *r, struct accel_slice proto, struct accel_graph *g,
-                       struct scope *scope, struct accel_error *err)
+/* An input or output as the graph declares it. */
+struct declared {
+    const char *name, **dim_names;
+    struct accel_type type;
+};
+
+static int take_input(struct reader *r, const struct declared *d, struct accel_graph *g,
+                      struct scope *scope, struct accel_error *err)
 {
-    struct accel_wire w = accel_wire_of(proto);
-    struct accel_wire_field f;
+    struct accel_value *v = accel_onnx_scope_value(scope, d->name);
 
-    while (accel_wire_next(&w, &f, err) > 0) {
-        const char *name, **dim_names;
-        struct accel_type type;
-        struct accel_value *v;
-
-        if (f.number != 11)
-            continue;
-        int rc = accel_onnx_value_info(r, f.bytes, "input", &name, &type, &dim_names, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        v = accel_onnx_scope_value(scope, name);
-        if (v != NULL && v->data != NULL && !v->is_input) {
-            v->is_input = true; /* IR 3 lists every initialiser; later ones may be overridden: we
-                                 * take the default as the value. */
-            continue;
-        }
-        rc = define(scope, g, name, "input", &v, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        v->is_input = true;
-        v->type = type;
-        v->dim_names = dim_names;
-        g->input_names[g->inputs_count] = v->name;
-        g->inputs[g->inputs_count++] = v;
+    (void)r;
+    if (v != NULL && v->data != NULL && !v->is_input) {
+        v->is_input = true; /* IR 3 lists every initialiser; later ones may be overridden: we take
+                             * the default as the value. */
+        return ACCEL_OK;
     }
+    const int rc = define(scope, g, d->name, "input", &v, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    v->is_input = true;
+    v->type = d->type;
+    v->dim_names = d->dim_names;
+    g->input_names[g->inputs_count] = v->name;
+    g->inputs[g->inputs_count++] = v;
     return ACCEL_OK;
 }
 
-static int read_outputs(struct reader *r, struct accel_slice proto, struct accel_graph *g,
-                        struct scope *scope, struct accel_error *err)
+static int take_output(struct reader *r, const struct declared *d, struct accel_graph *g,
+                       struct scope *scope, struct accel_error *err)
+{
+    struct accel_value *v;
+    const int found = accel_onnx_scope_find(r, scope, d->name, &v, err);
+
+    if (found != ACCEL_OK)
+        return found;
+    if (v == NULL || v == &accel_onnx_left_out)
+        return accel_fail(err, ACCEL_E_INVALID, "output '%s' is produced by no node", d->name);
+    if (v->graph == g && !v->is_input && v->data == NULL) {
+        v->dim_names = d->dim_names;
+        v->declared = d->type.dtype;
+        v->declared_kind = d->type.kind;
+    }
+    g->output_names[g->outputs_count] = d->name;
+    g->outputs[g->outputs_count++] = v;
+    return ACCEL_OK;
+}
+
+static const struct declaration {
+    uint32_t field; /* of GraphProto */
+    const char *what;
+    int (*take)(struct reader *r, const struct declared *d, struct accel_graph *g,
+                struct scope *scope, struct accel_error *err);
+} as_input = {11, "input", take_input}, as_output = {12, "output", take_output};
+
+static int read_declared(struct reader *r, struct accel_slice proto, const struct declaration *as,
+                         struct accel_graph *g, struct scope *scope, struct accel_error *err)
 {
     struct accel_wire w = accel_wire_of(proto);
     struct accel_wire_field f;
 
     while (accel_wire_next(&w, &f, err) > 0) {
-        const char *name, **dim_names;
-        struct accel_type type;
+        struct declared d;
 
-        if (f.number != 12)
+        if (f.number != as->field)
             continue;
-        const int rc = accel_onnx_value_info(r, f.bytes, "output", &name, &type, &dim_names, err);
+        int rc = accel_onnx_value_info(r, f.bytes, as->what, &d.name, &d.type, &d.dim_names, err);
+        if (rc == ACCEL_OK)
+            rc = as->take(r, &d, g, scope, err);
         if (rc != ACCEL_OK)
             return rc;
-        struct accel_value *v;
-        const int found = accel_onnx_scope_find(r, scope, name, &v, err);
-        if (found != ACCEL_OK)
-            return found;
-        if (v == NULL || v == &accel_onnx_left_out)
-            return accel_fail(err, ACCEL_E_INVALID, "output '%s' is produced by no node", name);
-        if (v->graph == g && !v->is_input && v->data == NULL) {
-            v->dim_names = dim_names;
-            v->declared = type.dtype;
-            v->declared_kind = type.kind;
-        }
-        g->output_names[g->outputs_count] = name;
-        g->outputs[g->outputs_count++] = v;
     }
     return ACCEL_OK;
 }
@@ -232,11 +241,11 @@ int accel_onnx_graph(struct reader *r, struct accel_slice proto, struct accel_gr
     if (rc == ACCEL_OK)
         rc = read_initializers(r, proto, g, &scope, err);
     if (rc == ACCEL_OK)
-        rc = read_inputs(r, proto, g, &scope, err);
+        rc = read_declared(r, proto, &as_input, g, &scope, err);
     if (rc == ACCEL_OK)
         rc = read_nodes(r, proto, g, &scope, c.nodes, pending, err);
     if (rc == ACCEL_OK)
-        rc = read_outputs(r, proto, g, &scope, err);
+        rc = read_declared(r, proto, &as_output, g, &scope, err);
     for (size_t i = 0; i < c.nodes && rc == ACCEL_OK; i++)
         rc = accel_onnx_node_finish(r, &pending[i], &scope, depth, err);
     if (rc == ACCEL_OK)
