@@ -257,9 +257,7 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
         if (PRESENT_K + i >= n->outputs_count || n->outputs[PRESENT_K + i] == NULL)
             rc = accel_scratch_heads(prep, a, a->kv_rows, size, &st->joined[i], err);
     }
-    if (rc == ACCEL_OK)
-        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
-    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &bytes, err) : rc;
+    return rc == ACCEL_OK ? accel_scratch_attention(prep, a, &bytes, err) : rc;
 }
 
 /* Past and new keys (i 0) or values (i 1): into present_..., or scratch. */

@@ -7,6 +7,7 @@
 
 #include "infer/kernels/kv_cache.h"
 #include "infer/ops/elements.h"
+#include "infer/ops/wide.h"
 
 /* A number that has been read in two places; *known becomes `other` when it is not known yet.
  * Errors: INVALID ("what is 2 and 3"). */
@@ -51,6 +52,9 @@ void accel_narrow(const struct accel_kernels *kernels, struct accel_attention *a
 /* Another, of floats [batch][heads][rows][size]. */
 int accel_scratch_heads(struct accel_prepare *prep, const struct accel_attention *a, size_t rows,
                         size_t size, size_t *bytes, struct accel_error *err);
+/* And the attention's own. */
+int accel_scratch_attention(struct accel_prepare *prep, const struct accel_attention *a,
+                            size_t *bytes, struct accel_error *err);
 /* New keys or values behind those of the past ([batch][kv_heads][past_rows][size], NULL: none), all
  * a->kv_rows of them at y; the operand is there then. */
 void accel_join(struct accel_pool *pool, const struct accel_attention *a, size_t size,
@@ -75,11 +79,23 @@ struct accel_cached_attention {
         floats; /* (out of scratch) bytes of the rotated copies, of a copy in float */
 };
 
-/* Columns of the query's tensor. */
-size_t accel_cached_columns(const struct accel_node *n, const struct accel_attention *a);
-/* Work space: rotated[0], rotated[1], twice floats. Errors: INVALID (it overflows). */
-int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attention *c,
+/* The attributes num_heads and kv_num_heads. Errors: INVALID (the one is no multiple of the other).
+ */
+int accel_cached_heads(const struct accel_node *n, int64_t *heads, int64_t *kv_heads,
+                       struct accel_error *err);
+/* How the operands lie, from the sizes in `a`: the query in its tensor, keys and values in the
+ * cache, the result as [batch][rows][heads * head_size]. */
+void accel_cached_layout(const struct accel_node *n, struct accel_attention *a);
+/* Work space: rotated[0], rotated[1], twice floats, *work for attention. Errors: INVALID (it
+ * overflows). */
+int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attention *c, size_t *work,
                          struct accel_error *err);
+/* accel_wide_prepare() for an operator whose state begins with its accel_cached_attention: sets
+ * `halves`. */
+int accel_cached_wide_prepare(struct accel_prepare *prep, accel_prepare_fn *inner,
+                              struct accel_error *err);
+/* Of an attention over so many keys with heads of so many columns; 2 per multiply-add. */
+double accel_cached_flops(int64_t batch, int64_t heads, int64_t rows, int64_t keys, int64_t size);
 /* Queries, new keys and values, rotated into the work space; positions: [batch][rows]. */
 void accel_cached_read(const struct accel_run *run, const struct accel_cached_attention *c,
                        const int64_t *positions, struct accel_attention *a, char *scratch);

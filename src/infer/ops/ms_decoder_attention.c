@@ -183,7 +183,6 @@ static int decoder_prepare(struct accel_prepare *prep, struct accel_error *err)
     const float scale = accel_attr_float(n, "scale", 0);
     struct state *st = accel_bump_alloc(prep->mem, 1, sizeof(*st));
     struct sizes s;
-    size_t bytes;
 
     if (st == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
@@ -216,9 +215,7 @@ static int decoder_prepare(struct accel_prepare *prep, struct accel_error *err)
         rc = accel_scratch_heads(prep, a, st->room, 1, &st->mask, err);
     for (unsigned i = 0; i < 2 && rc == ACCEL_OK && accel_given(n, INDIRECTION); i++)
         rc = accel_scratch_heads(prep, a, st->room, a->head_size, &st->gathered, err);
-    if (rc == ACCEL_OK)
-        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
-    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &st->work, err) : rc;
+    return rc == ACCEL_OK ? accel_scratch_attention(prep, a, &st->work, err) : rc;
 }
 
 struct step {

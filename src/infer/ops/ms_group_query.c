@@ -5,7 +5,6 @@
  * 0 in the latter. A row of padding that lies past its sequence's end sees what its position's
  * window holds of the sequence. */
 #include "infer/ops/attention.h"
-#include "infer/ops/wide.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -96,17 +95,14 @@ static int group_parse(const struct accel_node *n, struct accel_bump *mem, const
     if (p == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
-    p->heads = accel_attr_int(n, "num_heads", 0);
-    p->kv_heads = accel_attr_int(n, "kv_num_heads", 0);
     p->window = ACCEL_MAX(accel_attr_int(n, "local_window_size", -1), (int64_t)-1);
     p->rotates = accel_attr_int(n, "do_rotary", 0) == 1;
     p->evicts = accel_attr_int(n, "sliding_window_cache", 0) == 1;
     p->causal = causal == 1;
     p->trace = accel_attr_int(n, "qk_output", 0);
-    if (p->heads < 1 || p->kv_heads < 1 || p->heads > INT32_MAX || p->heads % p->kv_heads != 0)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "num_heads %" PRId64 " do not share kv_num_heads %" PRId64, p->heads,
-                          p->kv_heads);
+    int rc = accel_cached_heads(n, &p->heads, &p->kv_heads, err);
+    if (rc != ACCEL_OK)
+        return rc;
     if (causal != 0 && causal != 1)
         return accel_fail(err, ACCEL_E_INVALID, "causal is %" PRId64 ", not 0 or 1", causal);
     if (!p->causal && p->window >= 0)
@@ -114,7 +110,7 @@ static int group_parse(const struct accel_node *n, struct accel_bump *mem, const
     if (p->trace < 0 || p->trace > 2)
         return accel_fail(err, ACCEL_E_INVALID, "qk_output is %" PRId64 ", not 0, 1 or 2",
                           p->trace);
-    const int rc = parse_form(n, p, err);
+    rc = parse_form(n, p, err);
     return rc == ACCEL_OK ? check_arguments(n, p, err) : rc;
 }
 
@@ -388,9 +384,7 @@ static void prepare_attention(const struct accel_node *n, struct state *st)
                                   .smooth = accel_attr_int(n, "smooth_softmax", 0) == 1,
                                   .stage = p->trace == 1 ? ACCEL_ATTENTION_SEEN
                                                          : ACCEL_ATTENTION_WEIGHTS};
-    a->q = accel_by_rows(a->q_rows, accel_cached_columns(n, a), a->head_size);
-    a->k = a->v = accel_by_heads(a->kv_heads, a->kv_rows, a->head_size);
-    accel_attention_to(a, accel_by_rows(a->q_rows, a->heads * a->head_size, a->head_size));
+    accel_cached_layout(n, a);
 }
 
 static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct accel_error *err)
@@ -399,7 +393,6 @@ static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct 
     const struct params *p = n->params;
     const struct accel_attention *a = &st->cache.attention;
     const size_t rows = a->batch * a->q_rows;
-    size_t bytes;
     int rc =
         accel_scratch_part(prep, a->batch, sizeof(struct accel_attention_span), &st->spans, err);
 
@@ -407,11 +400,7 @@ static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct 
         rc = accel_scratch_part(prep, a->batch, sizeof(struct accel_kv_step), &st->steps, err);
     if (rc == ACCEL_OK && p->rotates)
         rc = accel_scratch_part(prep, rows, sizeof(int64_t), &st->positions, err);
-    if (rc == ACCEL_OK)
-        rc = accel_cached_scratch(prep, &st->cache, err);
-    if (rc == ACCEL_OK)
-        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
-    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &st->work, err) : rc;
+    return rc == ACCEL_OK ? accel_cached_scratch(prep, &st->cache, &st->work, err) : rc;
 }
 
 static int group_prepare(struct accel_prepare *prep, struct accel_error *err)
@@ -614,23 +603,11 @@ static void group_cost(const struct accel_prepare *prep, struct accel_cost *cost
     struct sizes s;
 
     if (sizes_of(prep->node, prep->in, &s, NULL) == ACCEL_OK)
-        cost->flops = 4.0 * (double)s.batch * (double)p->heads * (double)s.rows *
-                      (double)ACCEL_MAX(s.past, s.rows) * (double)s.size;
+        cost->flops =
+            accel_cached_flops(s.batch, p->heads, s.rows, ACCEL_MAX(s.past, s.rows), s.size);
 }
 
-static int group_wide_prepare(struct accel_prepare *prep, struct accel_error *err)
-{
-    const int rc = accel_wide_prepare(prep, group_prepare, err);
-
-    if (rc == ACCEL_OK)
-        ((struct state *)prep->state)->cache.halves = prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
-    return rc;
-}
-
-static int group_wide_run(struct accel_run *run, struct accel_error *err)
-{
-    return accel_wide_run(run, group_run, err);
-}
+ACCEL_WIDE_BY(group, accel_cached_wide_prepare, group_prepare, group_run)
 
 #define T1    (ACCEL_T(FLOAT) | ACCEL_T(FLOAT16))
 #define CACHE (T1 | ACCEL_T(INT8) | ACCEL_T(UINT8))

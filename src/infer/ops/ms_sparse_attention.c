@@ -7,7 +7,6 @@
  * they are two. Where a sequence is shorter than the longest, it reads weights from elsewhere than
  * it wrote them, but for the first head of the first sequence; here each has its own. */
 #include "infer/ops/attention.h"
-#include "infer/ops/wide.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -32,14 +31,11 @@ static int sparse_parse(const struct accel_node *n, struct accel_bump *mem, cons
     if (p == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
-    p->heads = accel_attr_int(n, "num_heads", 0);
-    p->kv_heads = accel_attr_int(n, "kv_num_heads", 0);
     p->block = accel_attr_int(n, "sparse_block_size", 0);
     p->rotates = accel_attr_int(n, "do_rotary", 0) == 1;
-    if (p->heads < 1 || p->kv_heads < 1 || p->heads > INT32_MAX || p->heads % p->kv_heads != 0)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "num_heads %" PRId64 " do not share kv_num_heads %" PRId64, p->heads,
-                          p->kv_heads);
+    const int rc = accel_cached_heads(n, &p->heads, &p->kv_heads, err);
+    if (rc != ACCEL_OK)
+        return rc;
     if (p->block < 1 || p->block > INT32_MAX)
         return accel_fail(err, ACCEL_E_INVALID, "sparse_block_size is %" PRId64, p->block);
     if (accel_given(n, KEY) != accel_given(n, VALUE))
@@ -213,7 +209,7 @@ struct state {
 static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct accel_error *err)
 {
     struct accel_attention *a = &st->cache.attention;
-    size_t bytes, cells;
+    size_t cells;
     int rc =
         accel_scratch_part(prep, a->batch, sizeof(struct accel_attention_span), &st->spans, err);
 
@@ -224,11 +220,7 @@ static int prepare_scratch(struct accel_prepare *prep, struct state *st, struct 
         rc = accel_scratch_part(prep, a->batch * a->q_rows, sizeof(int64_t), &st->positions, err);
     if (rc == ACCEL_OK)
         rc = accel_scratch_part(prep, cells, sizeof(float), &st->masks, err);
-    if (rc == ACCEL_OK)
-        rc = accel_cached_scratch(prep, &st->cache, err);
-    if (rc == ACCEL_OK)
-        rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &bytes, err);
-    return rc == ACCEL_OK ? accel_scratch_part(prep, bytes, 1, &st->work, err) : rc;
+    return rc == ACCEL_OK ? accel_cached_scratch(prep, &st->cache, &st->work, err) : rc;
 }
 
 static int sparse_prepare(struct accel_prepare *prep, struct accel_error *err)
@@ -261,9 +253,7 @@ static int sparse_prepare(struct accel_prepare *prep, struct accel_error *err)
                                   .v_head_size = (size_t)s->size,
                                   .scale = scale != 0 ? scale : 1 / sqrtf((float)s->size),
                                   .left = -1};
-    a->q = accel_by_rows(a->q_rows, accel_cached_columns(n, a), a->head_size);
-    a->k = a->v = accel_by_heads(a->kv_heads, a->kv_rows, a->head_size);
-    accel_attention_to(a, accel_by_rows(a->q_rows, a->heads * a->head_size, a->head_size));
+    accel_cached_layout(n, a);
     st->blocks = (size_t)ACCEL_MIN(s->blocks, s->cache / p->block + (s->cache % p->block != 0));
     return prepare_scratch(prep, st, err);
 }
@@ -415,23 +405,10 @@ static void sparse_cost(const struct accel_prepare *prep, struct accel_cost *cos
     struct sizes s;
 
     if (sizes_of(prep->node, prep->in, &s, NULL) == ACCEL_OK)
-        cost->flops = 4.0 * (double)s.batch * (double)p->heads * (double)s.rows * (double)s.cache *
-                      (double)s.size;
+        cost->flops = accel_cached_flops(s.batch, p->heads, s.rows, s.cache, s.size);
 }
 
-static int sparse_wide_prepare(struct accel_prepare *prep, struct accel_error *err)
-{
-    const int rc = accel_wide_prepare(prep, sparse_prepare, err);
-
-    if (rc == ACCEL_OK)
-        ((struct state *)prep->state)->cache.halves = prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
-    return rc;
-}
-
-static int sparse_wide_run(struct accel_run *run, struct accel_error *err)
-{
-    return accel_wide_run(run, sparse_run, err);
-}
+ACCEL_WIDE_BY(sparse, accel_cached_wide_prepare, sparse_prepare, sparse_run)
 
 #define T   (ACCEL_T(FLOAT) | ACCEL_T(FLOAT16))
 #define I32 ACCEL_T(INT32)

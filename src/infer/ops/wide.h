@@ -23,10 +23,13 @@ int accel_wide_prepare(struct accel_prepare *prep, accel_prepare_fn *inner,
                        struct accel_error *err);
 int accel_wide_run(struct accel_run *run, accel_run_fn *inner, struct accel_error *err);
 
-#define ACCEL_WIDE(name, prepare_fn, run_fn)                                            \
+#define ACCEL_WIDE(name, prepare_fn, run_fn) \
+    ACCEL_WIDE_BY(name, accel_wide_prepare, prepare_fn, run_fn)
+/* The same for a family whose prepare goes by way of a function like accel_wide_prepare. */
+#define ACCEL_WIDE_BY(name, way, prepare_fn, run_fn)                                    \
     static int name##_wide_prepare(struct accel_prepare *prep, struct accel_error *err) \
     {                                                                                   \
-        return accel_wide_prepare(prep, prepare_fn, err);                               \
+        return way(prep, prepare_fn, err);                                              \
     }                                                                                   \
     static int name##_wide_run(struct accel_run *run, struct accel_error *err)          \
     {                                                                                   \

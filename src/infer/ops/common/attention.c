@@ -55,6 +55,15 @@ int accel_scratch_heads(struct accel_prepare *prep, const struct accel_attention
     return accel_scratch_part(prep, count, sizeof(float), bytes, err);
 }
 
+int accel_scratch_attention(struct accel_prepare *prep, const struct accel_attention *a,
+                            size_t *bytes, struct accel_error *err)
+{
+    size_t own;
+    const int rc = accel_attention_scratch_bytes(prep->kernels, a, prep->threads, &own, err);
+
+    return rc == ACCEL_OK ? accel_scratch_part(prep, own, 1, bytes, err) : rc;
+}
+
 void accel_join(struct accel_pool *pool, const struct accel_attention *a, size_t size,
                 const float *past, size_t past_rows, float *y,
                 struct accel_attention_operand *operand)

@@ -3,17 +3,38 @@
  * and the cache that grows by them. */
 #include "infer/kernels/sequence.h"
 #include "infer/ops/attention.h"
-#include "infer/ops/wide.h"
+
+#include <inttypes.h>
 
 enum { QUERY, KEY, VALUE, PAST_K };
 enum { PRESENT_K = 1 };
 
-size_t accel_cached_columns(const struct accel_node *n, const struct accel_attention *a)
+int accel_cached_heads(const struct accel_node *n, int64_t *heads, int64_t *kv_heads,
+                       struct accel_error *err)
+{
+    *heads = accel_attr_int(n, "num_heads", 0);
+    *kv_heads = accel_attr_int(n, "kv_num_heads", 0);
+    if (*heads < 1 || *kv_heads < 1 || *heads > INT32_MAX || *heads % *kv_heads != 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "num_heads %" PRId64 " do not share kv_num_heads %" PRId64, *heads,
+                          *kv_heads);
+    return ACCEL_OK;
+}
+
+/* Columns of the query's tensor. */
+static size_t columns_of(const struct accel_node *n, const struct accel_attention *a)
 {
     return (a->heads + (accel_given(n, KEY) ? 0 : 2 * a->kv_heads)) * a->head_size;
 }
 
-int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attention *c,
+void accel_cached_layout(const struct accel_node *n, struct accel_attention *a)
+{
+    a->q = accel_by_rows(a->q_rows, columns_of(n, a), a->head_size);
+    a->k = a->v = accel_by_heads(a->kv_heads, a->kv_rows, a->head_size);
+    accel_attention_to(a, accel_by_rows(a->q_rows, a->heads * a->head_size, a->head_size));
+}
+
+int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attention *c, size_t *work,
                          struct accel_error *err)
 {
     const struct accel_node *n = prep->node;
@@ -22,14 +43,29 @@ int accel_cached_scratch(struct accel_prepare *prep, struct accel_cached_attenti
     int rc = ACCEL_OK;
 
     if (c->rotates)
-        rc = accel_scratch_part(prep, rows * accel_cached_columns(n, a), sizeof(float),
-                                &c->rotated[0], err);
+        rc = accel_scratch_part(prep, rows * columns_of(n, a), sizeof(float), &c->rotated[0], err);
     if (rc == ACCEL_OK && c->rotates && accel_given(n, KEY))
         rc = accel_scratch_part(prep, a->batch * c->fresh * kv_columns, sizeof(float),
                                 &c->rotated[1], err);
     for (unsigned i = 0; i < 2 && rc == ACCEL_OK && c->staged > 0; i++)
         rc = accel_scratch_heads(prep, a, c->staged, a->head_size, &c->floats, err);
+    return rc == ACCEL_OK ? accel_scratch_attention(prep, a, work, err) : rc;
+}
+
+int accel_cached_wide_prepare(struct accel_prepare *prep, accel_prepare_fn *inner,
+                              struct accel_error *err)
+{
+    const int rc = accel_wide_prepare(prep, inner, err);
+
+    if (rc == ACCEL_OK)
+        ((struct accel_cached_attention *)prep->state)->halves =
+            prep->in[QUERY]->dtype == ACCEL_DTYPE_FLOAT16;
     return rc;
+}
+
+double accel_cached_flops(int64_t batch, int64_t heads, int64_t rows, int64_t keys, int64_t size)
+{
+    return 4.0 * (double)batch * (double)heads * (double)rows * (double)keys * (double)size;
 }
 
 /* The rotated copy, at `y`, of `heads` heads of an operand of so many columns. */
@@ -64,7 +100,7 @@ void accel_cached_read(const struct accel_run *run, const struct accel_cached_at
 {
     const struct accel_node *n = run->node;
     const bool packed = !accel_given(n, KEY);
-    const size_t fresh = c->fresh, columns = accel_cached_columns(n, a);
+    const size_t fresh = c->fresh, columns = columns_of(n, a);
     const size_t kv_columns = a->kv_heads * a->head_size;
     float *rotated = (float *)(void *)scratch;
     float *rotated_key = (float *)(void *)(scratch + c->rotated[0]);
