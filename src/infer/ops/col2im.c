@@ -131,12 +131,11 @@ static int col2im_infer(struct accel_infer *in, struct accel_error *err)
 static int col2im_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
-    struct accel_columns *c = accel_bump_alloc(prep->mem, 1, sizeof(*c));
+    struct accel_columns *c = accel_prepare_state(prep, sizeof(*c), err);
     bool known;
 
     if (c == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = c;
+        return ACCEL_E_NOMEM;
     const int rc = columns_of(&in, c, &known, err);
     if (rc == ACCEL_OK && !known)
         return accel_fail(err, ACCEL_E_INVALID, "its sizes are not known");

@@ -233,13 +233,12 @@ struct conv_state {
 
 static int prepare_either(struct accel_prepare *prep, bool transposed, struct accel_error *err)
 {
-    struct conv_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct conv_state *s = accel_prepare_state(prep, sizeof(*s), err);
     int64_t out[ACCEL_SPATIAL_MAX];
     size_t scratch, packed;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     int rc = accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[1]->shape, transposed,
                               &s->conv, out, err);
     if (rc != ACCEL_OK)

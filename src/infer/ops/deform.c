@@ -72,13 +72,12 @@ static int deform_infer(struct accel_infer *in, struct accel_error *err)
 
 static int deform_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct deform_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct deform_state *s = accel_prepare_state(prep, sizeof(*s), err);
     int64_t out[ACCEL_SPATIAL_MAX];
     size_t product = 0, elements;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     int rc = accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[1]->shape, false, &s->conv,
                               out, err);
     if (rc != ACCEL_OK)

@@ -467,12 +467,11 @@ static int where_infer(struct accel_infer *in, struct accel_error *err)
 
 static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
+    struct accel_nd *nd = accel_prepare_state(prep, sizeof(*nd), err);
     const struct accel_shape *y = &prep->out[0]->shape;
 
     if (nd == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = nd;
+        return ACCEL_E_NOMEM;
     nd->rank = y->rank;
     for (uint32_t i = 0; i < y->rank; i++)
         nd->dims[i] = (size_t)y->dims[i];

@@ -106,14 +106,13 @@ static void batch_strides(const struct operand *o, uint32_t rank, size_t *stride
 
 static int fused_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct accel_gemm *g = accel_bump_alloc(prep->mem, 1, sizeof(*g));
+    struct accel_gemm *g = accel_prepare_state(prep, sizeof(*g), err);
     struct operand left, right;
     struct accel_shape batch;
     size_t step;
 
     if (g == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = g;
+        return ACCEL_E_NOMEM;
     const int rc = operands_of(prep->node, &prep->in[0]->shape, &prep->in[1]->shape, &left, &right,
                                &batch, err);
     if (rc != ACCEL_OK)

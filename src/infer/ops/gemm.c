@@ -116,11 +116,10 @@ static int gemm_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct gemm_params *p = prep->node->params;
     const int64_t *a = prep->in[0]->shape.dims, *b = prep->in[1]->shape.dims;
-    struct gemm_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct gemm_state *s = accel_prepare_state(prep, sizeof(*s), err);
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     struct accel_gemm *g = &s->gemm;
     g->m = (size_t)a[p->trans_a ? 1 : 0];
     g->k = (size_t)a[p->trans_a ? 0 : 1];
@@ -180,12 +179,11 @@ static int matmul_infer(struct accel_infer *in, struct accel_error *err)
 static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_shape *a = &prep->in[0]->shape, *b = &prep->in[1]->shape;
-    struct gemm_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct gemm_state *s = accel_prepare_state(prep, sizeof(*s), err);
     unsigned rank = 0;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     struct accel_gemm *g = &s->gemm;
     g->m = a->rank == 1 ? 1 : (size_t)a->dims[a->rank - 2];
     g->k = (size_t)a->dims[a->rank - 1];

@@ -32,12 +32,11 @@ static int global_parse(const struct accel_node *n, struct accel_bump *mem, cons
 static int global_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_shape *x = &prep->in[0]->shape;
-    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
+    struct accel_window *w = accel_prepare_state(prep, sizeof(*w), err);
     const size_t n = accel_dims_product(x->dims, 2, x->rank);
 
     if (w == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = w;
+        return ACCEL_E_NOMEM;
     *w = (struct accel_window){.spatial = 1,
                                .planes = accel_dims_product(x->dims, 0, 2),
                                .in = {n},

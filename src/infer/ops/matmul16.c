@@ -23,11 +23,10 @@ struct matmul16_state {
 static int matmul16_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_shape *a = &prep->in[0]->shape, *b = &prep->in[1]->shape;
-    struct matmul16_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct matmul16_state *s = accel_prepare_state(prep, sizeof(*s), err);
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     s->product.m = a->rank == 1 ? 1 : (size_t)a->dims[a->rank - 2];
     s->product.k = (size_t)a->dims[a->rank - 1];
     s->product.n = b->rank == 1 ? 1 : (size_t)b->dims[b->rank - 1];

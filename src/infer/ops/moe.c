@@ -326,12 +326,11 @@ static int moe_prepare(struct accel_prepare *prep, struct accel_error *err)
     const struct accel_shape *fc1 = &prep->in[p->fc[0].matrix]->shape;
     const struct accel_shape *fc2 = &prep->in[p->fc[1].matrix]->shape;
     int64_t inter;
-    struct moe_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct moe_state *s = accel_prepare_state(prep, sizeof(*s), err);
     size_t at = 0, products;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     if (!inter_of(p, fc2, &inter))
         return accel_fail(err, ACCEL_E_INVALID, "the inputs of fc2 overflow");
     *s = (struct moe_state){.tokens = accel_dims_product(x->dims, 0, x->rank - 1),

@@ -380,13 +380,12 @@ static int attention_prepare(struct accel_prepare *prep, struct accel_error *err
 {
     const struct accel_node *n = prep->node;
     const struct places *p = places_of(n);
-    struct state *st = accel_bump_alloc(prep->mem, 1, sizeof(*st));
+    struct state *st = accel_prepare_state(prep, sizeof(*st), err);
     struct sizes s;
     size_t bytes;
 
     if (st == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = st;
+        return ACCEL_E_NOMEM;
     int rc = sizes_of(n, prep->in, &s, err);
     if (rc != ACCEL_OK)
         return rc;

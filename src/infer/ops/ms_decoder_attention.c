@@ -181,12 +181,11 @@ static int decoder_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_node *n = prep->node;
     const float scale = accel_attr_float(n, "scale", 0);
-    struct state *st = accel_bump_alloc(prep->mem, 1, sizeof(*st));
+    struct state *st = accel_prepare_state(prep, sizeof(*st), err);
     struct sizes s;
 
     if (st == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = st;
+        return ACCEL_E_NOMEM;
     int rc = sizes_of(n, prep->in, &s, err);
     if (rc != ACCEL_OK)
         return rc;

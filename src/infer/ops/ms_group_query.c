@@ -407,11 +407,10 @@ static int group_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_node *n = prep->node;
     const struct params *p = n->params;
-    struct state *st = accel_bump_alloc(prep->mem, 1, sizeof(*st));
+    struct state *st = accel_prepare_state(prep, sizeof(*st), err);
 
     if (st == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = st;
+        return ACCEL_E_NOMEM;
     st->threads = prep->threads;
     const int rc = sizes_of(n, prep->in, &st->sizes, err);
     if (rc != ACCEL_OK)

@@ -427,13 +427,12 @@ static int nbits_prepare(struct accel_prepare *prep, struct accel_error *err)
     static const float none[1];
     const struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
     const struct accel_shape *a = &prep->in[A]->shape;
-    struct nbits_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct nbits_state *s = accel_prepare_state(prep, sizeof(*s), err);
     size_t values, bytes = 0;
     bool known;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     int rc = sizes_of(&in, &s->p, &known, err);
     if (rc != ACCEL_OK)
         return rc;

@@ -313,3 +313,13 @@ int accel_infer_broadcast(struct accel_infer *in, struct accel_error *err)
     in->out[0]->shape = shape;
     return ACCEL_OK;
 }
+
+/* ---------------------------------------------------------------- prepare */
+
+void *accel_prepare_state(struct accel_prepare *prep, size_t bytes, struct accel_error *err)
+{
+    prep->state = accel_bump_alloc(prep->mem, 1, bytes);
+    if (prep->state == NULL)
+        accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
+    return prep->state;
+}

@@ -248,6 +248,9 @@ struct accel_prepare {
     size_t scratch_bytes; /* lent to run, 64-aligned, for the time of the call */
 };
 
+/* Makes `bytes` zeroed bytes the state. Errors: NULL (NOMEM). */
+void *accel_prepare_state(struct accel_prepare *prep, size_t bytes, struct accel_error *err);
+
 struct accel_run {
     const struct accel_node *node;
     struct accel_tensor *const *in;  /* NULL: left out */

@@ -116,12 +116,11 @@ struct pad_state {
 static int pad_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
-    struct pad_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct pad_state *s = accel_prepare_state(prep, sizeof(*s), err);
     bool known;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     const int rc = pads_of(&in, s->begin, s->end, &known, err);
     if (rc == ACCEL_OK && !known)
         return accel_fail(err, ACCEL_E_INVALID, "its pads are not known");

@@ -110,11 +110,10 @@ int accel_pool_infer(struct accel_infer *in, struct accel_error *err)
 
 int accel_pool_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
+    struct accel_window *w = accel_prepare_state(prep, sizeof(*w), err);
 
     if (w == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = w;
+        return ACCEL_E_NOMEM;
     const int rc = accel_pool_window(prep->node, &prep->in[0]->shape, w, err);
     w->planes = accel_dims_product(prep->in[0]->shape.dims, 0, 2);
     return rc;

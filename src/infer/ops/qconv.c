@@ -94,12 +94,11 @@ static int conv_prepack(struct accel_prepack *pack, struct accel_error *err)
 static int first_conv_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_quant_places *p = conv_places(prep->node);
-    struct accel_conv *c = accel_bump_alloc(prep->mem, 1, sizeof(*c));
+    struct accel_conv *c = accel_prepare_state(prep, sizeof(*c), err);
     int64_t out[ACCEL_SPATIAL_MAX];
 
     if (c == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = c;
+        return ACCEL_E_NOMEM;
     const int rc = accel_conv_sizes(prep->node, &prep->in[0]->shape, &prep->in[p->b]->shape, false,
                                     c, out, err);
     if (rc != ACCEL_OK)

@@ -29,11 +29,10 @@ static int broadcast_of(struct accel_prepare *prep, const size_t *operands, unsi
                         struct accel_error *err)
 {
     const struct accel_shape *y = &prep->out[0]->shape;
-    struct accel_nd *nd = accel_bump_alloc(prep->mem, 1, sizeof(*nd));
+    struct accel_nd *nd = accel_prepare_state(prep, sizeof(*nd), err);
 
     if (nd == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = nd;
+        return ACCEL_E_NOMEM;
     nd->rank = y->rank;
     for (uint32_t i = 0; i < y->rank; i++)
         nd->dims[i] = (size_t)y->dims[i];
@@ -200,11 +199,10 @@ static int nhwc_infer(struct accel_infer *in, struct accel_error *err)
 static int nhwc_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_shape turned = accel_channels_first_of(&prep->in[0]->shape);
-    struct accel_window *w = accel_bump_alloc(prep->mem, 1, sizeof(*w));
+    struct accel_window *w = accel_prepare_state(prep, sizeof(*w), err);
 
     if (w == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = w;
+        return ACCEL_E_NOMEM;
     const int rc = accel_pool_window(prep->node, &turned, w, err);
     w->planes = (size_t)turned.dims[0];
     return rc;

@@ -131,12 +131,11 @@ static int matmul_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_quant_places *p = places_of(prep->node);
     const struct accel_shape *a = &prep->in[0]->shape, *b = &prep->in[p->b]->shape;
-    struct matmul_state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct matmul_state *s = accel_prepare_state(prep, sizeof(*s), err);
     size_t values = 0;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     struct accel_qgemm *g = &s->gemm;
     g->a_col = g->b_col = 1;
     if (p == &qgemm) {

@@ -163,12 +163,11 @@ static bool float_room(const struct accel_type *t, size_t *total)
 
 static int either_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct accel_quant_layout *l = accel_bump_alloc(prep->mem, 1, sizeof(*l));
+    struct accel_quant_layout *l = accel_prepare_state(prep, sizeof(*l), err);
     const bool quantize = prep->node->op_type[0] == 'Q';
 
     if (l == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = l;
+        return ACCEL_E_NOMEM;
     /* The scales, then what is quantised or what comes of dequantising. */
     if (!float_room(prep->in[1], &prep->scratch_bytes) ||
         !float_room(quantize ? prep->in[0] : prep->out[0], &prep->scratch_bytes))

@@ -344,12 +344,11 @@ static int recurrent_prepare(struct accel_prepare *prep, struct accel_error *err
 {
     const struct params *p = prep->node->params;
     const int64_t *x = prep->in[IN_X]->shape.dims;
-    struct state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct state *s = accel_prepare_state(prep, sizeof(*s), err);
     size_t most = 0, floats = 0, cells_of, all;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     s->batch = (size_t)x[p->batch_first ? 0 : 1];
     s->steps = (size_t)x[p->batch_first ? 1 : 0];
     s->input = (size_t)x[2];

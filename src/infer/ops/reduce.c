@@ -93,12 +93,11 @@ static int reduce_infer(struct accel_infer *in, struct accel_error *err)
 static int reduce_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
-    uint32_t *mask = accel_bump_alloc(prep->mem, 1, sizeof(*mask));
+    uint32_t *mask = accel_prepare_state(prep, sizeof(*mask), err);
     bool known;
 
     if (mask == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = mask;
+        return ACCEL_E_NOMEM;
     const int rc = axes_of(&in, mask, &known, err);
     if (rc == ACCEL_OK && !known)
         return accel_fail(err, ACCEL_E_INVALID, "its axes are not known");

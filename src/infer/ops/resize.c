@@ -209,12 +209,11 @@ static int resize_infer(struct accel_infer *in, struct accel_error *err)
 static int resize_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
-    struct accel_resize *r = accel_bump_alloc(prep->mem, 1, sizeof(*r));
+    struct accel_resize *r = accel_prepare_state(prep, sizeof(*r), err);
     bool known;
 
     if (r == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = r;
+        return ACCEL_E_NOMEM;
     const int rc = resize_of(&in, r, &known, err);
     if (rc != ACCEL_OK)
         return rc;

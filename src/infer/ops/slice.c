@@ -128,12 +128,11 @@ static int slice_infer(struct accel_infer *in, struct accel_error *err)
 static int slice_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     struct accel_infer in = {.node = prep->node, .in = prep->in, .mem = prep->mem};
-    struct slice *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct slice *s = accel_prepare_state(prep, sizeof(*s), err);
     bool known;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     const int rc = slice_of(&in, s, &known, err);
     if (rc == ACCEL_OK && !known)
         return accel_fail(err, ACCEL_E_INVALID, "its bounds are not known");

@@ -69,12 +69,11 @@ struct state {
 static int word_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
     const int64_t *x = prep->in[SEQUENCE]->shape.dims, *w = prep->in[WEIGHT]->shape.dims;
-    struct state *s = accel_bump_alloc(prep->mem, 1, sizeof(*s));
+    struct state *s = accel_prepare_state(prep, sizeof(*s), err);
     size_t rows, cells, bytes = 0;
 
     if (s == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to prepare it");
-    prep->state = s;
+        return ACCEL_E_NOMEM;
     *s = (struct state){.words = (size_t)x[0],
                         .length = (size_t)x[1],
                         .window = (size_t)w[2],
