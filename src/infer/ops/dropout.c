@@ -35,29 +35,32 @@ static int keep_all(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- training */
 
-static double ratio_of(const struct accel_run *run)
+/* A float whatever its type, as ONNX Runtime reads it. */
+static float ratio_of(const struct accel_run *run)
 {
     if (!accel_given(run->node, 1))
-        return 0.5; /* the standard's default */
+        return 0.5f; /* the standard's default */
     const struct accel_tensor *ratio = run->in[1];
-    return ratio->dtype == ACCEL_DTYPE_DOUBLE ? *(const double *)ratio->data
-                                              : (double)*(const float *)ratio->data;
+    return ratio->dtype == ACCEL_DTYPE_DOUBLE ? (float)*(const double *)ratio->data
+                                              : *(const float *)ratio->data;
 }
 
-static void drop(const struct accel_run *run, struct accel_random_key key, double ratio)
+/* By ONNX Runtime's numbers (kernels/random.h). What is dropped is multiplied by 0: it keeps its
+ * sign, and what is no finite number becomes none. */
+static void drop(const struct accel_run *run, struct accel_random *g, float ratio)
 {
     const struct accel_tensor *x = run->in[0], *y = run->out[0];
     bool *mask = run->node->outputs_count > 1 && run->out[1] != NULL ? run->out[1]->data : NULL;
+    const float stays = 1 - ratio;
     const size_t n = accel_elements(x);
 
     for (size_t i = 0; i < n; i++) {
-        const bool kept = accel_random_unit(key, i) >= ratio;
+        const bool kept = accel_random_unit_f32(g) >= ratio;
 
         if (x->dtype == ACCEL_DTYPE_DOUBLE)
-            ((double *)y->data)[i] = kept ? ((const double *)x->data)[i] / (1 - ratio) : 0;
+            ((double *)y->data)[i] = kept * ((const double *)x->data)[i] / (double)stays;
         else
-            ((float *)y->data)[i] =
-                kept ? (float)((double)((const float *)x->data)[i] / (1 - ratio)) : 0;
+            ((float *)y->data)[i] = (float)kept * ((const float *)x->data)[i] / stays;
         if (mask != NULL)
             mask[i] = kept;
     }
@@ -65,18 +68,18 @@ static void drop(const struct accel_run *run, struct accel_random_key key, doubl
 
 static int dropout_run(struct accel_run *run, struct accel_error *err)
 {
-    struct accel_random_key key;
+    struct accel_random g;
 
     if (!accel_given(run->node, 2) || !*(const bool *)run->in[2]->data)
         return keep_all(run, err);
-    const double ratio = ratio_of(run);
+    const float ratio = ratio_of(run);
     if (!(ratio >= 0 && ratio < 1))
-        return accel_fail(err, ACCEL_E_INVALID, "ratio is %g, not in [0, 1)", ratio);
+        return accel_fail(err, ACCEL_E_INVALID, "ratio is %g, not in [0, 1)", (double)ratio);
     if (ratio == 0)
         return keep_all(run, err);
-    const int rc = accel_random_key_of(run->node, &key, err);
+    const int rc = accel_random_of(run->node, &g, err);
     if (rc == ACCEL_OK)
-        drop(run, key, ratio);
+        drop(run, &g, ratio);
     return rc;
 }
 

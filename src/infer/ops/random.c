@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RandomNormal, RandomUniform and their ...Like, Bernoulli, Multinomial. With a seed every run
- * gives the same numbers, the same for all nodes of that seed; without one each run's differ. They
- * are not ONNX Runtime's numbers: the standard says nothing of the generator (kernels/random.h). */
+ * gives the same numbers, the same for all nodes of that seed, and they are those of the first run
+ * of a session of ONNX Runtime (kernels/random.h), whose later runs go on where that one stopped.
+ * Without a seed each run's differ. Halves are drawn as floats and rounded. */
 #include "infer/ops/random.h"
 
 #include "infer/ops/elements.h"
@@ -9,28 +10,40 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <sys/random.h>
 
-/* ---------------------------------------------------------------- keys and types */
+/* ---------------------------------------------------------------- seeds and types */
 
-int accel_random_key_of(const struct accel_node *n, struct accel_random_key *key,
-                        struct accel_error *err)
+/* As the machine that ONNX Runtime was built for converts a float: by way of a signed number of 64
+ * bits, whose lower half stays, and to 0 what has no such number. */
+static uint32_t seed_of(float seed)
 {
-    const struct accel_attr *seed = accel_attr(n, "seed");
+    return fabsf(seed) < 0x1p63f ? (uint32_t)(int64_t)seed : 0;
+}
 
-    if (seed != NULL) {
-        *key = (struct accel_random_key){0};
-        if (seed->type == ACCEL_ATTR_FLOAT)
-            memcpy(key->word, seed->floats, sizeof(*seed->floats));
-        else
-            memcpy(key->word, seed->ints, sizeof(*seed->ints));
-        return ACCEL_OK;
-    }
-    while (getrandom(key->word, sizeof(key->word), 0) != (ssize_t)sizeof(key->word))
+/* Begins the sequence of a number that the system gives. */
+static int unseeded(struct accel_random *g, struct accel_error *err)
+{
+    uint32_t seed;
+
+    while (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         if (errno != EINTR)
             return accel_fail(err, ACCEL_E_INTERNAL, "the system gives no random numbers: %s",
                               strerror(errno));
+    accel_random_begin(g, seed);
+    return ACCEL_OK;
+}
+
+int accel_random_of(const struct accel_node *n, struct accel_random *g, struct accel_error *err)
+{
+    const struct accel_attr *seed = accel_attr(n, "seed");
+
+    if (seed == NULL)
+        return unseeded(g, err);
+    accel_random_begin(g, seed->type == ACCEL_ATTR_FLOAT ? seed_of(*seed->floats)
+                                                         : (uint64_t)*seed->ints);
     return ACCEL_OK;
 }
 
@@ -85,19 +98,17 @@ static int numbers_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_node *n = run->node;
     const struct accel_tensor *y = run->out[0];
-    struct accel_random_key key;
-    const int rc = accel_random_key_of(n, &key, err);
+    struct accel_random g;
+    const int rc = accel_random_of(n, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
     if (strncmp(n->op_type, "RandomNormal", strlen("RandomNormal")) == 0)
-        accel_random_normal(key, y->dtype, accel_elements(y),
-                            (double)accel_attr_float(n, "mean", 0),
-                            (double)accel_attr_float(n, "scale", 1), y->data);
+        accel_random_normal(&g, y->dtype, accel_elements(y), accel_attr_float(n, "mean", 0),
+                            accel_attr_float(n, "scale", 1), y->data);
     else
-        accel_random_uniform(key, y->dtype, accel_elements(y),
-                             (double)accel_attr_float(n, "low", 0),
-                             (double)accel_attr_float(n, "high", 1), y->data);
+        accel_random_uniform(&g, y->dtype, accel_elements(y), accel_attr_float(n, "low", 0),
+                             accel_attr_float(n, "high", 1), y->data);
     return ACCEL_OK;
 }
 
@@ -113,15 +124,17 @@ static int bernoulli_prepare(struct accel_prepare *prep, struct accel_error *err
     return ACCEL_OK;
 }
 
+/* 1 where what is drawn is above the probability, which is 1 with 1 - p: the body that the standard
+ * gives this function, and what ONNX Runtime runs, although its text has it the other way round. */
 static int bernoulli_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *p = run->in[0], *y = run->out[0];
-    struct accel_random_key key;
-    const int rc = accel_random_key_of(run->node, &key, err);
+    struct accel_random g;
+    const int rc = accel_random_of(run->node, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    accel_random_bernoulli(key, p->dtype, accel_elements(p), p->data, run->scratch);
+    accel_random_bernoulli(&g, p->dtype, accel_elements(p), p->data, run->scratch);
     accel_convert(run->kernels, run->pool, accel_elements(y), ACCEL_DTYPE_BOOL, run->scratch,
                   y->dtype, y->data);
     return ACCEL_OK;
@@ -165,15 +178,15 @@ static int multinomial_run(struct accel_run *run, struct accel_error *err)
     const size_t rows = (size_t)x->dims[0], classes = (size_t)x->dims[1];
     double *sums = run->scratch;
     int64_t *samples = (int64_t *)(sums + classes);
-    struct accel_random_key key;
-    const int rc = accel_random_key_of(run->node, &key, err);
+    struct accel_random g;
+    const int rc = accel_random_of(run->node, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    const size_t bad = accel_random_classes(key, x->dtype, rows, classes, x->data,
+    const size_t bad = accel_random_classes(&g, x->dtype, rows, classes, x->data,
                                             (size_t)y->dims[1], samples, sums);
     if (bad < rows)
-        return accel_fail(err, ACCEL_E_INVALID, "row %zu has no probabilities to draw by", bad);
+        return accel_fail(err, ACCEL_E_INVALID, "row %zu has no finite number to draw by", bad);
     accel_convert(run->kernels, run->pool, accel_elements(y), ACCEL_DTYPE_INT64, samples, y->dtype,
                   y->data);
     return ACCEL_OK;

@@ -5,9 +5,9 @@
 #include "infer/kernels/random.h"
 #include "infer/ops/op.h"
 
-/* The key of a run: the node's attribute seed, FLOAT or INT by its entry, as its bits; without one
- * what the system gives, another each time. In ops/random.c. Errors: INTERNAL. */
-int accel_random_key_of(const struct accel_node *n, struct accel_random_key *key,
-                        struct accel_error *err);
+/* Begins the sequence of a run: that of the node's attribute seed, FLOAT or INT by its entry, which
+ * every run begins anew; without one that of a number the system gives, another each time. In
+ * ops/random.c. Errors: INTERNAL. */
+int accel_random_of(const struct accel_node *n, struct accel_random *g, struct accel_error *err);
 
 #endif

@@ -359,4 +359,7 @@ def center(d, op):
 @recipe('Dropout')
 def dropout(d, op):
     x = d.pick(d.types(op, among=FLOATS))
-    return x and d.emit(op, [x], d.integer(1, 2))
+    if x is None or d.parent is not None or d.opset < 12 or d.chance(0.3):
+        return x and d.emit(op, [x], d.integer(1, 2))
+    ratio = d.give(np.asarray(d.rng.uniform(0, 0.95), d.choice([np.float32, np.float64]))) if d.chance(0.8) else ''
+    return d.emit(op, [x, ratio, d.give(np.array(d.chance(0.8)))], d.integer(1, 2), seed=d.integer(-2**40, 2**40))

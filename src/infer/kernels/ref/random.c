@@ -2,85 +2,92 @@
 #include "infer/kernels/random.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "infer/kernels/real.h"
 
-void accel_philox(const uint32_t counter[4], struct accel_random_key key, uint32_t out[4])
+#define MODULUS    2147483647u
+#define MULTIPLIER 16807u
+#define RANGE      2147483646.0 /* how many numbers there are */
+
+void accel_random_begin(struct accel_random *g, uint64_t seed)
 {
-    uint32_t k0 = key.word[0], k1 = key.word[1];
+    g->state = (uint32_t)(seed % MODULUS);
+    if (g->state == 0)
+        g->state = 1;
+}
 
-    memcpy(out, counter, 4 * sizeof(*out));
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = (uint64_t)out[0] * 0xd2511f53u, b = (uint64_t)out[2] * 0xcd9e8d57u;
-        const uint32_t next[] = {(uint32_t)(b >> 32) ^ out[1] ^ k0, (uint32_t)b,
-                                 (uint32_t)(a >> 32) ^ out[3] ^ k1, (uint32_t)a};
+uint32_t accel_random_next(struct accel_random *g)
+{
+    g->state = (uint32_t)((uint64_t)g->state * MULTIPLIER % MODULUS);
+    return g->state;
+}
 
-        memcpy(out, next, sizeof(next));
-        k0 += 0x9e3779b9u; /* the golden ratio, and the square root of 3 less 1 */
-        k1 += 0xbb67ae85u;
+/* RANGE is 2^31 as a float, and so may the number be: 1 becomes what is next below. */
+float accel_random_unit_f32(struct accel_random *g)
+{
+    return fminf((float)(accel_random_next(g) - 1) / (float)RANGE, 1 - 0x1p-24f);
+}
+
+double accel_random_unit_f64(struct accel_random *g)
+{
+    const double low = accel_random_next(g) - 1, high = accel_random_next(g) - 1;
+
+    return fmin((low + high * RANGE) / (RANGE * RANGE), 1 - 0x1p-53);
+}
+
+/* What follows computes in the type that it gives: another rounding were another number. */
+#define DISTRIBUTIONS(T, suffix, sqrt, log)                                                      \
+    static void uniform_##suffix(struct accel_random *g, size_t n, T low, T high, T *y)          \
+    {                                                                                            \
+        for (size_t i = 0; i < n; i++)                                                           \
+            y[i] = accel_random_unit_##suffix(g) * (high - low) + low;                           \
+    }                                                                                            \
+                                                                                                 \
+    /* A point of the unit disc makes two numbers, that of its second coordinate comes first. */ \
+    static void normal_##suffix(struct accel_random *g, size_t n, T mean, T scale, T *y)         \
+    {                                                                                            \
+        for (size_t i = 0; i < n; i += 2) {                                                      \
+            T a, b, square;                                                                      \
+                                                                                                 \
+            do {                                                                                 \
+                a = 2 * accel_random_unit_##suffix(g) - 1;                                       \
+                b = 2 * accel_random_unit_##suffix(g) - 1;                                       \
+                square = a * a + b * b;                                                          \
+            } while (square > 1 || square == 0);                                                 \
+            const T factor = sqrt(-2 * log(square) / square);                                    \
+            y[i] = b * factor * scale + mean;                                                    \
+            if (i + 1 < n)                                                                       \
+                y[i + 1] = a * factor * scale + mean;                                            \
+        }                                                                                        \
     }
-}
 
-/* A block is two numbers. */
-static double unit_of(const uint32_t words[4], unsigned half)
+DISTRIBUTIONS(float, f32, sqrtf, logf)
+DISTRIBUTIONS(double, f64, sqrt, log)
+
+void accel_random_uniform(struct accel_random *g, enum accel_dtype dtype, size_t n, float low,
+                          float high, void *y)
 {
-    const uint64_t bits = (uint64_t)words[2 * half] << 32 | words[2 * half + 1];
-
-    return (double)(bits >> 11) * 0x1p-53;
+    if (dtype == ACCEL_DTYPE_DOUBLE)
+        uniform_f64(g, n, (double)low, (double)high, y);
+    else
+        uniform_f32(g, n, low, high, y);
 }
 
-static void block_of(struct accel_random_key key, uint64_t block, uint32_t words[4])
+void accel_random_normal(struct accel_random *g, enum accel_dtype dtype, size_t n, float mean,
+                         float scale, void *y)
 {
-    const uint32_t counter[] = {(uint32_t)block, (uint32_t)(block >> 32), 0, 0};
-
-    accel_philox(counter, key, words);
+    if (dtype == ACCEL_DTYPE_DOUBLE)
+        normal_f64(g, n, (double)mean, (double)scale, y);
+    else
+        normal_f32(g, n, mean, scale, y);
 }
 
-double accel_random_unit(struct accel_random_key key, uint64_t i)
-{
-    uint32_t words[4];
-
-    block_of(key, i / 2, words);
-    return unit_of(words, i % 2);
-}
-
-void accel_random_uniform(struct accel_random_key key, enum accel_dtype dtype, size_t n, double low,
-                          double high, void *y)
-{
-    for (size_t i = 0; i < n; i++) {
-        const double v = low + (high - low) * accel_random_unit(key, i);
-
-        /* Rounding may reach the end that is not included. */
-        if (dtype == ACCEL_DTYPE_DOUBLE)
-            ((double *)y)[i] = v == high ? nextafter(high, low) : v;
-        else
-            ((float *)y)[i] =
-                (float)v == (float)high ? nextafterf((float)high, (float)low) : (float)v;
-    }
-}
-
-void accel_random_normal(struct accel_random_key key, enum accel_dtype dtype, size_t n, double mean,
-                         double scale, void *y)
-{
-    for (size_t i = 0; i < n; i += 2) {
-        uint32_t words[4];
-
-        block_of(key, i / 2, words);
-        const double radius = sqrt(-2 * log(1 - unit_of(words, 0))),
-                     angle = 2 * M_PI * unit_of(words, 1);
-        const double pair[] = {mean + scale * radius * cos(angle),
-                               mean + scale * radius * sin(angle)};
-        for (size_t k = 0; k < 2 && i + k < n; k++)
-            accel_real_set(dtype, y, i + k, pair[k]);
-    }
-}
-
-void accel_random_bernoulli(struct accel_random_key key, enum accel_dtype dtype, size_t n,
-                            const void *p, uint8_t *y)
+void accel_random_bernoulli(struct accel_random *g, enum accel_dtype dtype, size_t n, const void *p,
+                            uint8_t *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = accel_random_unit(key, i) < accel_real(dtype, p, i);
+        y[i] = dtype == ACCEL_DTYPE_DOUBLE ? accel_random_unit_f64(g) > ((const double *)p)[i]
+                                           : accel_random_unit_f32(g) > ((const float *)p)[i];
 }
 
 /* The first class whose running sum is above v. */
@@ -99,23 +106,34 @@ static size_t find_class(const double *sums, size_t classes, double v)
     return low;
 }
 
-size_t accel_random_classes(struct accel_random_key key, enum accel_dtype dtype, size_t rows,
+/* sums[c]: what the classes up to c weigh together. Returns the last. */
+static double add_weights(enum accel_dtype dtype, size_t classes, const void *x, size_t row,
+                          double *sums)
+{
+    double largest = -INFINITY, sum = 0;
+
+    for (size_t c = 0; c < classes; c++)
+        if (isfinite(accel_real(dtype, x, row * classes + c)))
+            largest = fmax(largest, accel_real(dtype, x, row * classes + c));
+    for (size_t c = 0; c < classes; c++) {
+        const double v = accel_real(dtype, x, row * classes + c);
+
+        sum += isfinite(v) ? exp(v - largest) : 0;
+        sums[c] = sum;
+    }
+    return sum;
+}
+
+size_t accel_random_classes(struct accel_random *g, enum accel_dtype dtype, size_t rows,
                             size_t classes, const void *x, size_t samples, int64_t *y, double *sums)
 {
     for (size_t r = 0; r < rows; r++) {
-        double largest = -INFINITY, sum = 0;
+        const double sum = add_weights(dtype, classes, x, r, sums);
 
-        for (size_t c = 0; c < classes; c++)
-            largest = fmax(largest, accel_real(dtype, x, r * classes + c));
-        for (size_t c = 0; c < classes; c++) {
-            sum += exp(accel_real(dtype, x, r * classes + c) - largest);
-            sums[c] = sum;
-        }
-        if (!(sum > 0 && sum < INFINITY))
+        if (!(sum > 0))
             return r;
         for (size_t s = 0; s < samples; s++)
-            y[r * samples + s] = (int64_t)find_class(
-                sums, classes, accel_random_unit(key, (uint64_t)(r * samples + s)) * sum);
+            y[r * samples + s] = (int64_t)find_class(sums, classes, accel_random_unit_f64(g) * sum);
     }
     return rows;
 }
