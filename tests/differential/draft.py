@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A graph in the making. Every value in it is known: ONNX Runtime runs each node as it is added."""
+import re
 import sys
 from pathlib import Path
 
@@ -60,12 +61,21 @@ def given(value):
 
 
 def infer(model, feeds, optimised=False):
+    """What ONNX Runtime makes of it, in the order of the graph's outputs."""
     if any(isinstance(v, Map) for v in feeds.values()):
         names = {i.name for i in model.graph.input}
         return ort_maps.run(model, {n: v for n, v in feeds.items() if n in names}, optimised)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options(optimised), providers=['CPUExecutionProvider'])
     names = {i.name for i in session.get_inputs()}
     return [given(v) for v in session.run(None, {n: v for n, v in feeds.items() if n in names})]
+
+
+def strange_outputs(model):
+    """Has the model an output that cannot be handed on: of a type that numpy lacks (it comes as the integers that hold its
+    bits) or an optional?"""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options(False), providers=['CPUExecutionProvider'])
+    return any(o.type.startswith('optional') or re.search(r'tensor\((bfloat16|float8|float4|u?int[24]\b)', o.type)
+               for o in session.get_outputs())
 
 
 class Draft:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from differential.draft import Map, infer, ort_maps, value_info
+from differential.draft import Map, infer, ort_maps, strange_outputs, value_info
 from differential.exact import exact_outputs
 
 WAYS = {'optimised': [], 'no passes': ['--passes-off', 'all'], 'plain C': ['--cpu-mask', 'plain'], 'packed': ['--via-pack'],
@@ -75,12 +75,19 @@ def run(program, root, way, timeout=900):
 
 
 HALF = 300  # how much more a half is shaken than a float: its bits are larger
-ROUNDED = 2.0 ** -11 / HALF  # a half's last bit
+
+
+def makes_halves(node):
+    """Does an attribute of it ask for halves, or hold some, or one of a node in a graph inside it?"""
+    half = onnx.TensorProto.FLOAT16
+    return any(a.name in ('to', 'dtype', 'output_datatype', 'output_dtype') and a.i == half or a.t.data_type == half or
+               any(i.data_type == half for i in a.g.initializer) or any(map(makes_halves, a.g.node)) for a in node.attribute)
 
 
 def has_halves(model, feeds):
+    nodes = model.functions[0].node if model.functions else model.graph.node
     return (any(a.dtype == np.float16 for v in feeds.values() for a in arrays(v)) or
-            any(i.data_type == onnx.TensorProto.FLOAT16 for i in model.graph.initializer))
+            any(i.data_type == onnx.TensorProto.FLOAT16 for i in model.graph.initializer) or any(map(makes_halves, nodes)))
 
 
 def names_read(node):
@@ -92,17 +99,43 @@ def stepwise(model, feeds, between=lambda value: value):
     """The same, each node in a model of its own: halves are rounded between them, which ONNX Runtime spares itself where
     it computes both neighbours in floats, and the core need not do the same. between: what the next nodes get of a result."""
     constants = {i.name: i for i in model.graph.initializer}
-    values, results = dict(feeds), dict(feeds)
+    values, results, pending = dict(feeds), dict(feeds), []
     for node in (model.functions[0].node if model.functions else model.graph.node):
-        used = dict.fromkeys(names_read(node))
-        graph = helper.make_graph([node], 'step', [value_info(n, values[n]) for n in used if n in values],
+        nodes = with_makers(node, pending)
+        made = {o for n in nodes for o in n.output}
+        used = dict.fromkeys(i for n in nodes for i in names_read(n) if i not in made)
+        graph = helper.make_graph(nodes, 'step', [value_info(n, values[n]) for n in used if n in values],
                                   [onnx.ValueInfoProto(name=o) for o in node.output if o],
                                   [constants[n] for n in used if n in constants])
         step = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+        if strange_outputs(step):
+            pending.append(node)
+            continue
         made = dict(zip([o for o in node.output if o], infer(step, values), strict=True))
         results.update(made)
         values.update((name, between(value)) for name, value in made.items())
     return [results[o.name] for o in model.graph.output]
+
+
+def with_makers(node, pending):
+    """A node after those of the pending ones whose results it needs."""
+    wanted, nodes = set(names_read(node)), [node]
+    for one in reversed(pending):
+        if wanted & set(one.output):
+            wanted.update(names_read(one))
+            nodes.insert(0, one)
+    return nodes
+
+
+def ulps(value, rng):
+    """Halves moved to one of their neighbours or not: as far off as a rounding between two nodes; all else as it is."""
+    if isinstance(value, list):
+        return [ulps(e, rng) for e in value]
+    if isinstance(value, Map) or value.dtype != np.float16:
+        return value
+    towards = np.where(rng.integers(0, 2, value.shape), np.float16(np.inf), np.float16(-np.inf))
+    with np.errstate(all='ignore'):
+        return np.where(rng.integers(0, 3, value.shape) | ~np.isfinite(value), value, np.nextafter(value, towards)).astype(np.float16)
 
 
 def shaken(value, step, rng, zeros=False):
@@ -208,8 +241,9 @@ def sensitive(folder):
         yield jumping(model, before, infer(model, feeds, True), bound)
     if halves and steps:
         yield jumping(model, before, steps, bound)
-        # As far off as rounding a half between two nodes, or not.
-        yield jumping(model, steps, steps_of(model, feeds, lambda v: shaken(v, ROUNDED, rng)), 1e-3)
+        # As far off as rounding a half between two nodes, or not; to one side or the other, of few elements too.
+        for _ in range(6):
+            yield jumping(model, steps, steps_of(model, feeds, lambda v: ulps(v, rng)), 1e-3)
     yield jumping(model, steps, steps_of(model, feeds, merged), bound)
     # More than once: what lies between two whole numbers goes one way or the other.
     for step in (3e-7, 3e-7, 3e-7, 3e-7, 3e-6):
