@@ -4,16 +4,21 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/run.h"
 #include "cli/value_file.h"
+
+#define FILE_NAME 160 /* bytes */
 
 /* The tensors of one run. */
 struct run_data {
     size_t inputs_count, outputs_count;
     struct accel_owned_value *owned;
     struct accel_named_value *inputs, *outputs;
+    char (*files)[FILE_NAME]; /* of the outputs, without suffix */
 };
 
 static void free_data(struct run_data *d)
@@ -23,6 +28,7 @@ static void free_data(struct run_data *d)
     accel_free(d->owned);
     accel_free(d->inputs);
     accel_free(d->outputs);
+    accel_free(d->files);
 }
 
 static int allocate(const struct accel_model *model, size_t inputs, struct run_data *d,
@@ -96,32 +102,83 @@ static void file_name(const char *name, size_t index, char *out, size_t size)
         snprintf(out, size, "output_%zu", index);
 }
 
+static bool is_taken(char (*names)[FILE_NAME], size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcasecmp(names[i], name) == 0) /* some file systems take these for one */
+            return true;
+    return false;
+}
+
+/* A name for the file of each output. Several outputs may come to one name ("a/b" and "a:b", or
+ * beginnings that are cut off): the later ones get their number behind it. */
+static int name_files(struct run_data *d, struct accel_error *err)
+{
+    d->files = accel_calloc(d->outputs_count, sizeof(*d->files));
+    if (d->files == NULL)
+        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu names", d->outputs_count);
+    for (size_t i = 0; i < d->outputs_count; i++) {
+        char *name = d->files[i];
+
+        /* Room stays for the number of every output there may be. */
+        file_name(d->outputs[i].name, i, name, FILE_NAME - 32);
+        while (is_taken(d->files, i, name)) {
+            const size_t length = ACCEL_MIN(strlen(name), (size_t)FILE_NAME - 32);
+
+            snprintf(name + length, FILE_NAME - length, "_%zu", i);
+        }
+    }
+    return ACCEL_OK;
+}
+
+/* Before the run: nobody waits for results that have no place. *made: there was none before. */
+static int make_folder(const char *folder, bool *made, struct accel_error *err)
+{
+    struct stat st;
+
+    *made = mkdir(folder, 0777) == 0;
+    if (*made)
+        return ACCEL_OK;
+    if (errno != EEXIST)
+        return accel_fail_errno(err, errno, "create folder %s", folder);
+    if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
+        return accel_fail(err, ACCEL_E_INVALID, "--output %s is there and is no folder", folder);
+    return access(folder, W_OK) == 0 ? ACCEL_OK
+                                     : accel_fail_errno(err, errno, "write to folder %s", folder);
+}
+
+static void print_output(const struct accel_named_value *o, const char *path, const char *file)
+{
+    char shape[256];
+
+    printf("%s: ", path);
+    if (strcmp(file, o->name) != 0) /* which of them that is */
+        printf("'%s', ", o->name);
+    if (o->kind == ACCEL_VALUE_TENSOR)
+        printf("%s %s\n", accel_dtype_name(o->tensor.dtype),
+               accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
+    else
+        printf("%s of %zu\n",
+               o->kind == ACCEL_VALUE_OPTIONAL ? "an optional" : accel_value_kind_text(o->kind),
+               o->kind == ACCEL_VALUE_MAP         ? (size_t)o->items[0].dims[0]
+               : (o->kind & ACCEL_VALUE_MAP) != 0 ? o->count / 2
+                                                  : o->count);
+}
+
 static int write_outputs(const struct accel_model *model, const struct run_data *d,
                          const char *folder, const char *suffix, struct accel_error *err)
 {
-    char name[128], shape[256];
-
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return accel_fail_errno(err, errno, "create folder %s", folder);
     for (size_t i = 0; i < d->outputs_count; i++) {
-        const struct accel_named_value *o = &d->outputs[i];
+        ACCEL_CLEANUP(accel_freep)
+        char *path = accel_asprintf("%s/%s.%s", folder, d->files[i], suffix);
 
-        file_name(o->name, i, name, sizeof(name));
-        ACCEL_CLEANUP(accel_freep) char *path = accel_asprintf("%s/%s.%s", folder, name, suffix);
         if (path == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no memory for a name");
-        const int rc = accel_value_write(path, o, accel_model_output_kind(model, i), err);
+        const int rc =
+            accel_value_write(path, &d->outputs[i], accel_model_output_kind(model, i), err);
         if (rc != ACCEL_OK)
             return rc;
-        if (o->kind == ACCEL_VALUE_TENSOR)
-            printf("%s: %s %s\n", path, accel_dtype_name(o->tensor.dtype),
-                   accel_shape_text(o->tensor.dims, o->tensor.rank, shape, sizeof(shape)));
-        else
-            printf("%s: %s of %zu\n", path,
-                   o->kind == ACCEL_VALUE_OPTIONAL ? "an optional" : accel_value_kind_text(o->kind),
-                   o->kind == ACCEL_VALUE_MAP         ? (size_t)o->items[0].dims[0]
-                   : (o->kind & ACCEL_VALUE_MAP) != 0 ? o->count / 2
-                                                      : o->count);
+        print_output(&d->outputs[i], path, d->files[i]);
     }
     return ACCEL_OK;
 }
@@ -133,10 +190,11 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
     ACCEL_CLEANUP(accel_run_end_session) struct accel_session *session = NULL;
     ACCEL_CLEANUP(free_data) struct run_data data = {0};
     struct accel_opt_list inputs = {0};
+    bool made = false;
     const char *output = NULL, *format = "pb";
     const struct accel_opt opts[] = {
         {"input", 'i', ACCEL_OPT_LIST, &inputs, "NAME=FILE",
-         "a tensor, .pb or .npy; once per input"},
+         "a .npy, or a .pb of what the input takes; FILE alone for an only input"},
         {"output", 'o', ACCEL_OPT_STRING, &output, "DIR", "folder for the outputs, one file each"},
         {"format", 'f', ACCEL_OPT_STRING, &format, "pb|npy", "format of the outputs; default: pb"},
         ACCEL_RUN_OPT_THREADS(&o),
@@ -166,10 +224,16 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
     if (rc == ACCEL_OK)
         rc = accel_session_new(model, &so, &session, err);
     if (rc == ACCEL_OK)
+        rc = name_files(&data, err);
+    if (rc == ACCEL_OK)
+        rc = make_folder(output, &made, err);
+    if (rc == ACCEL_OK)
         rc = accel_session_run_values(session, data.inputs, data.inputs_count, data.outputs,
                                       data.outputs_count, sizeof(*data.inputs), err);
     if (rc == ACCEL_OK)
         rc = write_outputs(model, &data, output, format, err);
+    else if (made)
+        rmdir(output);
     *status = rc == ACCEL_OK ? 0 : 1;
     return rc;
 }

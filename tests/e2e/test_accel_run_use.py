@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""accel-run used carelessly: what it says of outputs, streams, options and files that are not as they should be."""
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from test_accel_run import MNIST, PROGRAM, run  # noqa: F401
+
+
+def save_model(path, nodes, inputs, outputs, opset=17):
+    graph = helper.make_graph(nodes, 'g', inputs, outputs)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=8), path)
+    return path
+
+
+def info(name, shape=(2, 2), dtype=onnx.TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+@pytest.fixture
+def relu(tmp_path):
+    """A model of one Relu, and its input as a file."""
+    np.save(tmp_path / 'x.npy', np.array([[1, -2], [3, -4]], np.float32))
+    return save_model(tmp_path / 'relu.onnx', [helper.make_node('Relu', ['x'], ['y'])], [info('x', ['N', 2])], [info('y', ['N', 2])])
+
+
+# ---------------------------------------------------------------- outputs
+def test_every_output_has_a_file_of_its_own(tmp_path, relu):
+    """Names that are one as files: each output is written nonetheless, and told which file it is in."""
+    names = ['a/b', 'a:b', 'a_b', 'A_b', 'a_b_1', '..', *('q' * 300 + str(i) for i in range(2))]
+    constants = [helper.make_node('Add', ['x', f'c{i}'], [n]) for i, n in enumerate(names)]
+    model = onnx.load(save_model(tmp_path / 'm.onnx', constants, [info('x')], [info(n) for n in names]))
+    model.graph.initializer.extend(numpy_helper.from_array(np.full((2, 2), i, np.float32), f'c{i}') for i in range(len(names)))
+    onnx.save(model, tmp_path / 'm.onnx')
+    out, _ = run('run', tmp_path / 'm.onnx', '--input', tmp_path / 'x.npy', '--output', tmp_path / 'out', '--format', 'npy')
+    lines = out.splitlines()
+    assert len(lines) == len(names) == len({p.name.lower() for p in (tmp_path / 'out').iterdir()})
+    for i, (name, line) in enumerate(zip(names, lines, strict=True)):
+        file, _, rest = line.partition(': ')
+        assert np.load(file)[0, 0] == 1 + i
+        assert rest == ('' if file.endswith(f'/{name}.npy') else f"'{name}', ") + 'float 2x2'
+
+
+def test_a_place_for_the_outputs_is_looked_for_before_the_run(tmp_path, relu):
+    given = ['run', relu, '--input', tmp_path / 'x.npy', '--output']
+    (tmp_path / 'file').write_text('mine')
+    assert f'--output {tmp_path}/file is there and is no folder' in run(*given, tmp_path / 'file', status=1)[1]
+    assert f'create folder {tmp_path}/no/such' in run(*given, tmp_path / 'no/such', status=1)[1]
+
+
+def test_a_run_that_fails_leaves_no_folder(tmp_path):
+    save_model(tmp_path / 'm.onnx', [helper.make_node('Add', ['x', 'z'], ['y'])], [info('x', ['N', 2]), info('z', ['M', 2])],
+               [info('y', ['K', 2])])
+    for name, rows in (('x', 2), ('z', 3)):
+        np.save(tmp_path / f'{name}.npy', np.zeros((rows, 2), np.float32))
+    given = [part for name in 'xz' for part in ('--input', f'{name}={tmp_path / name}.npy')]
+    assert 'broadcast' in run('run', tmp_path / 'm.onnx', *given, '--output', tmp_path / 'out', status=1)[1]
+    assert not (tmp_path / 'out').exists()
