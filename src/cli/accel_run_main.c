@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* accel-run: the inference library without the daemon. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,17 @@ static void print_error(const char *verb, const struct accel_error *err)
     fputc('\n', stderr);
 }
 
+/* What was printed must have gone out: a full disk is no success, and its file no whole one. */
+static int flush_output(const char *verb, int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "accel-run %s: write to the standard output: %s\n", verb,
+            errno != 0 ? strerror(errno) : "it failed");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     const char *names[ACCEL_COUNT(verbs)], *name = argc > 1 ? argv[1] : "";
@@ -46,14 +58,14 @@ int main(int argc, char **argv)
 
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
-        return 0;
+        return flush_output(name, 0);
     }
     if (strcmp(name, "--version") == 0) {
         char cpu[64];
 
         printf("accel-run %s (%s)\n", accel_infer_version(),
                accel_cpu_mask_text(accel_cpu_features(), cpu, sizeof(cpu)));
-        return 0;
+        return flush_output(name, 0);
     }
     for (size_t i = 0; i < ACCEL_COUNT(verbs); i++) {
         names[i] = verbs[i].name;
@@ -61,9 +73,9 @@ int main(int argc, char **argv)
             continue;
         const int rc = verbs[i].run(argc - 2, argv + 2, &status, &err);
         if (rc == ACCEL_OK)
-            return fflush(stdout) == 0 ? status : 1;
+            return flush_output(name, status);
         if (rc == ACCEL_E_CANCELLED && err.msg[0] == '\0') /* --help */
-            return 0;
+            return flush_output(name, 0);
         print_error(name, &err);
         return status;
     }

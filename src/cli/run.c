@@ -28,51 +28,6 @@ void accel_run_end_session(struct accel_session **session)
     *session = NULL;
 }
 
-/* `--passes list` instead of work. */
-static bool lists_passes(const struct accel_opt *opts)
-{
-    const char *name, *about;
-
-    while (opts->name != NULL && strcmp(opts->name, "passes") != 0)
-        opts++;
-    if (opts->name == NULL || *(const char *const *)opts->value == NULL ||
-        strcmp(*(const char *const *)opts->value, "list") != 0)
-        return false;
-    for (size_t i = 0; (name = accel_pass_name(i, &about)) != NULL; i++)
-        printf("%-22s %s\n", name, about);
-    return true;
-}
-
-int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts, int argc,
-                    char **argv, int at_least, int at_most, int *operands, int *status,
-                    struct accel_error *err)
-{
-    bool help = false;
-    struct accel_opt all[32];
-    size_t n = 0;
-
-    for (; opts->name != NULL && n + 2 < ACCEL_COUNT(all); opts++)
-        all[n++] = *opts;
-    all[n++] = (struct accel_opt){"help", 'h', ACCEL_OPT_FLAG, &help, NULL, "print this"};
-    all[n] = (struct accel_opt){0};
-    const int rc = accel_opts_parse(all, argc, argv, operands, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (help) {
-        printf("usage: accel-run %s\n\n%s\n\n", usage, about);
-        accel_opts_help(all, stdout);
-        return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
-    }
-    if (lists_passes(all))
-        return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
-    if (*operands < at_least || (at_most >= 0 && *operands > at_most))
-        return accel_fail(err, ACCEL_E_INVALID, "%s; usage: accel-run %s",
-                          *operands < at_least ? "something is missing" : "too many arguments",
-                          usage);
-    *status = 1;
-    return ACCEL_OK;
-}
-
 /* ---------------------------------------------------------------- how to load */
 
 static int parse_cpu_mask(const char *text, unsigned *mask, struct accel_error *err)
@@ -231,13 +186,19 @@ static int choose_passes(struct accel_run_options *o, const char **off, struct a
     return *off != NULL ? ACCEL_OK : accel_fail(err, ACCEL_E_NOMEM, "no memory for --passes");
 }
 
-int accel_run_load_options(struct accel_run_options *o, struct accel_load_options *load,
-                           struct accel_error *err)
+/* Fills o->load from the options. Errors: INVALID names the option and what it takes. */
+static int load_options(struct accel_run_options *o, struct accel_error *err)
 {
+    struct accel_load_options *load = &o->load;
     size_t n = 0;
 
     accel_load_options_init(load);
     load->values = true;
+    if (o->packed && (o->passes != NULL || o->passes_off != NULL))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "--packed: the passes have run when the model was packed; give %s to "
+                          "accel-run pack",
+                          o->passes != NULL ? "--passes" : "--passes-off");
     if (choose_passes(o, &load->passes_off, err) != ACCEL_OK)
         return err != NULL ? (int)err->code : ACCEL_E_INVALID;
     if (o->cpu_mask != NULL && parse_cpu_mask(o->cpu_mask, &load->cpu_mask, err) != ACCEL_OK)
@@ -272,19 +233,77 @@ int accel_run_load_options(struct accel_run_options *o, struct accel_load_option
     return ACCEL_OK;
 }
 
+/* ---------------------------------------------------------------- a verb's words */
+
+/* `--passes list` instead of work. */
+static bool lists_passes(const struct accel_opt *opts)
+{
+    const char *name, *about;
+
+    while (opts->name != NULL && strcmp(opts->name, "passes") != 0)
+        opts++;
+    if (opts->name == NULL || *(const char *const *)opts->value == NULL ||
+        strcmp(*(const char *const *)opts->value, "list") != 0)
+        return false;
+    for (size_t i = 0; (name = accel_pass_name(i, &about)) != NULL; i++)
+        printf("%-22s %s\n", name, about);
+    return true;
+}
+
+/* What is wrong of the words alone, before any file is opened. */
+static int check_usage(struct accel_run_options *o, const char *usage, char **argv, int operands,
+                       int at_least, int at_most, struct accel_error *err)
+{
+    if (operands < at_least || (at_most >= 0 && operands > at_most))
+        return accel_fail(err, ACCEL_E_INVALID, "%s; usage: accel-run %s",
+                          operands < at_least ? "something is missing" : "too many arguments",
+                          usage);
+    for (int i = 0; i < operands; i++)
+        if (argv[i][0] == '\0')
+            return accel_fail(err, ACCEL_E_INVALID, "an argument is empty; usage: accel-run %s",
+                              usage);
+    return o != NULL ? load_options(o, err) : ACCEL_OK;
+}
+
+int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts,
+                    struct accel_run_options *o, int argc, char **argv, int at_least, int at_most,
+                    int *operands, int *status, struct accel_error *err)
+{
+    bool help = false;
+    struct accel_opt all[32];
+    size_t n = 0;
+
+    for (; opts->name != NULL && n + 2 < ACCEL_COUNT(all); opts++)
+        all[n++] = *opts;
+    all[n++] = (struct accel_opt){"help", 'h', ACCEL_OPT_FLAG, &help, NULL, "print this"};
+    all[n] = (struct accel_opt){0};
+    int rc = accel_opts_parse(all, argc, argv, operands, err);
+    if (rc != ACCEL_OK)
+        return rc;
+    if (help) {
+        printf("usage: accel-run %s\n\n%s\n\n", usage, about);
+        accel_opts_help(all, stdout);
+        return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
+    }
+    if (lists_passes(all))
+        return accel_fail(err, ACCEL_E_CANCELLED, "%s", "");
+    rc = check_usage(o, usage, argv, *operands, at_least, at_most, err);
+    if (rc == ACCEL_OK)
+        *status = 1;
+    return rc;
+}
+
+/* ---------------------------------------------------------------- loading */
+
 int accel_run_load(struct accel_run_options *o, const char *path, struct accel_model **model,
                    struct accel_error *err)
 {
-    struct accel_load_options load;
-
-    if (accel_run_load_options(o, &load, err) != ACCEL_OK)
-        return err->code;
     if (!o->packed)
-        return accel_model_load_file(path, &load, model, err); /* names the file itself */
+        return accel_model_load_file(path, &o->load, model, err); /* names the file itself */
     ACCEL_CLEANUP(accel_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return accel_fail_errno(err, errno, "open %s", path);
-    if (accel_model_open_packed(fd, &load, model, err) != ACCEL_OK)
+    if (accel_model_open_packed(fd, &o->load, model, err) != ACCEL_OK)
         return accel_fail_in(err, "%s", path);
     return ACCEL_OK;
 }

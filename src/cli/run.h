@@ -24,7 +24,8 @@ struct accel_run_options {
     bool packed;                        /* the file is one that `pack` wrote */
     struct accel_opt_list dims;         /* "N=4" */
     struct accel_opt_list input_shapes; /* "x:1x3x224x224" */
-    struct accel_bump mem;              /* what the two above are parsed into */
+    struct accel_load_options load;     /* what accel_run_parse made of all these */
+    struct accel_bump mem;              /* what that points at */
 };
 void accel_run_options_free(struct accel_run_options *o); /* for ACCEL_CLEANUP */
 
@@ -54,19 +55,15 @@ void accel_run_options_free(struct accel_run_options *o); /* for ACCEL_CLEANUP *
         "packed", 0, ACCEL_OPT_FLAG, &(o)->packed, NULL, "MODEL is a file that pack wrote" \
     }
 
-/* Parses a verb's options and checks how many operands there are; argv begins with them afterwards.
- * `usage`: "bench MODEL", `about`: what the verb does, for --help, which it prints itself: then
- * it returns ACCEL_E_CANCELLED with an empty message (so it does for `--passes list`, which takes
- * no operands either). at_most < 0: any number. From its success on *status is 1, until the verb
- * says otherwise. */
-int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts, int argc,
-                    char **argv, int at_least, int at_most, int *operands, int *status,
-                    struct accel_error *err);
+/* Parses a verb's options, those of `o` into o->load too (NULL: it has none of them), and checks
+ * how many operands there are; argv begins with them afterwards. `usage`: "bench MODEL", `about`:
+ * what the verb does, for --help, which it prints itself: then it returns ACCEL_E_CANCELLED with an
+ * empty message (so it does for `--passes list`, which takes no operands either). at_most < 0: any
+ * number. From its success on *status is 1, until the verb says otherwise. */
+int accel_run_parse(const char *usage, const char *about, const struct accel_opt *opts,
+                    struct accel_run_options *o, int argc, char **argv, int at_least, int at_most,
+                    int *operands, int *status, struct accel_error *err);
 
-/* Fills *load from the options; what it points at lives in o->mem.
- * Errors: INVALID names the option and what it takes. */
-int accel_run_load_options(struct accel_run_options *o, struct accel_load_options *load,
-                           struct accel_error *err);
 int accel_run_load(struct accel_run_options *o, const char *path, struct accel_model **model,
                    struct accel_error *err);
 void accel_run_unref(struct accel_model **model);           /* for ACCEL_CLEANUP */

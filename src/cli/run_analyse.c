@@ -141,6 +141,17 @@ static int print_result(const struct accel_analysis *a, const struct accel_model
     return ACCEL_OK;
 }
 
+static int check_form(const char *dump, bool json, int *status, struct accel_error *err)
+{
+    *status = 2;
+    if (dump != NULL && strcmp(dump, "dot") != 0)
+        return accel_fail(err, ACCEL_E_INVALID, "--dump takes dot, not \"%s\"", dump);
+    if (dump != NULL && json)
+        return accel_fail(err, ACCEL_E_INVALID, "--json and --dump: only one of them");
+    *status = 1;
+    return ACCEL_OK;
+}
+
 int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
@@ -157,23 +168,21 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
         ACCEL_RUN_OPT_SHAPES(&o),
         {0},
     };
-    struct accel_load_options load, plain;
+    struct accel_load_options plain;
     int operands;
     int rc = accel_run_parse(
         "analyse MODEL [--after-passes] [--json | --dump dot]",
         "Says of each node of the file, or of each operator after the graph passes, its FLOPs,\n"
         "bytes and shapes; what memory a run takes; and every node that the core cannot run: exit\n"
         "status 1 if there is one.",
-        opts, argc, argv, 1, 1, &operands, status, err);
+        opts, &o, argc, argv, 1, 1, &operands, status, err);
 
-    if (rc == ACCEL_OK && dump != NULL && strcmp(dump, "dot") != 0)
-        rc = accel_fail(err, ACCEL_E_INVALID, "--dump takes dot, not \"%s\"", dump);
     if (rc == ACCEL_OK)
-        rc = accel_run_load_options(&o, &load, err);
+        rc = check_form(dump, json, status, err);
     if (rc == ACCEL_OK)
-        rc = accel_analyse_file(argv[0], &load, &run, err);
+        rc = accel_analyse_file(argv[0], &o.load, &run, err);
     if (rc == ACCEL_OK && !after) {
-        plain = load;
+        plain = o.load;
         plain.passes_off = "all";
         plain.every_node = true;
         rc = accel_analyse_file(argv[0], &plain, &file, err);

@@ -283,7 +283,7 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
     int operands;
     int rc = accel_run_parse("bench MODEL [--threads N] [--runs N] [--json]",
                              "Runs a model on random inputs of its declared shapes and measures.",
-                             opts, argc, argv, 1, 1, &operands, status, err);
+                             opts, &b.o, argc, argv, 1, 1, &operands, status, err);
 
     if (rc != ACCEL_OK)
         return rc;
@@ -303,9 +303,7 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
     }
     if (rc != ACCEL_OK)
         return rc;
-    struct accel_load_options load;
-    accel_run_load_options(&b.o, &load, NULL);
-    accel_cpu_mask_text(load.cpu_mask & accel_cpu_features(), cpu, sizeof(cpu));
+    accel_cpu_mask_text(b.o.load.cpu_mask & accel_cpu_features(), cpu, sizeof(cpu));
     const struct figures f = figures_of(&b);
     if (b.json)
         rc = print_bench_json(&b, argv[0], cpu, &f, err);

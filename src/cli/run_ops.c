@@ -188,8 +188,12 @@ int accel_run_ops(int argc, char **argv, int *status, struct accel_error *err)
         accel_run_parse("ops [--json|--markdown]",
                         "Lists the operators that models may use: domain, name, the opset version "
                         "from which\non an entry holds, and the types of its inputs.",
-                        opts, argc, argv, 0, 0, &operands, status, err);
+                        opts, NULL, argc, argv, 0, 0, &operands, status, err);
 
+    if (rc == ACCEL_OK && json && markdown) {
+        *status = 2;
+        rc = accel_fail(err, ACCEL_E_INVALID, "--json and --markdown: only one of them");
+    }
     if (rc == ACCEL_OK)
         rc = read_table(&t, err);
     if (rc != ACCEL_OK)

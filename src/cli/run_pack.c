@@ -47,11 +47,11 @@ int accel_run_pack(int argc, char **argv, int *status, struct accel_error *err)
         "Writes the optimised graph with its plan and packed weights, for `accel-run bench "
         "--packed`\n"
         "and the other verbs that take --packed. It fits this CPU's instruction sets.",
-        opts, argc, argv, 1, 1, &operands, status, err);
+        opts, &o, argc, argv, 1, 1, &operands, status, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    if (output == NULL) {
+    if (output == NULL || output[0] == '\0') {
         *status = 2;
         return accel_fail(err, ACCEL_E_INVALID, "where to? --output FILE");
     }

@@ -183,6 +183,29 @@ static int write_outputs(const struct accel_model *model, const struct run_data 
     return ACCEL_OK;
 }
 
+/* What of the words of this verb alone is wrong. */
+static int check_words(const struct accel_run_options *o, const struct accel_opt_list *inputs,
+                       const char *output, const char *format, struct accel_error *err)
+{
+    if (output == NULL || output[0] == '\0')
+        return accel_fail(err, ACCEL_E_INVALID, "where to? --output DIR");
+    if (strcmp(format, "pb") != 0 && strcmp(format, "npy") != 0)
+        return accel_fail(err, ACCEL_E_INVALID, "--format takes pb or npy, not \"%s\"", format);
+    if (o->packed && o->dims.count + o->input_shapes.count > 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "--packed: dimensions were fixed when the model was packed; give %s to "
+                          "accel-run pack",
+                          o->dims.count > 0 ? "--dim" : "--input-shape");
+    for (size_t i = 0; i < inputs->count; i++) {
+        const char *equals = strchr(inputs->items[i], '=');
+
+        if (equals == inputs->items[i] || (equals != NULL ? equals[1] : *inputs->items[i]) == '\0')
+            return accel_fail(err, ACCEL_E_INVALID, "--input takes NAME=FILE, not \"%s\"",
+                              inputs->items[i]);
+    }
+    return ACCEL_OK;
+}
+
 int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
@@ -206,14 +229,13 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
     int operands;
     int rc = accel_run_parse("run MODEL --input NAME=FILE... --output DIR",
                              "Runs a model once on tensors from files and writes what comes out.",
-                             opts, argc, argv, 1, 1, &operands, status, err);
+                             opts, &o, argc, argv, 1, 1, &operands, status, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    if (output == NULL || (strcmp(format, "pb") != 0 && strcmp(format, "npy") != 0)) {
+    if ((rc = check_words(&o, &inputs, output, format, err)) != ACCEL_OK) {
         *status = 2;
-        return accel_fail(err, ACCEL_E_INVALID,
-                          output == NULL ? "where to? --output DIR" : "--format takes pb or npy");
+        return rc;
     }
     const struct accel_session_options so = {.struct_size = sizeof(so), .threads = o.threads};
     rc = accel_run_load(&o, argv[0], &model, err);

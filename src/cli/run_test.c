@@ -264,11 +264,8 @@ static int load(struct tally *t, const char *path, struct accel_model **model,
                 struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_run_unref) struct accel_model *loaded = NULL;
-    struct accel_load_options options;
-    int rc = accel_run_load_options(&t->o, &options, err);
+    int rc = accel_model_load_file(path, &t->o.load, &loaded, err);
 
-    if (rc == ACCEL_OK)
-        rc = accel_model_load_file(path, &options, &loaded, err);
     if (rc != ACCEL_OK || !t->via_pack) {
         *model = accel_steal(&loaded);
         return rc;
@@ -281,7 +278,7 @@ static int load(struct tally *t, const char *path, struct accel_model **model,
     if (rc == ACCEL_OK)
         rc = accel_memfd_seal(fd, err);
     if (rc == ACCEL_OK)
-        rc = accel_model_open_packed(fd, &options, model, err);
+        rc = accel_model_open_packed(fd, &t->o.load, model, err);
     return rc == ACCEL_OK ? rc : accel_fail_in(err, "packed");
 }
 
@@ -417,7 +414,7 @@ int accel_run_test(int argc, char **argv, int *status, struct accel_error *err)
         "half precision); quantised models at cosine 0.9999 or within two steps; integers, "
         "booleans\n"
         "and strings when equal. Exit status 0 when none failed and at least one ran.",
-        opts, argc, argv, 1, -1, &operands, status, err);
+        opts, &t.o, argc, argv, 1, -1, &operands, status, err);
 
     for (int i = 0; rc == ACCEL_OK && i < operands; i++) {
         if (!is_folder(argv[i]))

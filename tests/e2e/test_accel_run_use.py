@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """accel-run used carelessly: what it says of outputs, streams, options and files that are not as they should be."""
+import subprocess
+
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from test_accel_run import MNIST, PROGRAM, run  # noqa: F401
+from test_accel_run import MNIST, PROGRAM, run
 
 
 def save_model(path, nodes, inputs, outputs, opset=17):
@@ -57,3 +59,39 @@ def test_a_run_that_fails_leaves_no_folder(tmp_path):
     given = [part for name in 'xz' for part in ('--input', f'{name}={tmp_path / name}.npy')]
     assert 'broadcast' in run('run', tmp_path / 'm.onnx', *given, '--output', tmp_path / 'out', status=1)[1]
     assert not (tmp_path / 'out').exists()
+
+
+# ---------------------------------------------------------------- usage: status 2, before any file is opened
+@pytest.mark.parametrize('words, said', [
+    (['analyse', ''], 'an argument is empty'),
+    (['analyse', 'm.onnx', '--dump', 'dot', '--json'], 'only one of them'),
+    (['analyse', 'm.onnx', '--dump', 'svg'], '--dump takes dot, not "svg"'),
+    (['ops', '--json', '--markdown'], 'only one of them'),
+    (['run', 'm.onnx', '--output', 'o', '--input', 'x='], '--input takes NAME=FILE, not "x="'),
+    (['run', 'm.onnx', '--output', 'o', '--input', '=x.npy'], '--input takes NAME=FILE, not "=x.npy"'),
+    (['run', 'm.onnx', '--output', 'o', '--input', ''], '--input takes NAME=FILE, not ""'),
+    (['run', 'm.onnx', '--output', ''], '--output DIR'),
+    (['run', 'm.onnx', '--output', 'o', '--format', 'txt'], 'pb or npy, not "txt"'),
+    (['run', 'm.packed', '--packed', '--output', 'o', '--dim', 'N=2'], 'give --dim to accel-run pack'),
+    (['run', 'm.packed', '--packed', '--output', 'o', '--input-shape', 'x:2'], 'give --input-shape to accel-run pack'),
+    (['bench', 'm.packed', '--packed', '--passes-off', 'dead-code'], 'give --passes-off to accel-run pack'),
+    (['bench', 'm.packed', '--packed', '--passes', 'dead-code'], 'give --passes to accel-run pack'),
+    (['pack', 'm.onnx', '--output', ''], '--output FILE'),
+    (['pack', 'm.onnx', '--output', 'm', '--cpu-mask', 'sse9'], 'plain, avx2'),
+])
+def test_wrong_words_are_wrong_usage(words, said):
+    assert said in run(*words, status=2)[1]
+
+
+def test_test_says_once_what_is_wrong_with_an_option():
+    out, err = run('test', MNIST, '--passes-off', 'no-such-pass', status=2)
+    assert out == '' and err.count('no-such-pass') == 1
+
+
+@pytest.mark.parametrize('words', [['--help'], ['--version'], ['run', '--help'], ['run', '--passes', 'list'], ['ops'], ['ops', '--json'],
+                                   ['ops', '--markdown'], ['analyse', MNIST / 'model.onnx'], ['analyse', MNIST / 'model.onnx', '--json'],
+                                   ['analyse', MNIST / 'model.onnx', '--dump', 'dot'], ['test', MNIST], ['bench', MNIST / 'model.onnx', '-n', '1']])
+def test_a_full_disk_behind_the_output_is_told(words):
+    with open('/dev/full', 'w', encoding='ascii') as full:
+        done = subprocess.run([str(w) for w in (PROGRAM, *words)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+    assert done.returncode == 1 and done.stderr.count('No space left on device') == 1
