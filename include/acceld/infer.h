@@ -154,9 +154,10 @@ ACCEL_EXPORT const char *accel_pass_name(size_t i, const char **about);
 struct accel_model;
 
 /* Parses, checks, optimises, plans and packs. options NULL: defaults. External data is looked for
- * in the model's own folder and nowhere else.
- * Errors: NOT_FOUND or IO (the file), INVALID (not ONNX, broken graph: names the node), UNSUPPORTED
- * (names every node the core cannot run, with operator, domain, opset and reason), LIMIT, NOMEM. */
+ * in the model's own folder and nowhere else. The files are mapped while the call lasts, not
+ * copied: who cuts one short meanwhile ends the process (SIGBUS). Errors: NOT_FOUND or IO (the
+ * file), INVALID (not ONNX, broken graph: names the node), UNSUPPORTED (names every node the core
+ * cannot run, with operator, domain, opset and reason), LIMIT, NOMEM. */
 ACCEL_EXPORT int accel_model_load_file(const char *path, const struct accel_load_options *options,
                                        struct accel_model **model, struct accel_error *err);
 
@@ -182,8 +183,10 @@ ACCEL_EXPORT int accel_model_load_bundle(const void *bytes, size_t size,
 ACCEL_EXPORT int accel_model_pack(const struct accel_model *model, int fd, struct accel_error *err);
 
 /* Maps what accel_model_pack wrote, read-only and shared: many processes hold the weights once.
- * Every offset is validated; the descriptor may be closed afterwards. A memory file must be sealed.
- * Errors: CORRUPT, UNSUPPORTED (packed for instruction sets this CPU lacks), IO, NOMEM. */
+ * Every offset is validated; the descriptor may be closed afterwards. A memory file must be sealed
+ * (F_SEAL_WRITE and F_SEAL_SHRINK); an ordinary file must stay as it is while the model lives.
+ * Errors: INVALID (a memory file that can still change), CORRUPT, UNSUPPORTED (packed for
+ * instruction sets this CPU lacks), IO, NOMEM. */
 ACCEL_EXPORT int accel_model_open_packed(int fd, const struct accel_load_options *options,
                                          struct accel_model **model, struct accel_error *err);
 
@@ -311,20 +314,25 @@ struct accel_named_tensor {
 };
 
 /* Runs the model once. Inputs: every input of the model without a default, by name, in any order;
- * data stays the caller's. Outputs: the caller sets `name`; with tensor.data NULL the result is
- * lent (valid until the session's next run or end), else it is copied to the caller's buffer, whose
- * size_bytes must suffice (else INVALID names the bytes needed); dtype, rank and dims are filled
- * in. Errors: INVALID (which input, what was expected), TIMEOUT, CANCELLED, LIMIT, NOMEM. */
+ * data stays the caller's and is not written. Outputs: the caller sets `name`; with tensor.data
+ * NULL the result is lent (to be read, until the session's next run or end), else it is copied to
+ * the caller's buffer, whose size_bytes must suffice (else INVALID names the bytes needed); dtype,
+ * rank and dims are filled in. Either way the elements of a STRING point at characters that live as
+ * long as what is lent; those that the model hands on from an input are the caller's own. Errors:
+ * INVALID (which input, what was expected), TIMEOUT, CANCELLED, LIMIT, NOMEM. */
 ACCEL_EXPORT int accel_session_run(struct accel_session *session,
                                    const struct accel_named_tensor *inputs, size_t inputs_count,
                                    struct accel_named_tensor *outputs, size_t outputs_count,
                                    struct accel_error *err);
 
-/* From another thread: the run in progress ends with CANCELLED at the next operator. */
+/* From another thread: the run in progress ends with CANCELLED at the next operator. One that
+ * begins later is not meant. */
 ACCEL_EXPORT void accel_session_cancel(struct accel_session *session);
 
-/* Time of each operator in the last run, in the order of accel_analysis.ops; needs
- * options.profile. Borrowed until the next run. Returns the count, 0 without a profile. */
+/* Nanoseconds of each operator in the last run, in the order of accel_analysis.ops: 0 for one that
+ * these shapes made no step of the run; a step that only these shapes need is in none. Needs
+ * options.profile. Borrowed until the next run. Returns accel_analysis.ops_count, 0 without a
+ * profile or when the run failed. */
 ACCEL_EXPORT size_t accel_session_profile(const struct accel_session *session,
                                           const int64_t **ns_per_op);
 /* Bytes of arena the last run used; equals accel_analysis.arena_bytes for the planned shapes. */

@@ -71,6 +71,8 @@ int accel_session_new(struct accel_model *model, const struct accel_session_opti
     int rc = accel_unit_of(s, model->ir, &unit, err);
     if (rc == ACCEL_OK)
         rc = accel_pool_new(s->threads, &s->pool, err);
+    if (rc == ACCEL_OK)
+        rc = accel_profile_reserve(s, err);
     if (rc == ACCEL_OK && model->plan != NULL) {
         struct accel_plan *plan = model->plan;
 
@@ -98,7 +100,8 @@ static int check_input(const struct accel_tensor_info *info, const struct accel_
         return accel_fail(err, ACCEL_E_INVALID, "input '%s' is %s, the model takes %s", info->name,
                           accel_dtype_name(t->dtype), accel_dtype_name(info->dtype));
     if (t->rank > ACCEL_RANK_MAX)
-        return accel_fail(err, ACCEL_E_INVALID, "input '%s' has rank %u", info->name, t->rank);
+        return accel_fail(err, ACCEL_E_INVALID, "input '%s' has rank %u, %d is the highest",
+                          info->name, t->rank, ACCEL_RANK_MAX);
     const struct accel_shape shape = accel_shape_of(t);
     bool fits = !info->has_rank || t->rank == info->rank;
 
@@ -298,11 +301,26 @@ static void begin_run(struct accel_session *s)
     atomic_store(&s->cancelled, false);
     s->deadline_ns =
         run_ms > 0 && run_ms < INT64_MAX / 2000000 ? accel_now_ns() + run_ms * 1000000 : 0;
-    s->times_count = 0;
+    accel_profile_begin(s);
     drop_lists(s);
     turn_texts(s);
     for (size_t i = 0; i < s->model->ir->main->inputs_count; i++)
         s->units[0]->given[i] = NULL;
+}
+
+static int missing(const struct accel_session *s, size_t i, struct accel_error *err)
+{
+    const struct accel_tensor_info *info = &s->model->inputs[i];
+    const enum accel_value_kind kind = accel_model_input_kind(s->model, i);
+    struct accel_shape want = {.has_rank = info->has_rank, .rank = info->rank};
+    char text[ACCEL_SHAPE_TEXT];
+
+    if (kind != ACCEL_VALUE_TENSOR)
+        return accel_fail(err, ACCEL_E_INVALID, "input '%s' is missing: %s", info->name,
+                          accel_value_kind_text(kind));
+    memcpy(want.dims, info->dims, sizeof(want.dims));
+    return accel_fail(err, ACCEL_E_INVALID, "input '%s' is missing: %s of shape %s", info->name,
+                      accel_dtype_name(info->dtype), accel_shape_format(&want, text));
 }
 
 /* Inputs were taken. */
@@ -310,8 +328,7 @@ static int run_main(struct accel_session *s, struct accel_error *err)
 {
     for (size_t i = 0; i < s->model->ir->main->inputs_count; i++)
         if (s->units[0]->given[i] == NULL)
-            return accel_fail(err, ACCEL_E_INVALID, "input '%s' is missing",
-                              s->model->inputs[i].name);
+            return missing(s, i, err);
     return accel_unit_run(s->units[0], err);
 }
 
@@ -335,29 +352,25 @@ static const struct accel_value *find_output(const struct accel_graph *g, const 
     return NULL;
 }
 
-static int output_slot(struct accel_session *s, const char *name, const struct accel_tensor **slot,
+static int find_result(struct accel_session *s, const char *name, const struct accel_value **v,
                        struct accel_error *err)
 {
-    const struct accel_graph *g = s->model->ir->main;
-    const struct accel_value *v = find_output(g, name);
-
-    if (v == NULL)
-        return accel_fail(err, ACCEL_E_INVALID, "the model has no output '%s'", name);
-    *slot = &s->units[0]->now->tensors[v->id];
-    return ACCEL_OK;
+    *v = find_output(s->model->ir->main, name);
+    return *v != NULL ? ACCEL_OK
+                      : accel_fail(err, ACCEL_E_INVALID, "the model has no output '%s'", name);
 }
 
-static int give_tensor(const char *name, const struct accel_tensor *from, struct accel_tensor *to,
-                       struct accel_error *err)
+static int give_tensor(struct accel_session *s, const char *name, const struct accel_value *v,
+                       struct accel_tensor *to, struct accel_error *err)
 {
+    const struct accel_tensor *from = &s->units[0]->now->tensors[v->id];
+
     if (accel_is_list(from) || accel_is_none(from))
         return accel_fail(err, ACCEL_E_INVALID,
                           "output '%s' is no tensor: accel_session_run_values() hands it back",
                           name);
-    if (to->data == NULL) {
-        *to = *from;
-        return ACCEL_OK;
-    }
+    if (to->data == NULL)
+        return accel_unit_lend(s->units[0], v, to, err);
     if (to->size_bytes < from->size_bytes)
         return accel_fail(err, ACCEL_E_INVALID, "output '%s' needs %zu bytes, the buffer has %zu",
                           name, from->size_bytes, to->size_bytes);
@@ -384,18 +397,20 @@ int accel_session_run(struct accel_session *s, const struct accel_named_tensor *
     if (rc == ACCEL_OK)
         rc = run_main(s, err);
     for (size_t o = 0; o < outputs_count && rc == ACCEL_OK; o++) {
-        const struct accel_tensor *slot;
+        const struct accel_value *v;
 
-        rc = output_slot(s, outputs[o].name, &slot, err);
+        rc = find_result(s, outputs[o].name, &v, err);
         if (rc == ACCEL_OK)
-            rc = give_tensor(outputs[o].name, slot, &outputs[o].tensor, err);
+            rc = give_tensor(s, outputs[o].name, v, &outputs[o].tensor, err);
     }
     return rc;
 }
 
-static int give_value(struct accel_session *s, const struct accel_tensor *slot,
+static int give_value(struct accel_session *s, const struct accel_value *v,
                       struct accel_named_value *to, struct accel_error *err)
 {
+    const struct accel_tensor *slot = &s->units[0]->now->tensors[v->id];
+
     to->items = NULL;
     to->count = 0;
     if (accel_is_none(slot)) {
@@ -407,7 +422,7 @@ static int give_value(struct accel_session *s, const struct accel_tensor *slot,
         if (to->kind != ACCEL_VALUE_TENSOR)
             to->tensor.data = NULL;
         to->kind = ACCEL_VALUE_TENSOR;
-        return give_tensor(to->name, slot, &to->tensor, err);
+        return give_tensor(s, to->name, v, &to->tensor, err);
     }
     const struct accel_list *list = accel_list_of(slot);
     struct accel_tensor *items = accel_bump_alloc(&s->lent, list->count + 1, sizeof(*items));
@@ -440,11 +455,11 @@ int accel_session_run_values(struct accel_session *s, const struct accel_named_v
     if (rc == ACCEL_OK)
         rc = run_main(s, err);
     for (size_t o = 0; o < outputs_count && rc == ACCEL_OK; o++) {
-        const struct accel_tensor *slot;
+        const struct accel_value *v;
 
-        rc = output_slot(s, outputs[o].name, &slot, err);
+        rc = find_result(s, outputs[o].name, &v, err);
         if (rc == ACCEL_OK)
-            rc = give_value(s, slot, &outputs[o], err);
+            rc = give_value(s, v, &outputs[o], err);
     }
     return rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "onnx_build.h"
+#include "graph_text.h"
 #include "tap.h"
 
 #include <math.h>
@@ -147,7 +147,7 @@ static void says_what_is_wrong_with_inputs(void)
     ok(accel_session_run(s, bad, n, &y, 1, &err) == ACCEL_E_INVALID && \
            strstr(err.msg, text) != NULL,                              \
        "refused: %s", err.msg)
-    REFUSED(0, "'x' is missing");
+    REFUSED(0, "'x' is missing: float of shape ?x1x8x8");
     bad[0] = good;
     bad[0].name = "z";
     REFUSED(1, "no input 'z'");
@@ -259,6 +259,82 @@ static void allocates_nothing_in_a_run(void)
     if (rc == ACCEL_OK)
         rc = accel_session_run(s, &in, 1, &y, 1, &err);
     ok(!accel_fault_disarm() && rc == ACCEL_OK, "the second run asks for no memory");
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+static struct accel_model *load_text(const char *text)
+{
+    struct accel_buf buf = gt_model(text, 17);
+    struct accel_model *m = NULL;
+    struct accel_error err = {0};
+
+    if (ob_load(&buf, NULL, &m, &err) != ACCEL_OK)
+        printf("# %s\n", err.msg);
+    accel_buf_free(&buf);
+    return m;
+}
+
+/* What is lent is the session's, also where the model hands its input on as it is. */
+static void lends_memory_of_its_own(void)
+{
+    static const char *const outputs[] = {"y", "z", "x"};
+    struct accel_model *m = load_text("in x float N\nout y float N\nout z float N\nout x float N\n"
+                                      "const s int64 1 = -1\n"
+                                      "Identity x -> y\n"
+                                      "Reshape x,s -> z\n");
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+
+    ok(m != NULL && accel_session_new(m, NULL, &s, &err) == ACCEL_OK, "a session");
+    for (size_t i = 0; i < ACCEL_COUNT(outputs); i++) {
+        float *data = malloc(3 * sizeof(*data));
+        const struct accel_named_tensor in = {"x",
+                                              {ACCEL_DTYPE_FLOAT, 1, {3}, data, 3 * sizeof(*data)}};
+        struct accel_named_tensor out = {.name = outputs[i]};
+
+        data[0] = data[1] = 1, data[2] = (float)i;
+        const int rc = accel_session_run(s, &in, 1, &out, 1, &err);
+        const bool mine = out.tensor.data == data;
+        free(data);
+        ok(rc == ACCEL_OK && !mine && ((float *)out.tensor.data)[2] == (float)i,
+           "the result '%s' outlives the input that it is: %s", outputs[i], err.msg);
+    }
+    accel_session_free(s);
+    accel_model_unref(m);
+}
+
+/* With few elements Range and Cast follow from shapes and are no steps, with many they are. */
+static void profiles_in_the_order_of_the_analysis(void)
+{
+    static float data[4000];
+    const struct accel_session_options o = {
+        .struct_size = sizeof(o), .threads = 1, .profile = true};
+    struct accel_model *m = load_text("in x float N\nout y float N\n"
+                                      "const zero int64 - = 0\nconst one int64 - = 1\n"
+                                      "Relu x -> early\n"
+                                      "Size early -> n\n"
+                                      "Range zero,n,one -> r\n"
+                                      "Cast r -> f to=1\n"
+                                      "Add early,f -> sum\n"
+                                      "Erf sum -> y\n");
+    const struct accel_analysis *a = m != NULL ? accel_model_analysis(m) : NULL;
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    const int64_t *ns = NULL;
+
+    ok(a != NULL && accel_session_new(m, &o, &s, &err) == ACCEL_OK, "a session with a profile");
+    for (int64_t n = 1; n <= 4000; n += 3999) {
+        const struct accel_named_tensor in = {
+            "x", {ACCEL_DTYPE_FLOAT, 1, {n}, data, (size_t)n * sizeof(*data)}};
+        struct accel_named_tensor y = {.name = "y"};
+        const bool ran = accel_session_run(s, &in, 1, &y, 1, &err) == ACCEL_OK;
+
+        ok(ran && accel_session_profile(s, &ns) == a->ops_count &&
+               (n == 1 || ns[a->ops_count - 1] > 0),
+           "%d elements: a time for each of the %zu operators of the analysis", (int)n,
+           a->ops_count);
+    }
     accel_session_free(s);
     accel_model_unref(m);
 }
@@ -444,5 +520,7 @@ int main(void)
     keeps_to_limits();
     survives_every_failed_allocation();
     allocates_nothing_in_a_run();
+    lends_memory_of_its_own();
+    profiles_in_the_order_of_the_analysis();
     return tap_done();
 }

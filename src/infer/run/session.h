@@ -25,8 +25,8 @@ struct accel_session {
      * what loops carry. Held against limits.arena_bytes. */
     size_t own_bytes;
     int64_t deadline_ns; /* 0: none */
-    int64_t *times;
-    size_t times_capacity, times_count;
+    int64_t *times;      /* by operator of the model's analysis */
+    size_t times_capacity, times_count, times_at;
     /* Strings made by this run and by the one before: its outputs may be this one's inputs. */
     struct accel_bump texts, old_texts;
     size_t texts_bytes;
@@ -81,6 +81,10 @@ int accel_unit_adopt(struct accel_unit *unit, struct accel_plan *plan, bool shar
  * accel_session_run.
  */
 int accel_unit_run(struct accel_unit *unit, struct accel_error *err);
+/* The tensor that value v of the last run is, in memory of the session: bytes of the caller's input
+ * that the graph hands on are copied. Errors: LIMIT, NOMEM. */
+int accel_unit_lend(struct accel_unit *unit, const struct accel_value *v,
+                    struct accel_tensor *tensor, struct accel_error *err);
 /* Lets go of the sequences that values of it hold. */
 void accel_unit_drop_lists(struct accel_unit *unit);
 
@@ -88,6 +92,12 @@ void accel_unit_drop_lists(struct accel_unit *unit);
  * when the limit is near. Errors: LIMIT. */
 int accel_session_take(struct accel_session *session, size_t bytes, const char *what,
                        struct accel_error *err);
+
+/* In profile.c: times of a run's steps, noted in their order. Errors: NOMEM. */
+int accel_profile_reserve(struct accel_session *session, struct accel_error *err);
+void accel_profile_begin(struct accel_session *session);
+void accel_profile_note(struct accel_session *session, const struct accel_node *node, int64_t ns);
+void accel_profile_end(struct accel_session *session);
 
 /* What a slot holds, as a type; data for a tensor. */
 struct accel_type accel_type_of_slot(const struct accel_tensor *slot);

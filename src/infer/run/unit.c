@@ -173,7 +173,7 @@ static int own_of(struct accel_unit *u, const struct accel_value *v, struct acce
 static int own_reserve(struct accel_unit *u, const struct accel_value *v, size_t bytes, void **data,
                        struct accel_error *err)
 {
-    struct accel_own *m;
+    struct accel_own *m = NULL;
     int rc = own_of(u, v, &m, err);
 
     if (rc != ACCEL_OK)
@@ -263,7 +263,6 @@ static int make_run(struct accel_unit *u, struct accel_bound *b, struct accel_bu
 
 static int bind_plan(struct accel_unit *u, struct accel_bound *b, struct accel_error *err)
 {
-    struct accel_session *s = u->session;
     const struct accel_plan *plan = b->plan;
     const size_t values = plan->ir->values_count;
 
@@ -283,8 +282,6 @@ static int bind_plan(struct accel_unit *u, struct accel_bound *b, struct accel_e
         b->runs[i].state = plan->steps[i].state;
     }
     int rc = reserve_planned(u, plan, err);
-    if (rc == ACCEL_OK && s->profile && is_root(u))
-        rc = accel_grow(&s->times, &s->times_capacity, plan->steps_count, sizeof(*s->times), err);
     if (rc == ACCEL_OK)
         fill_tensors(u, b);
     return rc;
@@ -548,12 +545,12 @@ static int run_steps(struct accel_unit *u, struct accel_error *err)
         if (rc != ACCEL_OK)
             return accel_fail_in(err, "node '%s' (%s)", n->name, n->op_type);
         if (profile)
-            s->times[i] = accel_now_ns() - begin;
+            accel_profile_note(s, n, accel_now_ns() - begin);
         if (i + 1 < plan->steps_count)
             rc = check_clock(s, err);
     }
     if (rc == ACCEL_OK && is_root(u))
-        s->times_count = profile ? plan->steps_count : 0;
+        accel_profile_end(s);
     return rc;
 }
 
@@ -579,6 +576,22 @@ int accel_unit_run(struct accel_unit *u, struct accel_error *err)
             b->tensors[id].data = given->data;
     }
     return run_steps(u, err);
+}
+
+int accel_unit_lend(struct accel_unit *u, const struct accel_value *v, struct accel_tensor *t,
+                    struct accel_error *err)
+{
+    const struct accel_tensor *from = &u->now->tensors[v->id];
+    void *data = NULL;
+
+    *t = *from;
+    if (u->now->plan->places[v->id].kind != ACCEL_PLACE_INPUT)
+        return ACCEL_OK;
+    const int rc = own_reserve(u, v, from->size_bytes, &data, err);
+    if (rc == ACCEL_OK && from->size_bytes > 0)
+        memcpy(data, from->data, from->size_bytes);
+    t->data = data;
+    return rc;
 }
 
 /* ---------------------------------------------------------------- for control operators */
