@@ -429,6 +429,44 @@ def cases():
                                            [tensor('b', np.ones(21, np.uint8)), tensor('s', second)], domains=('com.microsoft',)))
         free.graph.input[0].type.tensor_type.ClearField('shape')
         yield Case(f'weights-of-too-little-{name}', free.SerializeToString(), refused=False)
+    search = ModelProto.FromString(model([node(
+        'BeamSearch', ['i', 'n', '', 'n', 'n'], domain='com.microsoft', eos_token_id=1, pad_token_id=0, model_type=1,
+        decoder=branch(copy, inputs=[('x', FLOAT, None)]))], [tensor('i', np.ones((1, 2), np.int32)), tensor('n', np.array(2, np.int32))],
+        domains=('com.microsoft',)))
+    search.graph.node[0].attribute.add(name='decoder_start_token_id', s=b'one', type=AttributeProto.STRING)
+    yield Case('search-starts-with-a-word', search.SerializeToString(), ('culprit', 'decoder_start_token_id', 'type'))
+
+    # Tensors of nothing, by dimensions of which somebody might walk every one.
+    def of_nothing(op, inputs, **attributes):
+        made = ModelProto.FromString(model([node(op, [n for n, *_ in inputs], domain='com.microsoft', **attributes)],
+                                           domains=('com.microsoft',)))
+        del made.graph.input[:]
+        made.graph.initializer.extend(tensor(n, a[0]) for n, *a in inputs if n and len(a) == 1)
+        made.graph.input.extend(helper.make_tensor_value_info(n, *a) for n, *a in {n: (n, *a) for n, *a in inputs if len(a) == 2}.values())
+        return made.SerializeToString()
+
+    heads = {'q_num_heads': big, 'kv_num_heads': big, 'update_rule': 'linear'}
+    few = ('x', FLOAT, [1, 1, 0])
+    yield Case('linear-attention-of-heads-of-nothing', of_nothing('LinearAttention', [few] * 3, **heads), refused=False)
+    yield Case('attention-of-heads-of-nothing', of_nothing('MultiHeadAttention', [few] * 3, num_heads=big), refused=False)
+    yield Case('group-query-of-heads-of-nothing', of_nothing(
+        'GroupQueryAttention', [*[few] * 3, ('', None), ('', None), ('l', np.zeros(1, np.int32)), ('t', np.ones(1, np.int32))],
+        num_heads=(1 << 31) - 1, kv_num_heads=(1 << 31) - 1), refused=False)
+    for op, inputs, attributes in (
+            ('LinearAttention', [('x', FLOAT, [1, big, 0])] * 3, {**heads, 'q_num_heads': 1, 'kv_num_heads': 1}),
+            ('NGramRepeatBlock', [('i', INT64, [big, 0]), ('x', FLOAT, [big, 0])], {'ngram_size': 2}),
+            ('CausalConvWithState', [('x', FLOAT, [big, 4, 0]), ('w', np.ones((4, 1, 1), f32))], {}),
+            ('CausalConvWithState', [('x', FLOAT, ['n', 0, 4]), ('w', FLOAT, [0, 1, 1 << 62])], {'dilation': 1 << 20}),
+            ('MultiHeadAttention', [('x', FLOAT, ['n', 1, 1 << 62])] * 3 + [('b', np.ones(5, f32))], {'num_heads': 1}),
+            ('NGramHashMapping', [('i', INT64, [big, 0]), ('m', np.ones(2, i64)), ('s', np.ones(1, i64))],
+             {'max_ngram_size': 2, 'n_head_per_ngram': 1, 'pad_id': 0}),
+            ('MRotaryEmbedding', [('x', FLOAT, [0, 1, 1, 6 << 30]), ('p', INT64, [3, 0, 1]), *[('c', FLOAT, [0, 3 << 30])] * 2],
+             {'mrope_section': [1 << 30] * 3})):
+        yield Case(f'{op}-of-nothing-{len(str(inputs))}', of_nothing(op, inputs, **attributes), ('culprit', 'limit'))
+    yield Case('linear-attention-of-heads-beyond-all', of_nothing(
+        'LinearAttention', [('x', FLOAT, [1, 1, 8]), *[('k', FLOAT, [1, 1, 'n'])] * 2, ('', None), ('d', FLOAT, [1, 1, 'm'])],
+        q_num_heads=1, kv_num_heads=1 << 62, update_rule='gated'), ('culprit', 'heads'))
+    yield Case('time-warp-of-nothing', of_nothing('DynamicTimeWarping', [('x', FLOAT, [(1 << 31) - 1, 0])]), refused=False)
 
 
 def main():

@@ -287,6 +287,17 @@ static const struct {
      "in k float 1,4,2\nin v float 1,2\nin m float 3,7,4\nout y float N,N,N,N\n"
      "com.microsoft:AttnLSTM x,w,r,,,,,,q,k,v,m -> y hidden_size=6 direction='forward'",
      "1x24x5 instead of 1x24x9"},
+    {15,
+     "in q float 4,1,8\nin c float 4,2,6,4\nin i int32 0,4,6\nconst p int32 1 = 3\n"
+     "out y float 4,1,8\n"
+     "com.microsoft:DecoderMaskedMultiHeadAttention q,q,q,,,c,c,p,,i -> y,k,v num_heads=2 "
+     "past_present_share_buffer=1",
+     "cache_indirection must be [groups, beams, 6]"},
+    {15,
+     "in q float 4,1,8\nin c float 4,2,6,4\nin p int32 2\nout y float 4,1,8\n"
+     "com.microsoft:DecoderMaskedMultiHeadAttention q,q,q,,,c,c,p -> y,k,v num_heads=2 "
+     "past_present_share_buffer=1",
+     "past_sequence_length is not one number"},
 };
 
 int main(void)

@@ -87,6 +87,40 @@ static void guess_outputs(const struct accel_node *n, const struct accel_type *c
     }
 }
 
+/* An axis of nothing must not hide axes that no tensor can have: 0 x 2^40 has no bytes, but rows
+ * that somebody walks. What is not known yet is taken to be one. Errors: LIMIT. */
+static int check_extent(const struct accel_graph *g, const struct accel_value *v,
+                        const struct accel_shape *shape, struct accel_error *err)
+{
+    const size_t most = g->ir->limits.tensor_bytes;
+    size_t elements = 1;
+    bool open = false;
+    char text[ACCEL_SHAPE_TEXT];
+
+    for (uint32_t d = 0; d < shape->rank; d++) {
+        open = open || shape->dims[d] <= 0;
+        if (shape->dims[d] > 0 &&
+            __builtin_mul_overflow(elements, (size_t)shape->dims[d], &elements))
+            elements = SIZE_MAX;
+    }
+    if (!open || elements <= most)
+        return ACCEL_OK;
+    return accel_fail(err, ACCEL_E_LIMIT,
+                      "'%s' of shape %s: its other dimensions are over the limit of %zu elements",
+                      v->name, accel_shape_format(shape, text), most);
+}
+
+static int check_inputs(const struct accel_node *n, const struct accel_type *const *in,
+                        struct accel_error *err)
+{
+    int rc = ACCEL_OK;
+
+    for (size_t i = 0; i < n->inputs_count && rc == ACCEL_OK; i++)
+        if (in[i] != NULL)
+            rc = check_extent(n->graph, n->inputs[i], &in[i]->shape, err);
+    return rc;
+}
+
 static int check_outputs(const struct accel_graph *g, const struct accel_node *n,
                          struct accel_type *const *out, struct accel_error *err)
 {
@@ -94,8 +128,12 @@ static int check_outputs(const struct accel_graph *g, const struct accel_node *n
         size_t bytes;
         char text[ACCEL_SHAPE_TEXT];
 
-        if (out[o] == NULL || !accel_shape_static(&out[o]->shape) ||
-            out[o]->dtype == ACCEL_DTYPE_UNDEFINED)
+        if (out[o] == NULL)
+            continue;
+        const int rc = check_extent(g, n->outputs[o], &out[o]->shape, err);
+        if (rc != ACCEL_OK)
+            return rc;
+        if (!accel_shape_static(&out[o]->shape) || out[o]->dtype == ACCEL_DTYPE_UNDEFINED)
             continue;
         if (!accel_shape_bytes(&out[o]->shape, out[o]->dtype, &bytes))
             return accel_fail(err, ACCEL_E_INVALID, "output '%s' of shape %s overflows",
@@ -175,6 +213,8 @@ int accel_node_infer(const struct accel_node *n, const struct accel_type *const 
     bool open, unranked = false;
     int rc = check_types(n, in, &open, err);
 
+    if (rc == ACCEL_OK)
+        rc = check_inputs(n, in, err);
     if (rc != ACCEL_OK)
         return rc;
     for (size_t i = 0; i < accel_node_formal(n); i++)

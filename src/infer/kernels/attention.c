@@ -305,6 +305,9 @@ void accel_attention_f32(const struct accel_kernels *kernels, struct accel_pool 
 {
     struct job job = {.kernels = kernels, .a = attention, .scratch = scratch};
 
+    /* Heads of nothing may be as many as an attribute says. */
+    if (attention->v_head_size == 0 && attention->trace == NULL)
+        return;
     if (cut_of(kernels, attention, &job.cut, NULL) == ACCEL_OK && attention->batch > 0)
         accel_pool_run(pool, attention->batch * attention->heads * job.cut.blocks, 1,
                        attention_range, &job);

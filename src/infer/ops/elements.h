@@ -13,10 +13,10 @@ static inline size_t accel_elements(const struct accel_tensor *t)
     return t->size_bytes / accel_element_bytes(t->dtype);
 }
 
-/* Input i is there. */
+/* Input i is there: what the node's subgraphs capture is none. */
 static inline bool accel_given(const struct accel_node *n, size_t i)
 {
-    return i < n->inputs_count && n->inputs[i] != NULL;
+    return i < accel_node_formal(n) && n->inputs[i] != NULL;
 }
 
 /* Element i of an INT32 or INT64 tensor. */

@@ -304,7 +304,7 @@ static int greedy_run(struct accel_run *run, struct accel_error *err)
         {"pad_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_REQUIRED}, {"model_type", ACCEL_ATTR_INT, 0}, \
         {"no_repeat_ngram_size", ACCEL_ATTR_INT, 0}, {"vocab_size", ACCEL_ATTR_INT, 0},           \
     {                                                                                             \
-        "decoder_start_token_id", ACCEL_ATTR_INT, ACCEL_ATTR_IGNORED                              \
+        "decoder_start_token_id", ACCEL_ATTR_INT, 0                                               \
     }
 
 static const struct accel_attr_rule greedy_attrs[] = {COMMON_ATTRS, {0}};

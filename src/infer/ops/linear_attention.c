@@ -80,8 +80,10 @@ static int check_gates(const struct accel_infer *in, const struct linear_params 
 {
     for (size_t i = DECAY; i <= BETA; i++) {
         const struct accel_shape *s = accel_given(in->node, i) ? &in->in[i]->shape : NULL;
-        const int64_t other = i == BETA ? 1 : key < 0 ? ACCEL_DIM_ANY : p->kv_heads * key;
+        int64_t other = 1;
 
+        if (i == DECAY && (key < 0 || __builtin_mul_overflow(p->kv_heads, key, &other)))
+            other = ACCEL_DIM_ANY;
         if (s == NULL)
             continue;
         if (s->rank != 3 || differ(s->dims[0], in->in[QUERY]->shape.dims[0]) ||
@@ -188,6 +190,9 @@ static int linear_run(struct accel_run *run, struct accel_error *err)
         else
             memset(a.state, 0, state);
     }
+    /* Heads of nothing may be as many as an attribute says. */
+    if (run->out[0]->size_bytes == 0)
+        return ACCEL_OK;
     accel_linear_attention_f32(run->pool, &a);
     return ACCEL_OK;
 }
@@ -261,7 +266,8 @@ static int causal_run(struct accel_run *run, struct accel_error *err)
         .carry = run->node->outputs_count > 1 && run->out[1] != NULL ? run->out[1]->data : NULL};
 
     (void)err;
-    accel_causal_conv_f32(run->pool, &c);
+    if (run->out[0]->size_bytes > 0 || (c.carry != NULL && run->out[1]->size_bytes > 0))
+        accel_causal_conv_f32(run->pool, &c);
     return ACCEL_OK;
 }
 

@@ -112,9 +112,11 @@ static int check_shapes(const struct accel_infer *in, const struct sizes *s, int
                       accel_differ(b->dims[2], 1) || accel_differ(b->dims[3], keys)))
         return accel_fail(err, ACCEL_E_INVALID,
                           "attention_bias must be [batch or 1, heads or 1, 1, %" PRId64 "]", keys);
-    if (c != NULL && (c->rank != 3 || (!crosses(n) && accel_differ(c->dims[2], s->room)) ||
-                      (c->dims[0] > 0 && c->dims[1] >= 0 && s->batch >= 0 &&
-                       (s->batch % c->dims[0] != 0 || s->batch / c->dims[0] != c->dims[1]))))
+    if (c != NULL &&
+        (c->rank != 3 || (!crosses(n) && accel_differ(c->dims[2], s->room)) ||
+         (c->dims[0] >= 0 && c->dims[1] >= 0 && s->batch >= 0 &&
+          (c->dims[0] == 0 ? s->batch != 0
+                           : s->batch % c->dims[0] != 0 || s->batch / c->dims[0] != c->dims[1]))))
         return accel_fail(err, ACCEL_E_INVALID,
                           "cache_indirection must be [groups, beams, %" PRId64 "]", s->room);
     if (bias != NULL && s->size >= 0 &&
@@ -137,7 +139,7 @@ static int decoder_infer(struct accel_infer *in, struct accel_error *err)
 {
     const struct accel_node *n = in->node;
     struct sizes s;
-    size_t count;
+    size_t count, elements;
     int64_t past, keys = ACCEL_DIM_ANY;
     int rc = accel_attr_int(n, "num_heads", 0) > INT32_MAX
                  ? accel_fail(err, ACCEL_E_INVALID, "num_heads overflows")
@@ -147,6 +149,9 @@ static int decoder_infer(struct accel_infer *in, struct accel_error *err)
         return rc;
     if (crosses(n)) {
         keys = s.room;
+    } else if (accel_shape_static(&in->in[PAST_ROWS]->shape) &&
+               (!accel_shape_elements(&in->in[PAST_ROWS]->shape, &elements) || elements != 1)) {
+        return accel_fail(err, ACCEL_E_INVALID, "past_sequence_length is not one number");
     } else if (accel_infer_ints(in, PAST_ROWS, &past, 1, &count) && count == 1) {
         rc = check_past(past, s.room, err);
         keys = past + 1;
@@ -235,8 +240,6 @@ static int check_step(struct step *s, struct accel_error *err)
 
     s->keys = s->room;
     if (!crosses(n)) {
-        if (run->in[PAST_ROWS]->size_bytes != sizeof(int32_t))
-            return accel_fail(err, ACCEL_E_INVALID, "past_sequence_length is not one number");
         const int64_t past = *(const int32_t *)run->in[PAST_ROWS]->data;
         const int rc = check_past(past, (int64_t)s->room, err);
         if (rc != ACCEL_OK)
@@ -316,6 +319,8 @@ static void append(const struct step *s, size_t i, struct accel_attention_operan
 
     *operand = accel_by_heads(heads, s->room, size);
     operand->data = present;
+    if (size == 0)
+        return;
     memcpy(present, run->in[PAST_K + i]->data, run->out[PRESENT_K + i]->size_bytes);
     accel_attention_place(run->pool, s->a->batch, heads, size, &fresh, 1, present, s->room,
                           s->past);
@@ -345,7 +350,7 @@ static int decoder_run(struct accel_run *run, struct accel_error *err)
     float *biased = (float *)(void *)scratch, *mask;
     const int rc = check_step(&s, err);
 
-    if (rc != ACCEL_OK || run->out[Y]->size_bytes == 0)
+    if (rc != ACCEL_OK || a.batch == 0)
         return rc;
     a.q.data = run->in[QUERY]->data;
     a.k.data = run->in[KEY]->data;

@@ -226,7 +226,7 @@ static int warp_run(struct accel_run *run, struct accel_error *err)
     w.move = (uint8_t *)(w.here + w.columns + 1);
     for (size_t j = 0; j <= w.columns; j++)
         w.above[j] = j == 0 ? 0 : INFINITY;
-    for (size_t i = 0; i < w.rows; i++) {
+    for (size_t i = 0; w.columns > 0 && i < w.rows; i++) {
         float *const spare = w.above;
 
         warp_row(&w, i);

@@ -67,7 +67,7 @@ static int repeat_run(struct accel_run *run, struct accel_error *err)
     int rc = ACCEL_OK;
 
     accel_copy_bytes(scores, run->out[0]);
-    for (size_t b = 0; b < (size_t)ids->dims[0] && rc == ACCEL_OK; b++)
+    for (size_t b = 0; length > 0 && b < (size_t)ids->dims[0] && rc == ACCEL_OK; b++)
         rc = repeat_row((const int64_t *)ids->data + b * length, length, size, y + b * words,
                         (int64_t)words, err);
     return rc;

@@ -362,14 +362,28 @@ MARKS = {'eos_token_id': 5, 'decoder_start_token_id': 6, 'translate_token_id': 7
          'no_timestamps_token_id': 10, 'beginning_timestamp_token_id': 12}
 
 
+def outside(*graphs):
+    """The weights of rank 2 that all of the graphs have, from now on one of each in the graph around them. ONNX Runtime wants
+    each graph to read all that any of them reads."""
+    values = [{c.name: c for c in g.initializer if len(c.dims) == 2} for g in graphs]
+    names = sorted(set.intersection(*map(set, values)))
+    for graph, own in zip(graphs, values, strict=True):
+        for name in names:
+            graph.initializer.remove(own[name])
+        for node in graph.node:
+            for i, name in enumerate(node.input):
+                node.input[i] = 'outer_' + name if name in names else name
+    return {'outer_' + name: numpy_helper.to_array(values[0][name]) for name in names}
+
+
 def heard(w):
     """Encoders of features, for both operators that have them. Not of a single step: as with encoded()."""
-    def case(name, graphs, outputs=3, op='BeamSearch', constants=(), attributes=None, **given):
+    def case(name, graphs, outputs=3, op='BeamSearch', constants=(), attributes=None, outer=None, **given):
         given = {'input_ids': w.rng.standard_normal((2, 4, 5)).astype(F), 'max_length': I(14), 'min_length': I(0), 'num_beams': I(3),
                  'num_return_sequences': I(2), 'length_penalty': F(1), **given}
         attributes = {'eos_token_id': NONE, 'pad_token_id': 0, 'decoder_start_token_id': 4, 'model_type': 2, **(attributes or {})}
         names = BEAM if op == 'BeamSearch' else WHISPER
-        model, inputs = search(op, names, given, outputs, constants, encoder=graphs[0], decoder=graphs[1], **attributes)
+        model, inputs = search(op, names, {**given, **(outer or {})}, outputs, constants, encoder=graphs[0], decoder=graphs[1], **attributes)
         w.whole('heard_' + name, model, inputs)
 
     w.reseed()
@@ -421,6 +435,10 @@ def heard(w):
     for temperature, attributes in ((0.5, MARKS), (2.5, MARKS), (0.5, {'eos_token_id': 13, 'beginning_timestamp_token_id': 1})):
         case(f'times_nothing_left_{temperature}_{len(attributes)}', timed, attributes=attributes, decoder_input_ids=np.array([[6, 13, 13], [6, 14, 15]], I),
              prefix_vocab_mask=masked, temperature=F(temperature), **{**times, 'num_beams': I(1), 'num_return_sequences': I(1), 'max_length': I(6)})
+    # More inputs than the operator has roles for: the last ones are what its graphs read of the graph around them.
+    free = whisper(w.rng)
+    case('captures', free, outer=outside(*free), attributes={'vocab_size': 11},
+         constants=('max_length', 'num_beams', 'num_return_sequences', 'min_length', 'length_penalty'))
 
 
 EXACT = (greedy,)
