@@ -37,27 +37,22 @@ static int scatter_parse(const struct accel_node *n, struct accel_bump *mem, con
 static void combine(const struct accel_kernels *k, enum reduction r, enum accel_dtype dtype,
                     size_t n, const void *x, void *y);
 
+/* The larger and the smaller of floats, where a NaN that is there gives way. */
+#define OVER(x, y)  ((x) > (y) || (y) != (y) ? (x) : (y))
+#define UNDER(x, y) ((x) < (y) || (y) != (y) ? (x) : (y))
 /* y[i] = y[i] op x[i]. U: the unsigned type of the size, in which integers wrap. */
-#define REDUCE(T, U)                                                                    \
-    do {                                                                                \
-        T *to = y;                                                                      \
-        const T *from = x;                                                              \
-        for (size_t i = 0; i < n; i++)                                                  \
-            to[i] = r == ADD   ? (T)((U)to[i] + (U)from[i])                             \
-                    : r == MUL ? (T)((U)to[i] * (U)from[i])                             \
-                    : r == MAX ? (from[i] > to[i] || to[i] != to[i] ? from[i] : to[i])  \
-                               : (from[i] < to[i] || to[i] != to[i] ? from[i] : to[i]); \
-    } while (0)
-#define REDUCE_INT(T, U)                                    \
+#define REDUCE_BY(T, U, LARGER, SMALLER)                    \
     do {                                                    \
         T *to = y;                                          \
         const T *from = x;                                  \
         for (size_t i = 0; i < n; i++)                      \
             to[i] = r == ADD   ? (T)((U)to[i] + (U)from[i]) \
                     : r == MUL ? (T)((U)to[i] * (U)from[i]) \
-                    : r == MAX ? ACCEL_MAX(from[i], to[i])  \
-                               : ACCEL_MIN(from[i], to[i]); \
+                    : r == MAX ? LARGER(from[i], to[i])     \
+                               : SMALLER(from[i], to[i]);   \
     } while (0)
+#define REDUCE_FLOAT(T)  REDUCE_BY(T, T, OVER, UNDER)
+#define REDUCE_INT(T, U) REDUCE_BY(T, U, ACCEL_MAX, ACCEL_MIN)
 
 /* Halves by way of float, a row at a time. */
 static void combine_halves(const struct accel_kernels *k, enum reduction r, enum accel_dtype dtype,
@@ -93,10 +88,10 @@ static void combine(const struct accel_kernels *k, enum reduction r, enum accel_
                                                      : ((uint8_t *)y)[i] & ((const uint8_t *)x)[i];
         break;
     case ACCEL_DTYPE_FLOAT:
-        REDUCE(float, float);
+        REDUCE_FLOAT(float);
         break;
     case ACCEL_DTYPE_DOUBLE:
-        REDUCE(double, double);
+        REDUCE_FLOAT(double);
         break;
     case ACCEL_DTYPE_INT8:
         REDUCE_INT(int8_t, uint32_t);
