@@ -293,39 +293,35 @@ static struct accel_conv_epilogue epilogue_of(const struct accel_run *run)
     return epilogue;
 }
 
-static int conv_run(struct accel_run *run, struct accel_error *err)
+/* The one or the other way of packing weights and of convolving with them. */
+static void run_either(struct accel_run *run, __typeof__(accel_conv_f32_pack) *pack,
+                       __typeof__(accel_conv_f32) *convolve)
 {
     const struct conv_state *s = run->state;
     const struct accel_conv_epilogue epilogue = epilogue_of(run);
     const void *packed = s->packed;
 
-    (void)err;
     if (s->empty)
-        return ACCEL_OK;
+        return;
     if (packed == NULL) {
-        accel_conv_f32_pack(run->kernels, &s->conv, run->in[1]->data, run->scratch);
+        pack(run->kernels, &s->conv, run->in[1]->data, run->scratch);
         packed = run->scratch;
     }
-    accel_conv_f32(run->kernels, run->pool, &s->conv, run->in[0]->data, packed, &epilogue,
-                   run->out[0]->data, (char *)run->scratch + s->packed_bytes);
+    convolve(run->kernels, run->pool, &s->conv, run->in[0]->data, packed, &epilogue,
+             run->out[0]->data, (char *)run->scratch + s->packed_bytes);
+}
+
+static int conv_run(struct accel_run *run, struct accel_error *err)
+{
+    (void)err;
+    run_either(run, accel_conv_f32_pack, accel_conv_f32);
     return ACCEL_OK;
 }
 
 int accel_convt_run(struct accel_run *run, struct accel_error *err)
 {
-    const struct conv_state *s = run->state;
-    const struct accel_conv_epilogue epilogue = epilogue_of(run);
-    const void *packed = s->packed;
-
     (void)err;
-    if (s->empty)
-        return ACCEL_OK;
-    if (packed == NULL) {
-        accel_convt_f32_pack(run->kernels, &s->conv, run->in[1]->data, run->scratch);
-        packed = run->scratch;
-    }
-    accel_convt_f32(run->kernels, run->pool, &s->conv, run->in[0]->data, packed, &epilogue,
-                    run->out[0]->data, (char *)run->scratch + s->packed_bytes);
+    run_either(run, accel_convt_f32_pack, accel_convt_f32);
     return ACCEL_OK;
 }
 
