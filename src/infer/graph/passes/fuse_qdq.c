@@ -113,6 +113,22 @@ static int put(struct accel_graph *g, struct accel_value **in, const struct acce
     return in[2] != NULL ? ACCEL_OK : ACCEL_E_NOMEM;
 }
 
+/* The first two operands at `in`. */
+static int put_operands(const struct fusion *f, struct accel_value **in, struct accel_error *err)
+{
+    const int rc = put(f->node->graph, in, &f->in[0], err);
+
+    return rc == ACCEL_OK ? put(f->node->graph, in + 3, &f->in[1], err) : rc;
+}
+
+/* Scale and zero point of the result at `in`. */
+static int put_result(const struct fusion *f, struct accel_value **in, struct accel_error *err)
+{
+    in[0] = f->out.scale;
+    in[1] = zero_of(f->node->graph, &f->out, err);
+    return in[1] != NULL ? ACCEL_OK : ACCEL_E_NOMEM;
+}
+
 /* The node becomes `op` of these inputs and takes over the QuantizeLinear's output. When the core
  * lacks it for this case (an attribute, a type), everything stays as it was. */
 static int become(struct fusion *f, const char *domain, const char *op, struct accel_value **inputs,
@@ -149,14 +165,9 @@ static int fuse_conv(struct fusion *f, struct accel_error *err)
         (has_bias && !bias(n, 2, &f->in[0], &f->in[1], 1, &f->in[2])) ||
         f->in[0].dtype != f->out.dtype)
         return ACCEL_OK;
-    if (put(n->graph, in, &f->in[0], err) != ACCEL_OK ||
-        put(n->graph, in + 3, &f->in[1], err) != ACCEL_OK)
+    if (put_operands(f, in, err) != ACCEL_OK || put_result(f, in + 6, err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
-    in[6] = f->out.scale;
-    in[7] = zero_of(n->graph, &f->out, err);
     in[8] = has_bias ? f->in[2].x : NULL;
-    if (in[7] == NULL)
-        return ACCEL_E_NOMEM;
     return become(f, "", "QLinearConv", in, has_bias ? 9 : 8, n->attrs, n->attrs_count, err);
 }
 
@@ -172,8 +183,7 @@ static int fuse_matmul(struct fusion *f, struct accel_error *err)
     /* One scale per column is for a matrix alone. */
     if (!f->in[1].per_tensor && f->in[1].x->data->rank != 2)
         return ACCEL_OK;
-    if (put(n->graph, in, &f->in[0], err) != ACCEL_OK ||
-        put(n->graph, in + 3, &f->in[1], err) != ACCEL_OK)
+    if (put_operands(f, in, err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
     if (f->after == NULL) { /* A, B, their scales, their zero points */
         struct accel_value *const floats[6] = {in[0], in[3], in[1], in[4], in[2], in[5]};
@@ -181,9 +191,7 @@ static int fuse_matmul(struct fusion *f, struct accel_error *err)
         memcpy(in, floats, sizeof(floats));
         return become(f, "com.microsoft", "MatMulIntegerToFloat", in, 6, NULL, 0, err);
     }
-    in[6] = f->out.scale;
-    in[7] = zero_of(n->graph, &f->out, err);
-    if (in[7] == NULL)
+    if (put_result(f, in + 6, err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
     return become(f, "", "QLinearMatMul", in, 8, NULL, 0, err);
 }
@@ -208,16 +216,11 @@ static int fuse_gemm(struct fusion *f, struct accel_error *err)
     if (has_bias && (accel_attr_float(n, "beta", 1) != 1 ||
                      !bias(n, 2, &f->in[0], &f->in[1], alpha, &f->in[2])))
         return ACCEL_OK;
-    if (put(n->graph, in, &f->in[0], err) != ACCEL_OK ||
-        put(n->graph, in + 3, &f->in[1], err) != ACCEL_OK)
+    if (put_operands(f, in, err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
     in[6] = has_bias ? f->in[2].x : NULL;
-    if (f->after != NULL) {
-        in[7] = f->out.scale;
-        in[8] = zero_of(n->graph, &f->out, err);
-        if (in[8] == NULL)
-            return ACCEL_E_NOMEM;
-    }
+    if (f->after != NULL && put_result(f, in + 7, err) != ACCEL_OK)
+        return ACCEL_E_NOMEM;
     for (size_t i = 0; i < n->attrs_count; i++)
         if (strcmp(n->attrs[i].name, "beta") != 0)
             attrs[kept++] = n->attrs[i];
@@ -232,12 +235,7 @@ static int fuse_binary(struct fusion *f, struct accel_error *err)
     if (f->after == NULL || !activation(n, 0, &f->in[0]) || !activation(n, 1, &f->in[1]) ||
         f->in[0].dtype != f->out.dtype || f->in[1].dtype != f->out.dtype)
         return ACCEL_OK;
-    if (put(n->graph, in, &f->in[0], err) != ACCEL_OK ||
-        put(n->graph, in + 3, &f->in[1], err) != ACCEL_OK)
-        return ACCEL_E_NOMEM;
-    in[6] = f->out.scale;
-    in[7] = zero_of(n->graph, &f->out, err);
-    if (in[7] == NULL)
+    if (put_operands(f, in, err) != ACCEL_OK || put_result(f, in + 6, err) != ACCEL_OK)
         return ACCEL_E_NOMEM;
     return become(f, "com.microsoft", accel_node_is(n, "Add") ? "QLinearAdd" : "QLinearMul", in, 8,
                   NULL, 0, err);
