@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unary and binary arithmetic, comparisons, Clip, Where, and the variadic Min, Max, Sum. */
 #include "infer/kernels/kernels.h"
-#include "infer/ops/op.h"
+#include "infer/ops/elements.h"
 
 #include <math.h>
 #include <string.h>
@@ -467,17 +467,7 @@ static int where_infer(struct accel_infer *in, struct accel_error *err)
 
 static int where_prepare(struct accel_prepare *prep, struct accel_error *err)
 {
-    struct accel_nd *nd = accel_prepare_state(prep, sizeof(*nd), err);
-    const struct accel_shape *y = &prep->out[0]->shape;
-
-    if (nd == NULL)
-        return ACCEL_E_NOMEM;
-    nd->rank = y->rank;
-    for (uint32_t i = 0; i < y->rank; i++)
-        nd->dims[i] = (size_t)y->dims[i];
-    for (unsigned k = 0; k < 3; k++)
-        accel_nd_operand(nd, k, prep->in[k]->shape.rank, prep->in[k]->shape.dims);
-    return ACCEL_OK;
+    return accel_prepare_broadcast(prep, 3, (struct accel_nd **)&prep->state, err);
 }
 
 static int where_run(struct accel_run *run, struct accel_error *err)

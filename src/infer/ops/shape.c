@@ -86,6 +86,16 @@ static int size_run(struct accel_run *run, struct accel_error *err)
 
 /* ---------------------------------------------------------------- Reshape */
 
+/* As many dimensions as a list that is not known has numbers, if that is known. */
+static void open_dims(struct accel_shape *y, const struct accel_shape *list)
+{
+    if (list->dims[0] < 0)
+        return;
+    *y = (struct accel_shape){.has_rank = true, .rank = (uint32_t)list->dims[0]};
+    for (uint32_t i = 0; i < y->rank; i++)
+        y->dims[i] = ACCEL_DIM_ANY;
+}
+
 static int reshape_infer(struct accel_infer *in, struct accel_error *err)
 {
     const bool allow_zero = accel_attr_int(in->node, "allowzero", 0) != 0;
@@ -103,12 +113,7 @@ static int reshape_infer(struct accel_infer *in, struct accel_error *err)
         if (s->rank != 1 || s->dims[0] > ACCEL_RANK_MAX)
             return accel_fail(err, ACCEL_E_INVALID, "input 1 'shape' is no list of at most %d",
                               ACCEL_RANK_MAX);
-        /* How many dimensions is known, if not which. */
-        if (s->dims[0] >= 0) {
-            y->shape = (struct accel_shape){.has_rank = true, .rank = (uint32_t)s->dims[0]};
-            for (uint32_t i = 0; i < y->shape.rank; i++)
-                y->shape.dims[i] = ACCEL_DIM_ANY;
-        }
+        open_dims(&y->shape, s);
         return ACCEL_OK;
     }
     y->shape = (struct accel_shape){.has_rank = true, .rank = (uint32_t)n};
@@ -414,10 +419,7 @@ static int filled_infer(struct accel_infer *in, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "input 0 is no list of at most %d dimensions",
                           ACCEL_RANK_MAX);
     if (!accel_infer_partial(in, 0, dims, ACCEL_RANK_MAX, &n)) {
-        if (s->dims[0] >= 0)
-            y->shape = (struct accel_shape){.has_rank = true, .rank = (uint32_t)s->dims[0]};
-        for (uint32_t i = 0; i < y->shape.rank; i++)
-            y->shape.dims[i] = ACCEL_DIM_ANY;
+        open_dims(&y->shape, s);
         return ACCEL_OK;
     }
     y->shape = (struct accel_shape){.has_rank = true, .rank = (uint32_t)n};
