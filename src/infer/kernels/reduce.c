@@ -122,20 +122,24 @@ static float reduce_one(const struct reduce_job *job, const float *x)
     return finish(job->op, job->gone_count, sum);
 }
 
+/* The input's first element of output `o`. */
+static ptrdiff_t start_of(const struct reduce_job *job, size_t o)
+{
+    const unsigned last = job->kept.rank - 1;
+    const size_t width = job->kept.dims[last];
+    ptrdiff_t at[3];
+
+    accel_nd_row(&job->kept, 1, o / width, at);
+    return at[0] + (ptrdiff_t)(o % width) * job->kept.stride[0][last];
+}
+
 static void f32_rows_range(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct reduce_job *job = context;
-    const unsigned last = job->kept.rank - 1;
-    const size_t width = job->kept.dims[last];
 
     (void)thread;
-    for (size_t o = begin; o < end; o++) {
-        ptrdiff_t at[3];
-
-        accel_nd_row(&job->kept, 1, o / width, at);
-        at[0] += (ptrdiff_t)(o % width) * job->kept.stride[0][last];
-        ((float *)job->y)[o] = reduce_one(job, (const float *)job->x + at[0]);
-    }
+    for (size_t o = begin; o < end; o++)
+        ((float *)job->y)[o] = reduce_one(job, (const float *)job->x + start_of(job, o));
 }
 
 /* ---------------------------------------------------------------- floats, columns */
@@ -305,23 +309,19 @@ ANY(any_uint32, uint32_t, long double, double, 0, UINT32_MAX, 0)
 ANY(any_int64, int64_t, long double, int64_t, INT64_MIN, INT64_MAX, 0)
 ANY(any_uint64, uint64_t, long double, double, 0, UINT64_MAX, 0)
 
-#define CASE(NAME, name, T)                                            \
-    case ACCEL_DTYPE_##NAME:                                           \
-        ((T *)job->y)[o] = any_##name(job, (const T *)job->x + at[0]); \
+#define CASE(NAME, name, T)                                         \
+    case ACCEL_DTYPE_##NAME:                                        \
+        ((T *)job->y)[o] = any_##name(job, (const T *)job->x + at); \
         break;
 
 static void any_range(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct reduce_job *job = context;
-    const unsigned last = job->kept.rank - 1;
-    const size_t width = job->kept.dims[last];
 
     (void)thread;
     for (size_t o = begin; o < end; o++) {
-        ptrdiff_t at[3];
+        const ptrdiff_t at = start_of(job, o);
 
-        accel_nd_row(&job->kept, 1, o / width, at);
-        at[0] += (ptrdiff_t)(o % width) * job->kept.stride[0][last];
         switch (job->dtype) {
             CASE(DOUBLE, double, double)
             CASE(INT8, int8, int8_t)
