@@ -319,6 +319,9 @@ static inline size_t accel_element_bytes(enum accel_dtype dtype)
 /* Elements and bytes of a static shape; false when they overflow size_t. */
 bool accel_shape_elements(const struct accel_shape *shape, size_t *elements);
 bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, size_t *bytes);
+/* Type, dimensions and bytes of a tensor of static shape; its data stays as it is. */
+void accel_tensor_describe(struct accel_tensor *t, enum accel_dtype dtype,
+                           const struct accel_shape *shape);
 /* ONNX's multidirectional broadcasting; unknown against known n > 1 gives n, against 1 unknown.
  * Errors: INVALID. */
 int accel_shape_broadcast(const struct accel_shape *a, const struct accel_shape *b,

@@ -191,10 +191,7 @@ static int compute(const struct accel_node *n, const struct accel_type *const *i
             continue;
         if (out[o]->data != NULL)
             return ACCEL_OK; /* the operator knew it by itself */
-        t->dtype = out[o]->dtype;
-        t->rank = out[o]->shape.rank;
-        memcpy(t->dims, out[o]->shape.dims, sizeof(t->dims));
-        accel_shape_bytes(&out[o]->shape, t->dtype, &t->size_bytes);
+        accel_tensor_describe(t, out[o]->dtype, &out[o]->shape);
         t->data = accel_bump_alloc(mem, t->size_bytes + 1, 1);
         if (t->data == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no memory for its value");

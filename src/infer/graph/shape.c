@@ -73,6 +73,16 @@ bool accel_shape_bytes(const struct accel_shape *shape, enum accel_dtype dtype, 
            !__builtin_mul_overflow(elements, size, bytes) && *bytes <= (size_t)INT64_MAX;
 }
 
+void accel_tensor_describe(struct accel_tensor *t, enum accel_dtype dtype,
+                           const struct accel_shape *shape)
+{
+    t->dtype = dtype;
+    t->rank = shape->rank;
+    memcpy(t->dims, shape->dims, sizeof(t->dims));
+    t->size_bytes = 0;
+    accel_shape_bytes(shape, dtype, &t->size_bytes);
+}
+
 int accel_shape_broadcast(const struct accel_shape *a, const struct accel_shape *b,
                           struct accel_shape *out, struct accel_error *err)
 {

@@ -232,10 +232,7 @@ static int begin_scan(struct scanning *x, struct accel_error *err)
             drop_dim(&whole, 0);
         if (i >= s->states)
             x->in[i - s->states] = cut_of(&whole, axis, t->dtype);
-        to->dtype = t->dtype;
-        to->rank = shape.rank;
-        memcpy(to->dims, shape.dims, sizeof(to->dims));
-        accel_shape_bytes(&shape, t->dtype, &to->size_bytes);
+        accel_tensor_describe(to, t->dtype, &shape);
     }
     x->batch = s->batched ? (size_t)batch : 1;
     x->length = (size_t)length;
@@ -366,9 +363,8 @@ static int scan_batch(struct scanning *x, size_t b, struct accel_error *err)
         /* The batch before may have left another shape behind. */
         if (s->batched)
             drop_dim(&shape, 0);
-        *to = (struct accel_tensor){.dtype = t->dtype, .rank = shape.rank};
-        memcpy(to->dims, shape.dims, sizeof(to->dims));
-        accel_shape_bytes(&shape, t->dtype, &to->size_bytes);
+        *to = (struct accel_tensor){0};
+        accel_tensor_describe(to, t->dtype, &shape);
         to->data = to->size_bytes > 0 ? (char *)t->data + b * to->size_bytes : NULL;
     }
     for (size_t t = 0; t < (size_t)length && rc == ACCEL_OK; t++)

@@ -200,35 +200,27 @@ static int own_reserve(struct accel_unit *u, const struct accel_value *v, size_t
 
 /* ---------------------------------------------------------------- addresses */
 
-static void tensor_of_type(struct accel_tensor *t, const struct accel_type *type)
-{
-    t->dtype = type->dtype;
-    t->rank = type->shape.rank;
-    memcpy(t->dims, type->shape.dims, sizeof(t->dims));
-    t->size_bytes = 0;
-    accel_shape_bytes(&type->shape, type->dtype, &t->size_bytes);
-}
-
 static void fill_tensors(struct accel_unit *u, struct accel_bound *b)
 {
     const struct accel_plan *plan = b->plan;
 
     for (size_t id = 0; id < plan->ir->values_count; id++) {
         struct accel_tensor *t = &b->tensors[id];
+        const struct accel_type *type = &plan->types[id];
 
         switch (plan->places[id].kind) {
         case ACCEL_PLACE_CONST:
             *t = *plan->ir->values[id]->data;
             break;
         case ACCEL_PLACE_KNOWN:
-            *t = *plan->types[id].data;
+            *t = *type->data;
             break;
         case ACCEL_PLACE_ARENA:
-            tensor_of_type(t, &plan->types[id]);
+            accel_tensor_describe(t, type->dtype, &type->shape);
             t->data = (char *)u->arena + plan->places[id].offset;
             break;
         case ACCEL_PLACE_INPUT:
-            tensor_of_type(t, &plan->types[id]);
+            accel_tensor_describe(t, type->dtype, &type->shape);
             break;
         default:
             break;

@@ -59,10 +59,7 @@ static int compute(struct accel_node *n, struct accel_type *types, struct accel_
 
         if (out[o] == NULL)
             continue;
-        t->dtype = out[o]->dtype;
-        t->rank = out[o]->shape.rank;
-        memcpy(t->dims, out[o]->shape.dims, sizeof(t->dims));
-        accel_shape_bytes(&out[o]->shape, t->dtype, &t->size_bytes);
+        accel_tensor_describe(t, out[o]->dtype, &out[o]->shape);
         t->data = accel_bump_alloc(mem, t->size_bytes + 1, 1);
         if (t->data == NULL)
             return accel_fail(err, ACCEL_E_NOMEM, "no memory to fold constants");
