@@ -6,6 +6,7 @@
 
 #include "cli/ctl.h"
 #include "cli/run.h"
+#include "cli/waiting.h"
 #include "core/analysis_json.h"
 
 static void free_analysis(struct accel_analysis **a)
@@ -156,6 +157,7 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
 {
     ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
     ACCEL_CLEANUP(free_analysis) struct accel_analysis *run = NULL, *file = NULL;
+    ACCEL_CLEANUP(accel_waiting_end) struct accel_waiting waiting = {0};
     struct accel_analysis shown;
     bool json = false, after = false;
     const char *dump = NULL;
@@ -179,6 +181,7 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
 
     if (rc == ACCEL_OK)
         rc = check_form(dump, json, status, err);
+    accel_waiting_begin(&waiting, "analyse");
     if (rc == ACCEL_OK)
         rc = accel_analyse_file(argv[0], &o.load, &run, err);
     if (rc == ACCEL_OK && !after) {
@@ -187,6 +190,7 @@ int accel_run_analyse(int argc, char **argv, int *status, struct accel_error *er
         plain.every_node = true;
         rc = accel_analyse_file(argv[0], &plain, &file, err);
     }
+    accel_waiting_end(&waiting);
     if (rc == ACCEL_OK && dump != NULL)
         rc = accel_analysis_dot(after ? run : file, stdout, err);
     if (rc == ACCEL_OK && dump == NULL && !after)

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "cli/ctl.h"
 #include "cli/run.h"
+#include "cli/waiting.h"
 
 #define AUTO_RUNS_MIN 5
 #define AUTO_RUNS_MAX 1000
@@ -18,6 +19,7 @@
 
 struct bench {
     struct accel_run_options o;
+    struct accel_waiting waiting;
     unsigned runs, warmup; /* runs 0: by the clock */
     bool json, profile;
     struct accel_model *model;
@@ -35,6 +37,7 @@ struct bench {
 
 static void free_bench(struct bench *b)
 {
+    accel_waiting_end(&b->waiting);
     accel_session_free(b->session);
     accel_model_unref(b->model);
     for (size_t i = 0; b->owned != NULL && i < b->inputs_count; i++)
@@ -106,13 +109,23 @@ static int keep_profile(struct bench *b, struct accel_error *err)
     return ACCEL_OK;
 }
 
+static void say_how_far(struct bench *b, int64_t spent)
+{
+    const double n = (double)b->ns_count;
+    const double part =
+        b->runs > 0 ? n / b->runs : ACCEL_MIN((double)spent / (double)AUTO_NS, n / AUTO_RUNS_MIN);
+    char text[32];
+
+    snprintf(text, sizeof(text), "bench %.0f %%", 100 * ACCEL_MIN(part, 1.0));
+    accel_waiting_say(&b->waiting, text);
+}
+
 static int measure(struct bench *b, struct accel_error *err)
 {
-    struct accel_bar bar;
     int64_t ns, spent = 0;
-    int rc = run_once(b, &b->first_ns, err);
 
-    accel_bar_begin(&bar, "bench");
+    accel_waiting_say(&b->waiting, "warm up");
+    int rc = run_once(b, &b->first_ns, err);
     for (unsigned i = 1; rc == ACCEL_OK && i < b->warmup; i++)
         rc = run_once(b, &ns, err);
     while (rc == ACCEL_OK) {
@@ -122,11 +135,7 @@ static int measure(struct bench *b, struct accel_error *err)
                                 : (n >= AUTO_RUNS_MIN && spent >= AUTO_NS) || n >= AUTO_RUNS_MAX;
         if (enough)
             break;
-        accel_bar_update(&bar,
-                         100.0 * (b->runs > 0 ? (double)n / b->runs
-                                              : ACCEL_MIN((double)spent / (double)AUTO_NS,
-                                                          (double)n / AUTO_RUNS_MIN)),
-                         "");
+        say_how_far(b, spent);
         rc = accel_grow(&b->ns, &b->ns_capacity, n + 1, sizeof(*b->ns), err);
         if (rc == ACCEL_OK)
             rc = run_once(b, &b->ns[n], err);
@@ -137,7 +146,6 @@ static int measure(struct bench *b, struct accel_error *err)
         if (b->profile)
             rc = keep_profile(b, err);
     }
-    accel_bar_end(&bar);
     return rc;
 }
 
@@ -288,6 +296,7 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
     if (rc != ACCEL_OK)
         return rc;
     b.warmup = ACCEL_MAX(b.warmup, 1u);
+    accel_waiting_begin(&b.waiting, "load");
     const int64_t begin = accel_now_ns();
     rc = accel_run_load(&b.o, argv[0], &b.model, err);
     b.load_ns = accel_now_ns() - begin;
@@ -301,6 +310,7 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
         b.analysis = accel_model_analysis(b.model);
         rc = measure(&b, err);
     }
+    accel_waiting_end(&b.waiting);
     if (rc != ACCEL_OK)
         return rc;
     accel_cpu_mask_text(b.o.load.cpu_mask & accel_cpu_features(), cpu, sizeof(cpu));

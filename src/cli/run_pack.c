@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "cli/ctl.h"
 #include "cli/run.h"
+#include "cli/waiting.h"
 
 /* Written beside its name and renamed: whoever maps the old file keeps a whole one. */
 static int write_packed(const struct accel_model *model, const char *path, struct accel_error *err)
@@ -22,11 +23,13 @@ static int write_packed(const struct accel_model *model, const char *path, struc
     ACCEL_CLEANUP(accel_closep) int fd = mkostemp(part, O_CLOEXEC);
     if (fd < 0)
         return accel_fail_errno(err, errno, "create %s", part);
+    accel_waiting_unfinished(part);
     int rc = accel_model_pack(model, fd, err);
     if (rc == ACCEL_OK && (fchmod(fd, 0644) != 0 || rename(part, path) != 0))
         rc = accel_fail_errno(err, errno, "rename %s to %s", part, path);
     if (rc != ACCEL_OK)
         unlink(part);
+    accel_waiting_unfinished(NULL);
     return rc;
 }
 
@@ -34,6 +37,7 @@ int accel_run_pack(int argc, char **argv, int *status, struct accel_error *err)
 {
     ACCEL_CLEANUP(accel_run_options_free) struct accel_run_options o = {0};
     ACCEL_CLEANUP(accel_run_unref) struct accel_model *model = NULL;
+    ACCEL_CLEANUP(accel_waiting_end) struct accel_waiting waiting = {0};
     const char *output = NULL;
     const struct accel_opt opts[] = {
         {"output", 'o', ACCEL_OPT_STRING, &output, "FILE", "the file to write"},
@@ -55,9 +59,12 @@ int accel_run_pack(int argc, char **argv, int *status, struct accel_error *err)
         *status = 2;
         return accel_fail(err, ACCEL_E_INVALID, "where to? --output FILE");
     }
+    accel_waiting_begin(&waiting, "load");
     rc = accel_run_load(&o, argv[0], &model, err);
+    accel_waiting_say(&waiting, "pack");
     if (rc == ACCEL_OK)
         rc = write_packed(model, output, err);
+    accel_waiting_end(&waiting);
     if (rc != ACCEL_OK)
         return rc;
     printf("%s: %s\n", output, accel_ctl_bytes((double)accel_model_packed_bytes(model)));

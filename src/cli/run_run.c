@@ -10,6 +10,7 @@
 
 #include "cli/run.h"
 #include "cli/value_file.h"
+#include "cli/waiting.h"
 
 #define FILE_NAME 160 /* bytes */
 
@@ -212,6 +213,7 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
     ACCEL_CLEANUP(accel_run_unref) struct accel_model *model = NULL;
     ACCEL_CLEANUP(accel_run_end_session) struct accel_session *session = NULL;
     ACCEL_CLEANUP(free_data) struct run_data data = {0};
+    ACCEL_CLEANUP(accel_waiting_end) struct accel_waiting waiting = {0};
     struct accel_opt_list inputs = {0};
     bool made = false;
     const char *output = NULL, *format = "pb";
@@ -238,6 +240,7 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
         return rc;
     }
     const struct accel_session_options so = {.struct_size = sizeof(so), .threads = o.threads};
+    accel_waiting_begin(&waiting, "load");
     rc = accel_run_load(&o, argv[0], &model, err);
     if (rc == ACCEL_OK)
         rc = allocate(model, inputs.count, &data, err);
@@ -249,9 +252,11 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
         rc = name_files(&data, err);
     if (rc == ACCEL_OK)
         rc = make_folder(output, &made, err);
+    accel_waiting_say(&waiting, "run");
     if (rc == ACCEL_OK)
         rc = accel_session_run_values(session, data.inputs, data.inputs_count, data.outputs,
                                       data.outputs_count, sizeof(*data.inputs), err);
+    accel_waiting_end(&waiting);
     if (rc == ACCEL_OK)
         rc = write_outputs(model, &data, output, format, err);
     else if (made)

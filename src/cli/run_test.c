@@ -16,6 +16,7 @@
 #include "cli/ctl.h"
 #include "cli/run.h"
 #include "cli/value_file.h"
+#include "cli/waiting.h"
 
 #define DEPTH_MAX   16
 #define TENSORS_MAX 256 /* per data set */
@@ -24,7 +25,7 @@ struct tally {
     struct accel_run_options o;
     bool verbose, via_pack;
     unsigned passed, failed, skipped;
-    struct accel_bar bar;
+    struct accel_waiting waiting;
 };
 
 /* The tensors of one data set: input_<i>.pb or output_<i>.pb. */
@@ -59,7 +60,7 @@ static void line(struct tally *t, const char *verdict, const char *name, const c
     for (char *c = text; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20)
             *c = ' ';
-    accel_bar_end(&t->bar);
+    accel_waiting_hide(&t->waiting);
     printf("%-4s %s: %s\n", verdict, name, text);
     fflush(stdout);
 }
@@ -389,6 +390,7 @@ static int find_models(struct found *f, const char *folder, int depth, struct ac
 
 static void free_tally(struct tally *t)
 {
+    accel_waiting_end(&t->waiting);
     accel_run_options_free(&t->o);
 }
 
@@ -422,13 +424,16 @@ int accel_run_test(int argc, char **argv, int *status, struct accel_error *err)
         else
             rc = find_models(&found, argv[i], 0, err);
     }
-    accel_bar_begin(&t.bar, "test");
+    accel_waiting_begin(&t.waiting, "test");
     for (size_t i = 0; rc == ACCEL_OK && i < found.count; i++) {
-        accel_bar_update(&t.bar, 100.0 * (double)i / (double)found.count,
-                         base_name(found.folders[i]));
+        char text[96];
+
+        snprintf(text, sizeof(text), "test %zu of %zu, %.30s", i + 1, found.count,
+                 base_name(found.folders[i]));
+        accel_waiting_say(&t.waiting, text);
         rc = test_model(&t, found.folders[i], err);
     }
-    accel_bar_end(&t.bar);
+    accel_waiting_end(&t.waiting);
     if (rc != ACCEL_OK)
         return rc;
     printf("%u passed, %u failed, %u skipped\n", t.passed, t.failed, t.skipped);

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """accel-run used carelessly: what it says of outputs, streams, options and files that are not as they should be."""
+import os
+import pty
+import resource
+import select
+import signal
 import subprocess
 
 import numpy as np
@@ -95,3 +100,69 @@ def test_a_full_disk_behind_the_output_is_told(words):
     with open('/dev/full', 'w', encoding='ascii') as full:
         done = subprocess.run([str(w) for w in (PROGRAM, *words)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert done.returncode == 1 and done.stderr.count('No space left on device') == 1
+
+
+# ---------------------------------------------------------------- progress and interrupts
+ERASE = b'\r\x1b[K'
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A loop of 2^40 rounds, and its input as a file."""
+    model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 18]> m (float[2] x) => (float[2] y) {
+        t = Constant <value = bool {1}> () n = Constant <value = int64 {1099511627776}> ()
+        y = Loop (n, t, x) <body = b (int64 i, bool c, float[2] a) => (bool more, float[2] b) { more = Identity (c) b = Add (a, a) }> }''')
+    onnx.save(model, tmp_path / 'endless.onnx')
+    np.save(tmp_path / 'x.npy', np.ones(2, np.float32))
+    return tmp_path / 'endless.onnx'
+
+
+def on_a_terminal(words, until):
+    """Runs accel-run with a terminal as standard error until that says `until`, then presses ^C: (what the terminal got, stdout, status)."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([str(w) for w in (PROGRAM, *words)], stdout=subprocess.PIPE, stderr=slave, close_fds=True) as process:
+        os.close(slave)
+        said, pressed = b'', False
+        # Silence for a minute is an end as well: the assertions say what was missing.
+        while select.select([master], [], [], 60)[0]:
+            try:
+                said += os.read(master, 4096)
+            except OSError: # the terminal's last user is gone
+                break
+            if not pressed and until in said:
+                process.send_signal(signal.SIGINT)
+                pressed = True
+        process.kill()
+        os.close(master)
+        return said, process.stdout.read(), process.wait(timeout=60)
+
+
+@pytest.mark.parametrize('verb, until', [('run', rb'run: 2 s'), ('bench', rb'warm up: 2 s')])
+def test_a_long_run_counts_its_seconds_and_leaves_a_clean_terminal(tmp_path, endless, verb, until):
+    words = ['--input', tmp_path / 'x.npy', '--output', tmp_path / 'out'] if verb == 'run' else []
+    said, out, status = on_a_terminal([verb, endless, *words], until)
+    assert said.endswith(ERASE) and out == b'' and status == -signal.SIGINT
+
+
+def test_a_long_test_names_the_model_that_runs(tmp_path, endless):
+    (tmp_path / 'slow' / 'test_data_set_0').mkdir(parents=True)
+    endless.rename(tmp_path / 'slow' / 'model.onnx')
+    for name in ('input_0', 'output_0'):
+        (tmp_path / 'slow' / 'test_data_set_0' / f'{name}.pb').write_bytes(numpy_helper.from_array(np.ones(2, np.float32)).SerializeToString())
+    said, _, status = on_a_terminal(['test', tmp_path], b'test 1 of 1, slow: 1 s')
+    assert said.endswith(ERASE) and status == -signal.SIGINT
+
+
+def test_no_terminal_no_progress(tmp_path, endless):
+    with subprocess.Popen([str(PROGRAM), 'bench', str(endless)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        process.terminate()
+        assert process.communicate() == (b'', b'')
+
+
+def test_an_interrupted_pack_leaves_no_part_of_a_file(tmp_path):
+    """The signal of a file that grows beyond its limit comes while the file is written, every time."""
+    done = subprocess.run([str(PROGRAM), 'pack', str(MNIST / 'model.onnx'), '--output', str(tmp_path / 'm.packed')], check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert done.returncode == -signal.SIGXFSZ and list(tmp_path.iterdir()) == []
