@@ -395,6 +395,39 @@ static void external_strings_are_refused(void)
        "bytes of a file are no strings: %s", err.msg);
 }
 
+/* LeakyRelu with an attribute of so many fields `number`, each of `size` zero bytes. */
+static struct accel_buf with_fields(enum accel_attr_type type, uint32_t number, size_t count,
+                                    size_t size)
+{
+    struct accel_buf n = ob_node("LeakyRelu", "x", "y"), a = {0};
+    static const char zero[4096];
+
+    ob_text(&a, 1, "alpha");
+    ob_int(&a, 20, type);
+    for (size_t i = 0; i < count; i++) {
+        struct accel_buf v = {0};
+
+        accel_buf_append(&v, zero, size);
+        ob_put(&a, number, &v);
+    }
+    ob_put(&n, 5, &a);
+    return with_node(n);
+}
+
+static void bounds_what_attributes_hold(void)
+{
+    refused(with_fields(ACCEL_ATTR_FLOAT, 2, 1, 4096), ACCEL_E_INVALID, "the_LeakyRelu", "'alpha'",
+            "a packed list where one float belongs");
+    refused(with_fields(ACCEL_ATTR_FLOAT, 2, 2, 4), ACCEL_E_INVALID, "'alpha'", "2 values",
+            "two floats where one belongs");
+    refused(with_fields(ACCEL_ATTR_FLOATS, 2, 1, 4096), ACCEL_E_INVALID, "the_LeakyRelu", "'alpha'",
+            "a list in the field of one");
+    refused(with_fields(ACCEL_ATTR_STRING, 4, 3, 2), ACCEL_E_INVALID, "'alpha'", "3 values",
+            "three strings where one belongs");
+    refused(with_fields(ACCEL_ATTR_TENSORS, 10, 5, 0), ACCEL_E_INVALID, "the_LeakyRelu",
+            "another type", "a list of tensors, without a look at them");
+}
+
 int main(void)
 {
     refuses_broken_graphs();
@@ -406,5 +439,6 @@ int main(void)
     external_data_stays_in_its_folder();
     external_data_is_counted_each_time();
     external_strings_are_refused();
+    bounds_what_attributes_hold();
     return tap_done();
 }

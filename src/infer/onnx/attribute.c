@@ -43,15 +43,20 @@ static uint32_t attr_field_of(enum accel_attr_type type)
     return 0;
 }
 
-static int floats_append(const struct accel_wire_field *f, float *out, size_t *n,
+/* room: of `out`, of which *n are taken. A scalar's field may hold a packed list all the same. */
+static int floats_append(const struct accel_wire_field *f, float *out, size_t room, size_t *n,
                          struct accel_error *err)
 {
-    if (f->type == ACCEL_WIRE_32) {
+    const bool one = f->type == ACCEL_WIRE_32;
+
+    if (!one && (f->type != ACCEL_WIRE_BYTES || f->bytes.size % 4 != 0))
+        return accel_fail(err, ACCEL_E_INVALID, "not a list of floats");
+    if ((one ? 1 : f->bytes.size / 4) > room - *n)
+        return accel_fail(err, ACCEL_E_INVALID, "more than %zu numbers", room);
+    if (one) {
         memcpy(&out[(*n)++], &f->value, 4);
         return ACCEL_OK;
     }
-    if (f->type != ACCEL_WIRE_BYTES || f->bytes.size % 4 != 0)
-        return accel_fail(err, ACCEL_E_INVALID, "not a list of floats");
     memcpy(out + *n, f->bytes.data, f->bytes.size);
     *n += f->bytes.size / 4;
     return ACCEL_OK;
@@ -78,7 +83,7 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
         switch (attr->type) {
         case ACCEL_ATTR_FLOAT:
         case ACCEL_ATTR_FLOATS:
-            rc = floats_append(&f, array, &n, err);
+            rc = floats_append(&f, array, room, &n, err);
             break;
         case ACCEL_ATTR_INT:
         case ACCEL_ATTR_INTS:
@@ -86,14 +91,16 @@ static int attr_values(struct reader *r, struct accel_slice proto, uint32_t numb
             break;
         case ACCEL_ATTR_STRING:
         case ACCEL_ATTR_STRINGS: {
-            char *copy = accel_bump_alloc(&r->ir->mem, f.bytes.size + 1, 1);
+            struct accel_bytes *text = &((struct accel_bytes *)array)[n++];
 
+            text->data = ""; /* shared by empty ones, of which each costs the file two bytes */
+            text->size = f.bytes.size;
+            if (text->size == 0)
+                break;
+            char *copy = accel_bump_alloc(&r->ir->mem, text->size + 1, 1);
             if (copy == NULL)
                 return accel_onnx_no_memory(err);
-            if (f.bytes.size > 0)
-                memcpy(copy, f.bytes.data, f.bytes.size);
-            ((struct accel_bytes *)array)[n++] =
-                (struct accel_bytes){.data = copy, .size = f.bytes.size};
+            text->data = memcpy(copy, f.bytes.data, text->size);
             break;
         }
         case ACCEL_ATTR_TENSOR:
@@ -210,8 +217,11 @@ int accel_onnx_attribute(struct reader *r, struct accel_slice proto, struct acce
     const uint32_t number = attr_field_of(attr->type);
     if (number == 0)
         return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has no value", attr->name);
-    if (attr->type == ACCEL_ATTR_SPARSE_TENSORS)
-        return ACCEL_OK; /* no operator of the table takes one: its rules refuse it */
+    /* No operator of the table takes a list of these: its rules refuse it. Each would cost many
+     * times what the file spends on it. */
+    if (attr->type == ACCEL_ATTR_SPARSE_TENSORS || attr->type == ACCEL_ATTR_TENSORS ||
+        attr->type == ACCEL_ATTR_TYPES)
+        return ACCEL_OK;
     if (attr->type == ACCEL_ATTR_SPARSE_TENSOR)
         return sparse_attr(r, proto, attr, err);
     w = accel_wire_of(proto);
@@ -220,6 +230,9 @@ int accel_onnx_attribute(struct reader *r, struct accel_slice proto, struct acce
             room += attr->type == ACCEL_ATTR_FLOATS ? count_packed(&f, 4)
                     : attr->type == ACCEL_ATTR_INTS ? count_packed(&f, 0)
                                                     : 1;
+    const bool scalar = attr->type <= ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_TYPE;
+    if (more == 0 && scalar && room > 1)
+        return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has %zu values", attr->name, room);
     rc = attr_values(r, proto, number, room, attr, node, scope, depth, err);
     *inner = rc != ACCEL_OK &&
              (attr->type == ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_GRAPHS) &&
@@ -228,7 +241,6 @@ int accel_onnx_attribute(struct reader *r, struct accel_slice proto, struct acce
         return rc;
     if (rc != ACCEL_OK)
         return accel_fail_in(err, "attribute '%s'", attr->name);
-    const bool scalar = attr->type <= ACCEL_ATTR_GRAPH || attr->type == ACCEL_ATTR_TYPE;
     if (scalar && attr->count == 0) {
         if (attr->type > ACCEL_ATTR_STRING)
             return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has no value", attr->name);
@@ -236,8 +248,5 @@ int accel_onnx_attribute(struct reader *r, struct accel_slice proto, struct acce
             ((struct accel_bytes *)(uintptr_t)attr->strings)[0].data = "";
         attr->count = 1; /* the array has room for one more and is zeroed */
     }
-    if (scalar && attr->count > 1)
-        return accel_fail(err, ACCEL_E_INVALID, "attribute '%s' has %zu values", attr->name,
-                          attr->count);
     return ACCEL_OK;
 }
