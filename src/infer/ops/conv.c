@@ -140,8 +140,11 @@ static int infer_either(struct accel_infer *in, bool transposed, struct accel_er
         (in->in[2]->shape.rank != 1 ||
          (in->in[2]->shape.dims[0] >= 0 && (size_t)in->in[2]->shape.dims[0] != c.cout)))
         return accel_fail(err, ACCEL_E_INVALID, "the bias must have %zu elements", c.cout);
-    if (residual_of(in->node) >= 0 && accel_shape_static(&y->shape) &&
-        !accel_shape_equal(&in->in[residual_of(in->node)]->shape, &y->shape))
+    /* One whose shape only a run knows is looked at again then. */
+    const struct accel_shape *z =
+        residual_of(in->node) >= 0 ? &in->in[residual_of(in->node)]->shape : NULL;
+    if (z != NULL && accel_shape_static(&y->shape) && accel_shape_static(z) &&
+        !accel_shape_equal(z, &y->shape))
         return accel_fail(err, ACCEL_E_INVALID, "the residual has another shape");
     if (accel_shape_static(&y->shape) && accel_shape_static(x) && x->dims[0] > 0) {
         c.batch = (size_t)x->dims[0];

@@ -40,14 +40,16 @@ def transposed_stride_beyond_kernel(w):
                auto_pad=auto_pad, strides=[3, 3])
 
 
-def symbolic(w, name, op, values, **attributes):
-    """A node of which every input has named dimensions only."""
+def symbolic(w, name, op, values, fixed=(), domain='', **attributes):
+    """A node of which every input but the fixed ones has named dimensions only."""
     names = list(values)
     graph = helper.make_graph(
-        [helper.make_node(op, names, ['y'], **attributes)], name,
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), [f'{n}{i}' for i in range(a.ndim)])
+        [helper.make_node(op, names, ['y'], domain=domain, **attributes)], name,
+        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype),
+                                       a.shape if n in fixed else [f'{n}{i}' for i in range(a.ndim)])
          for n, a in values.items()], [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)])
-    w.whole(name, helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), values)
+    opsets = [helper.make_opsetid('', 17), helper.make_opsetid(MS, 1)]
+    w.whole(name, helper.make_model(graph, opset_imports=opsets, ir_version=8), values)
 
 
 def weights_of_symbolic_shape(w):
@@ -56,6 +58,9 @@ def weights_of_symbolic_shape(w):
     symbolic(w, 'conv_symbolic_weights', 'Conv',
              {'x': x, 'w': w.rng.standard_normal((6, 2, 3, 2)).astype(F), 'b': w.rng.standard_normal(6).astype(F)},
              group=2, pads=[1, 0, 1, 1])
+    symbolic(w, 'fusedconv_symbolic_sum', 'FusedConv',
+             {'x': x, 'w': w.rng.standard_normal((3, 4, 2, 2)).astype(F), 'b': w.rng.standard_normal(3).astype(F),
+              'z': w.rng.standard_normal((2, 3, 4, 5)).astype(F)}, 'xwb', MS, activation='Relu')
     symbolic(w, 'conv_transpose_symbolic_weights', 'ConvTranspose', {'x': x, 'w': w.rng.standard_normal((4, 3, 3, 2)).astype(F)},
              group=2, strides=[2, 1])
     symbolic(w, 'prelu_symbolic_slope', 'PRelu', {'x': x, 'slope': w.rng.standard_normal((4, 1, 1)).astype(F)})
