@@ -211,26 +211,29 @@ class Draft:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def emit(self, op, inputs, outputs=1, domain='', subgraphs=(), **attributes):
-        """Adds a node; the names of its outputs, or None when ONNX Runtime does not run it."""
+        """Adds a node; the names of its outputs, or None when ONNX Runtime does not run it. outputs: how many, or of each
+        whether it is wanted."""
         if any(i is None for i in inputs):
             return None
-        node = helper.make_node(op, inputs, [self.name('v') for _ in range(outputs)], domain=domain, name=self.name(op),
+        wanted = [1] * outputs if isinstance(outputs, int) else outputs
+        node = helper.make_node(op, inputs, [self.name('v') if w else '' for w in wanted], domain=domain, name=self.name(op),
                                 **attributes)
+        made = [o for o in node.output if o]
         seen = self.visible()
         needed = [i for i in inputs if i] + [c for s in subgraphs for c in s.captured()]
         fixed = {n: self.all_constants()[n] for n in needed if n in self.all_constants()}
         feeds = {n: seen[n] for n in needed if n not in fixed}
         try:
-            results = infer(self.model([node], dict.fromkeys(node.output), feeds, fixed), feeds)
+            results = infer(self.model([node], dict.fromkeys(made), feeds, fixed), feeds)
         except Exception as why:  # whatever it raises: this node is not for it
             self.refused.append((domain, op, str(why)))
             return None
         if any(isinstance(r, np.ndarray) and r.size > 4 * ELEMENTS_MAX for r in results):
             return None
         self.nodes.append(node)
-        self.values.update(zip(node.output, results, strict=True))
-        self.outputs = [n for n in self.outputs if n not in inputs or self.chance(0.2)] + list(node.output)
-        return list(node.output)
+        self.values.update(zip(made, results, strict=True))
+        self.outputs = [n for n in self.outputs if n not in inputs or self.chance(0.2)] + made
+        return made
 
     def all_constants(self):
         return {**(self.parent.all_constants() if self.parent is not None else {}), **self.constants}

@@ -39,7 +39,7 @@ def simplified(d, op):
     if op[1] == 'i':
         return d.emit(op, [x, row], axis=-1, epsilon=1e-4)
     more = [d.tensor(F, d.of(row).shape)] if d.chance(0.4) else []
-    return d.emit(op, [x, d.tensor(F, d.of(x).shape), row, *more], domain=MS, epsilon=1e-4)
+    return d.emit(op, [x, d.tensor(F, d.of(x).shape), row, *more], d.choice([1, 1, (1, 0, 0, 1)]), domain=MS, epsilon=1e-4)
 
 
 @recipe('QLinearAveragePool', 'QLinearGlobalAveragePool')
@@ -113,6 +113,11 @@ def heads(d, op):
         more.pop('unidirectional')
     inputs = [d.tensor(F, (b, s, n * e)), d.tensor(F, (b, kv, n * e)), d.tensor(F, (b, kv, n * v)),
               d.tensor(F, (n * (2 * e + v),)) if d.chance(0.5) else '', mask, add]
+    if cut == 'none' and d.chance(0.4):
+        past = d.integer(0, 5)
+        more.pop('unidirectional', None)
+        inputs += [d.tensor(F, (b, n, past, e)), d.tensor(F, (b, n, past, v))]
+        return d.emit(op, inputs, 3, domain=MS, **more)
     return d.emit(op, trimmed(inputs), domain=MS, **more)
 
 
@@ -125,9 +130,14 @@ def trimmed(inputs):
 @recipe('QAttention')
 def quantised_attention(d, op):
     b, s, n, e, width, dtype = d.integer(1, 2), d.integer(1, 6), d.integer(1, 3), d.integer(1, 6), d.integer(1, 12), d.choice(BYTES)
+    seen = ''
+    if d.chance(0.3):
+        seen = d.array(np.int32, (b, s), 0, 1)
+        seen[:, 0] = 1
+        seen = d.give(seen)
     return d.emit(op, [full(d, np.uint8, (b, s, width), False), full(d, dtype, (width, 3 * n * e), True),
-                       d.constant(d.array(F, (3 * n * e,))), d.constant(0.02, F), d.constant(0.006, F), '',
-                       d.constant(120, np.uint8), zero(d, dtype)], domain=MS, num_heads=n, unidirectional=d.integer(0, 1))
+                       d.constant(d.array(F, (3 * n * e,))), d.constant(0.02, F), d.constant(0.006, F), seen,
+                       d.constant(120, np.uint8), zero(d, dtype)], domain=MS, num_heads=n, unidirectional=0 if seen else d.integer(0, 1))
 
 
 @recipe('CausalConvWithState')
@@ -163,7 +173,9 @@ def inverse(d, op):
 def embed(d, op):
     b, s, words, width = d.integer(1, 3), d.integer(1, 6), d.integer(1, 9), d.integer(1, 12)
     table = lambda n: d.constant(d.array(F, (n, width)))  # noqa: E731
-    inputs = [d.give(d.array(np.int32, (b, s), 0, words - 1)), d.give(d.array(np.int32, (b, s), 0, 1)), table(words),
-              table(s + d.integer(0, 3)), table(2), d.constant(d.array(F, (width,))), d.constant(d.array(F, (width,))),
-              d.give(d.array(np.int32, (b, s), 0, 1)) if d.chance(0.5) else '']
-    return d.emit(op, trimmed(inputs), 2, domain=MS, epsilon=1e-5)
+    segments, rows = d.chance(0.7), s + d.integer(0, 3)
+    inputs = [d.give(d.array(np.int32, (b, s), 0, words - 1)), d.give(d.array(np.int32, (b, s), 0, 1)) if segments else '', table(words),
+              table(rows), table(2) if segments else '', d.constant(d.array(F, (width,))), d.constant(d.array(F, (width,))),
+              d.give(d.array(np.int32, (b, s), 0, 1)) if d.chance(0.5) else '',
+              d.give(d.array(np.int32, (b, s), 0, rows - 1)) if d.chance(0.3) else '']
+    return d.emit(op, trimmed(inputs), d.choice([2, 2, 3]), domain=MS, epsilon=1e-5)

@@ -50,7 +50,13 @@ def branch(d, op):
             return None
         graphs[which] = graph_of(inner, [(made[0], like)])
         inners.append(inner)
-    return d.emit(op, [d.give(d.array(np.bool_, ()))], subgraphs=inners, **graphs)
+    condition = d.give(d.array(np.bool_, ()))
+    if d.chance(0.3) and d.parent is None:  # of a value that was computed
+        x = d.pick([F], low=1, fits=lambda a: a.size > 0)
+        total = x and d.emit('ReduceMax', [x], keepdims=0)
+        made = total and d.emit('Less', [total[0], d.constant(d.rng.uniform(0, 2), F)])
+        condition = made[0] if made else condition
+    return d.emit(op, [condition], subgraphs=inners, **graphs)
 
 
 @recipe('Loop')
@@ -68,6 +74,9 @@ def loop(d, op):
     damped = made and inner.emit('Tanh', made)
     limit = inner.constant(d.integer(0, 4), np.int64)
     go_on = inner.emit('Less', [i, limit]) if d.chance(0.5) else inner.emit('Identity', [c])
+    if damped and d.chance(0.2):  # until a sum is large enough
+        total = inner.emit('ReduceMax', [damped[0]], keepdims=0)
+        go_on = total and inner.emit('Less', [total[0], inner.constant(d.rng.uniform(0, 1), F)])
     if not damped or not go_on:
         return None
     out = inner.emit('Identity', damped)
@@ -122,6 +131,14 @@ def sequence_map(d, op):
     if not end:
         return None
     inner.outputs = [end[0]]
+    if d.chance(0.3):
+        other = d.tensor(F, shape)
+        formal.append((d.name('shared'), d.of(other)))
+        made = [*made, other]
+        end = inner.emit('Mul', [end[0], formal[1][0]]) if inner.values.update([formal[1]]) is None else None
+        if not end:
+            return None
+        inner.outputs = [end[0]]
     return d.emit(op, made, subgraphs=[inner], body=graph_of(inner, [(end[0], d.of(parts[0]))], formal))
 
 
@@ -130,6 +147,13 @@ def sequence(d, op):
     if d.opset < 11:
         return None
     x = d.pick([np.float32, np.int64], low=1, high=3, fits=lambda a: a.shape[0] > 0)
+    if x and d.chance(0.4):  # into pieces of one size or of several
+        n, sizes = d.of(x).shape[0], d.integer(1, d.of(x).shape[0])
+        if d.chance(0.5):
+            cut = d.integer(0, n)
+            sizes = [cut, n - cut] if d.chance(0.7) else [n]
+        pieces = d.emit(op, [x, d.constant(sizes, d.choice([np.int32, np.int64]))], axis=0)
+        return pieces and d.emit('ConcatFromSequence', pieces, axis=0)
     parts = x and d.emit(op, [x], axis=0, keepdims=1)
     if not parts:
         return None

@@ -26,6 +26,8 @@ def unary(d, op):
         x = d.tensor(d.choice(types), d.shape(), *RANGES[op])
     else:
         x = d.pick(types)
+    if op == 'IsInf':
+        return d.emit(op, [x], **{k: d.integer(0, 1) for k in ('detect_negative', 'detect_positive') if d.chance(0.3)})
     drawn = {k: float(F(d.rng.uniform(*r))) for k, r in ATTRIBUTES.get(op, {}).items() if d.chance(0.6)}
     return d.emit(op, [x], **drawn)
 
@@ -80,6 +82,10 @@ def power(d, op):
     base = d.choice(d.types(op))
     a_shape, b_shape = broadcast(d)
     exponents = d.types(op, 1) if d.opset >= 12 else [base]
+    if d.chance(0.2):  # of a negative number only whole powers
+        a = d.array(base, a_shape, -3, 3)
+        if np.dtype(base).kind in 'fi' and np.all(a != 0):
+            return d.emit(op, [d.give(a), d.give(d.array(np.int64, b_shape, 0, 4).astype(base))])
     a = d.tensor(base, a_shape, 0.2 if np.dtype(base).kind == 'f' else 1, 3)
     b_type = d.choice(exponents)
     return d.emit(op, [a, d.tensor(b_type, b_shape, 0, 3)])
@@ -154,6 +160,20 @@ def cast(d, op):
     return d.emit(op, [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(to)))
 
 
+@recipe('cast-text')
+def cast_text(d, _):
+    """Numbers to text and back. Of reals the text is what the last bits say: those that come straight from the graph's inputs."""
+    if d.opset < 9:
+        return None
+    if d.chance(0.5):
+        texts = ['0', '-7', '1.5', '3e2', '+4', '12', '0.125', '-2.75'][:8 if d.chance(0.5) else 2]
+        x = d.give(np.array([d.choice(texts) for _ in range(d.integer(0, 9))], object))
+        kinds = d.choice([FLOATS[:2], (np.int32, np.int64)]) if len(texts) < 8 else FLOATS[:2]
+        return d.emit('Cast', [x], to=helper.np_dtype_to_tensor_dtype(np.dtype(d.choice(kinds))))
+    kind = d.choice(FIXED)
+    return d.emit('Cast', [d.tensor(kind, d.shape(high=2))], to=8)
+
+
 @recipe('cast-through')
 def cast_through(d, op):
     """To a type that numpy lacks and back: only the whole way can be compared."""
@@ -164,4 +184,7 @@ def cast_through(d, op):
     kind = d.choice(kinds)
     if x is None or (kind == 21 and np.any(d.of(x) < 0)):
         return None
-    return d.chain([('Cast', [x], {'to': kind}), ('Cast', [None], {'to': 1})])
+    more = {'saturate': d.integer(0, 1)} if 17 <= kind <= 20 and d.chance(0.5) else {}
+    if more:
+        x = d.tensor(d.choice([np.float32, np.float16]), d.shape(), -1000, 1000)
+    return d.chain([('Cast', [x], {'to': kind, **more}), ('Cast', [None], {'to': 1})])

@@ -67,8 +67,11 @@ def fused_conv(d, op):
     inputs = [x, d.constant(d.array(F, (m, c, *kernel))), d.constant(d.array(F, (m,)))]
     act, params = d.choice([('Relu', None), ('Sigmoid', None), ('Tanh', None), ('LeakyRelu', [0.2]), ('Clip', [-0.5, 0.8]),
                             ('HardSigmoid', [0.3, 0.4])])
-    return d.emit(op, inputs, domain=MS, activation=act, kernel_shape=kernel, **drawn,
-                  **({'activation_params': params} if params else {}))
+    more = {'activation_params': params} if params else {}
+    plain = d.emit('Conv', inputs, kernel_shape=kernel, **drawn) if d.chance(0.3) else None
+    if plain:  # something of the result's shape is added before the activation
+        inputs.append(d.tensor(F, d.of(plain[0]).shape))
+    return d.emit(op, inputs, domain=MS, activation=act, kernel_shape=kernel, **drawn, **more)
 
 
 @recipe('MaxRoiPool')

@@ -73,11 +73,13 @@ def support_vectors(d, op):
                       support_vectors=m.floats(count * n), **params)
     classes = d.integer(2, 4)
     each, pairs = [d.integer(1, 4) for _ in range(classes)], classes * (classes - 1) // 2
+    labels = ({'classlabels_ints': [10 + k for k in range(classes)]} if d.chance(0.7) else
+              {'classlabels_strings': [f'c{k}' for k in range(classes)]})
     if d.chance(0.5):
         params.update(prob_a=m.floats(pairs, -2, -0.5), prob_b=m.floats(pairs, -0.2, 0.2))
     return d.emit(op, [x], 2, domain=ML, post_transform=d.choice(POSTS), vectors_per_class=each,
                   support_vectors=m.floats(sum(each) * n), coefficients=m.floats((classes - 1) * sum(each)),
-                  rho=m.floats(pairs, -0.2, 0.2), classlabels_ints=[10 + k for k in range(classes)], **params)
+                  rho=m.floats(pairs, -0.2, 0.2), **labels, **params)
 
 
 @recipe('TreeEnsemble')
@@ -132,4 +134,5 @@ def vectorizer(d, op):
 def mapper(d, op):
     cats = {'cats_strings': ['a', 'zz'], 'cats_int64s': [1, 2]}
     x = d.tensor(np.object_, d.shape(high=2)) if d.chance(0.5) else d.tensor(np.int64, d.shape(high=2))
-    return d.emit(op, [x], domain=ML, **cats)
+    more = {'default_int64': 77, 'default_string': 'none'} if d.chance(0.5) else {}
+    return d.emit(op, [x], domain=ML, **cats, **more)

@@ -2,7 +2,7 @@
 """Operators that move elements, or tell of shapes and places."""
 import numpy as np
 
-from differential.draft import FIXED, FLOATS, NUMBERS
+from differential.draft import FIXED, FLOATS, NUMBERS, F
 from differential.recipes import axis_of, recipe
 
 ANY = FIXED + (np.object_,)
@@ -29,6 +29,10 @@ def reshape(d, op):
     x = d.pick(ANY)
     if x is None:
         return None
+    if d.of(x).ndim and d.chance(0.2):  # some dimensions as they are, the others in one or several
+        kept = d.integer(0, d.of(x).ndim)
+        rest = int(np.prod(d.of(x).shape[kept:]))
+        return d.emit(op, [x, numbers(d, [0] * kept + ([-1] if d.chance(0.5) and d.of(x).size else factored(d, rest) if rest else [0]))])
     shape = factored(d, d.of(x).size) if d.of(x).size else [0, 3]
     if d.of(x).size and d.chance(0.5):
         shape[d.integer(0, len(shape) - 1)] = -1
@@ -50,6 +54,8 @@ def squeeze(d, op):
         x, axes = d.tensor(d.choice(ANY), shape), [i for i, n in enumerate(shape) if n == 1]
         if not axes:
             return None
+        if d.chance(0.15):
+            return d.emit(op, [x])
         axes = [a for a in axes if d.chance(0.7)] or axes[:1]
         rank = len(shape)
     else:
@@ -98,6 +104,8 @@ def split(d, op):
     cuts = sorted(int(c) for c in d.rng.integers(0, n + 1, count - 1))
     sizes = [b - c for b, c in zip([*cuts, n], [0, *cuts], strict=True)]
     where = axis_of(d, a, axis) if d.opset >= 11 else axis
+    if d.opset < 18 and n % count == 0 and d.chance(0.3):
+        return d.emit(op, [x], count, axis=where)
     if d.opset < 13:
         return d.emit(op, [x], count, axis=where, split=sizes)
     if d.opset >= 18 and d.chance(0.4):
@@ -120,13 +128,15 @@ def cut(d, op):
     if d.opset < 10:
         return d.emit(op, [x], axes=axes, starts=starts, ends=ends)
     kind = d.choice([np.int32, np.int64])
+    if d.chance(0.15) and axes == list(range(len(axes))):
+        return d.emit(op, [x, numbers(d, starts, kind), numbers(d, ends, kind)] + ['', numbers(d, steps, kind)] * d.integer(0, 1))
     return d.emit(op, [x, numbers(d, starts, kind), numbers(d, ends, kind),
                        numbers(d, [axis_of(d, a, i) for i in axes], kind), numbers(d, steps, kind)])
 
 
 @recipe('Pad')
 def pad(d, op):
-    x = d.pick(d.types(op, among=NUMBERS), low=1, high=4, fits=lambda a: a.size > 0)
+    x = d.pick(d.types(op), low=1, high=4, fits=lambda a: a.size > 0)
     if x is None:
         return None
     a = d.of(x)
@@ -140,7 +150,7 @@ def pad(d, op):
     if d.opset >= 18 and d.chance(0.3):
         axes = sorted(int(i) for i in d.rng.choice(a.ndim, d.integer(1, a.ndim), replace=False))
         pads = [pads[i] for i in axes] + [pads[i + a.ndim] for i in axes]
-        more = (more or ['']) + [numbers(d, axes)]
+        more = (more or ['']) + [numbers(d, axes, d.choice([np.int32, np.int64]))]
     return d.emit(op, [x, numbers(d, pads), *more], mode=mode)
 
 
@@ -177,7 +187,8 @@ def gather_elements(d, op):
     a = d.of(x)
     axis = d.integer(0, a.ndim - 1)
     shape = [d.integer(1, n) if i != axis else d.integer(1, 6) for i, n in enumerate(a.shape)]
-    return d.emit(op, [x, d.give(d.array(np.int64, shape, -a.shape[axis], a.shape[axis] - 1))], axis=axis_of(d, a, axis))
+    return d.emit(op, [x, d.give(d.array(d.choice([np.int32, np.int64]), shape, -a.shape[axis], a.shape[axis] - 1))],
+                  axis=axis_of(d, a, axis))
 
 
 @recipe('GatherND')
@@ -205,10 +216,10 @@ def scatter_elements(d, op):
     how = d.choice(['none', 'add', 'mul'] + (['max', 'min'] if d.opset >= 18 else [])) if d.opset >= 16 and a.dtype.kind in 'fiu' else 'none'
     if how == 'none':  # twice the same place: the order would be undefined
         i = np.argsort(d.rng.random([n if k == axis else m for k, m in enumerate(shape)]), axis)
-        i = np.take(i, range(shape[axis]), axis).astype(np.int64)
+        i = np.take(i, range(shape[axis]), axis)
     else:
         i = d.array(np.int64, shape, -n, n - 1)
-    return d.emit(op, [x, d.give(i), d.tensor(a.dtype, shape)], axis=axis_of(d, a, axis),
+    return d.emit(op, [x, d.give(i.astype(d.choice([np.int32, np.int64]))), d.tensor(a.dtype, shape)], axis=axis_of(d, a, axis),
                   **({'reduction': how} if how != 'none' else {}))
 
 
@@ -233,8 +244,8 @@ def one_hot(d, op):
     i = d.pick([np.int64, np.int32, np.float32], high=3, fits=lambda a: np.array_equal(a, np.round(a)))
     if i is None or d.opset < 9:
         return None
-    kind = d.choice([np.float32, np.int64, np.int32])
-    return d.emit(op, [i, d.constant(depth, np.int64), d.give(np.array([0, 1]).astype(kind))],
+    values = d.choice([np.array([0, 1], F), np.array([2, 5], np.int64), np.array([-1, 1], np.int32), np.array(['off', 'on'], object)])
+    return d.emit(op, [i, d.constant(depth if d.chance(0.8) else [depth], d.choice([np.int64, np.int32, F])), d.give(values)],
                   axis=d.integer(-d.of(i).ndim - 1, d.of(i).ndim))
 
 
@@ -290,10 +301,10 @@ def compress(d, op):
 
 @recipe('Unique')
 def unique(d, op):
-    x = d.pick([np.float32, np.int64, np.int8, np.object_], low=1, high=3, fits=lambda a: a.size > 0)
+    x = d.pick([np.float32, np.float64, np.int64, np.int8, np.object_], low=1, high=3, fits=lambda a: a.size > 0)
     if x is None or d.opset < 11:
         return None
-    return d.emit(op, [x], 4, sorted=d.integer(0, 1), **({'axis': axis_of(d, d.of(x))} if d.chance(0.5) else {}))
+    return d.emit(op, [x], d.choice([4, 4, 1, (1, 0, 1), (1, 0, 0, 1)]), sorted=d.integer(0, 1), **({'axis': axis_of(d, d.of(x))} if d.chance(0.5) else {}))
 
 
 @recipe('TopK')
@@ -334,7 +345,7 @@ def reverse_sequence(d, op):
 def depth(d, op):
     b = d.integer(1, 3)
     n, c, h, w = (d.integer(1, 4) for _ in range(4))
-    kind = d.choice(d.types(op, among=FLOATS) or [np.float32])
+    kind = d.choice(d.types(op) or [np.float32])
     if op == 'SpaceToDepth':
         return d.emit(op, [d.tensor(kind, (n, c, h * b, w * b))], blocksize=b)
     return d.emit(op, [d.tensor(kind, (n, c * b * b, h, w))], blocksize=b,
@@ -344,7 +355,8 @@ def depth(d, op):
 @recipe('EyeLike')
 def eye(d, op):
     x = d.tensor(d.choice(NUMBERS), d.shape(2))
-    return d.opset >= 9 and d.emit(op, [x], k=d.integer(-3, 3))
+    to = {'dtype': d.choice([1, 10, 11, 6, 7, 13])} if d.chance(0.4) else {}
+    return d.opset >= 9 and d.emit(op, [x], k=d.integer(-3, 3), **to)
 
 
 @recipe('CenterCropPad')
@@ -353,13 +365,19 @@ def center(d, op):
     if x is None or d.opset < 18:
         return None
     axes = [i for i in range(d.of(x).ndim) if d.chance(0.6)] or [0]
-    return d.emit(op, [x, numbers(d, [d.integer(1, 9) for _ in axes])], axes=axes)
+    kind = d.choice([np.int32, np.int64])
+    if d.chance(0.2):
+        return d.emit(op, [x, numbers(d, [d.integer(1, 9) for _ in d.of(x).shape], kind)])
+    return d.emit(op, [x, numbers(d, [d.integer(1, 9) for _ in axes], kind)], axes=axes)
 
 
 @recipe('Dropout')
 def dropout(d, op):
     x = d.pick(d.types(op, among=FLOATS))
-    if x is None or d.parent is not None or d.opset < 12 or d.chance(0.3):
-        return x and d.emit(op, [x], d.integer(1, 2))
+    if x is None or d.opset < 12:
+        return x and d.emit(op, [x], d.integer(1, 2), **({'ratio': 0.25} if d.chance(0.4) else {}))
+    if d.parent is not None or d.chance(0.3):  # at rest
+        more = [d.constant(0.25, d.choice(FLOATS)), *([d.constant(False)] if d.chance(0.5) else [])] if d.chance(0.4) else []
+        return d.emit(op, [x, *more], d.integer(1, 2))
     ratio = d.give(np.asarray(d.rng.uniform(0, 0.95), d.choice([np.float32, np.float64]))) if d.chance(0.8) else ''
     return d.emit(op, [x, ratio, d.give(np.array(d.chance(0.8)))], d.integer(1, 2), seed=d.integer(-2**40, 2**40))

@@ -56,6 +56,10 @@ def conv_transpose(d, op):
     kernel, drawn = windows(d, d.of(x).shape[2:], True)
     if 'strides' in drawn and d.chance(0.4):
         drawn['output_padding'] = [d.integer(0, s - 1) for s in drawn['strides']]
+    if d.chance(0.4):
+        drawn['kernel_shape'] = kernel
+    if d.chance(0.2):
+        drawn['dilations'] = [d.integer(1, 2) for _ in kernel]
     inputs = [x, d.give(d.array(np.float32, (c, m, *kernel)), True)]
     if d.chance(0.5):
         inputs.append(d.give(d.array(np.float32, (m * group,)), True))
@@ -64,7 +68,7 @@ def conv_transpose(d, op):
 
 @recipe('MaxPool', 'AveragePool', 'LpPool')
 def pool(d, op):
-    x = image(d, d.choice(d.types(op, among=FLOATS) or [np.float32]) if op != 'MaxPool' or d.chance(0.8) else np.uint8)
+    x = image(d, d.choice(d.types(op, among=FLOATS) or [np.float32]) if op != 'MaxPool' or d.chance(0.8) else d.choice([np.uint8, np.int8]))
     kernel, drawn = windows(d, d.of(x).shape[2:])
     if d.chance(0.1) and 'auto_pad' not in drawn:  # beyond the axis: a window that is cut there, or none
         begin, end = [drawn.get('pads', [0] * 9)[i * len(kernel)] for i in (0, 1)]
@@ -82,12 +86,14 @@ def pool(d, op):
     if op == 'LpPool':
         drawn['p'] = d.integer(1, 3)
     outputs = 2 if op == 'MaxPool' and d.chance(0.3) and d.opset >= 8 else 1
+    if outputs == 2 and d.chance(0.3):
+        drawn['storage_order'] = 1
     return d.emit(op, [x], outputs, kernel_shape=kernel, **drawn)
 
 
 @recipe('GlobalAveragePool', 'GlobalMaxPool', 'GlobalLpPool')
 def global_pool(d, op):
-    return d.emit(op, [image(d, d.choice(d.types(op)))])
+    return d.emit(op, [image(d, d.choice(d.types(op)))], **({'p': d.integer(1, 3)} if op == 'GlobalLpPool' and d.chance(0.6) else {}))
 
 
 @recipe('MatMul')
@@ -140,9 +146,15 @@ def recurrent(d, op):
                                for i in range(count)]
         if d.chance(0.4) and op != 'GRU':
             more['activations'], more['activation_alpha'] = ['LeakyRelu'] * count, [0.1 * (i + 1) for i in range(count)]
+        elif d.chance(0.3) and op != 'GRU':
+            more['activations'] = ['HardSigmoid'] * count
+            more['activation_alpha'], more['activation_beta'] = [0.2 + 0.1 * (i % 3) for i in range(count)], [0.5] * count
     if op == 'LSTM' and d.chance(0.2):
         more['input_forget'] = 1
-    return d.emit(op, inputs, 3 if op == 'LSTM' else 2, direction=direction, hidden_size=h, **more)
+    outputs = 3 if op == 'LSTM' else 2
+    if d.chance(0.2):
+        outputs = d.choice([1, (0, 1), *([(0, 0, 1), (1, 0, 1)] if op == 'LSTM' else [])])
+    return d.emit(op, inputs, outputs, direction=direction, hidden_size=h, **more)
 
 
 @recipe('Resize')
@@ -155,7 +167,8 @@ def resize(d, op):
     scales = np.array([1, 1, *(d.choice([0.5, 0.6, 1, 1.5, 2, 3]) for _ in a.shape[2:])], F)
     if d.opset == 10:
         return d.emit(op, [x, d.constant(scales)], mode=mode)
-    more = {'coordinate_transformation_mode': d.choice(['half_pixel', 'asymmetric', 'align_corners', 'pytorch_half_pixel'])}
+    more = {'coordinate_transformation_mode': d.choice(['half_pixel', 'asymmetric', 'align_corners', 'pytorch_half_pixel'] + (
+        ['half_pixel_symmetric'] if d.opset >= 19 else ['tf_half_pixel_for_nn'] if d.opset < 13 and mode == 'nearest' else []))}
     if mode == 'nearest':
         more['nearest_mode'] = d.choice(['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'])
     if mode == 'cubic':
@@ -226,8 +239,16 @@ def col2im(d, op):
         return None
     image_shape, block = [d.integer(3, 7) for _ in range(2)], [d.integer(1, 3) for _ in range(2)]
     steps = int(np.prod([n - k + 1 for n, k in zip(image_shape, block, strict=True)]))
+    more = {}
+    if d.chance(0.5):
+        more = {'strides': [d.integer(1, 2) for _ in block], 'dilations': [d.integer(1, 2) for _ in block],
+                'pads': [d.integer(0, 2) for _ in block * 2]}
+        spans = [n + sum(more['pads'][i::2]) - more['dilations'][i] * (block[i] - 1) - 1 for i, n in enumerate(image_shape)]
+        if min(spans) < 0:
+            return None
+        steps = int(np.prod([s // more['strides'][i] + 1 for i, s in enumerate(spans)]))
     return d.emit(op, [d.tensor(F, (d.integer(1, 2), d.integer(1, 3) * int(np.prod(block)), steps)),
-                       d.constant(image_shape, np.int64), d.constant(block, np.int64)])
+                       d.constant(image_shape, np.int64), d.constant(block, np.int64)], **more)
 
 
 @recipe('Attention')
@@ -239,7 +260,20 @@ def attention(d, op):
     q, k, w = d.tensor(F, (b, heads, t, e)), d.tensor(F, (b, kv, s, e)), d.tensor(F, (b, kv, s, v))
     mask = [d.tensor(d.choice([F, np.bool_]), d.choice([(t, s), (b, 1, t, s), (b, heads, t, s)]))] if d.chance(0.4) else []
     more = {'softcap': 2.0} if d.chance(0.3) else {}
-    return d.emit(op, [q, k, w, *mask], is_causal=int(d.chance(0.3)), **more)
+    if d.chance(0.3):
+        more['scale'] = 0.4
+    causal = int(d.chance(0.3))
+    if d.chance(0.3):  # the heads in one dimension
+        flat = [d.tensor(F, (b, n, c * h)) for n, c, h in ((t, heads, e), (s, kv, e), (s, kv, v))]
+        return d.emit(op, [*flat, *mask], is_causal=causal, q_num_heads=heads, kv_num_heads=kv, **more)
+    if d.chance(0.3) and not mask:
+        past = d.integer(0, 4)
+        # A single row ONNX Runtime takes for the last of all: it sees keys behind its own too, against the definition.
+        causal = causal if t > 1 or s == 1 else 0
+        return d.emit(op, [q, k, w, '', d.tensor(F, (b, kv, past, e)), d.tensor(F, (b, kv, past, v))], 3, is_causal=causal, **more)
+    if d.chance(0.2):
+        return d.emit(op, [q, k, w, *mask], (1, 0, 0, 1), is_causal=causal, qk_matmul_output_mode=d.integer(0, 3), **more)
+    return d.emit(op, [q, k, w, *mask], is_causal=causal, **more)
 
 
 @recipe('RotaryEmbedding')
@@ -247,8 +281,17 @@ def rotary(d, op):
     if d.opset < 23:
         return None
     b, h, s, e = d.integer(1, 3), d.integer(1, 3), d.integer(1, 6), 2 * d.integer(1, 5)
-    x, half = d.tensor(F, (b, h, s, e)), (b, s, e // 2)
-    return d.emit(op, [x, d.tensor(F, half), d.tensor(F, half)], interleaved=d.integer(0, 1))
+    kind, flat, more = d.choice([F, F, np.float16]), d.chance(0.3), {}
+    if e > 2 and d.chance(0.2):
+        more['rotary_embedding_dim'] = 2 * d.integer(1, e // 2)
+    width = more.get('rotary_embedding_dim', e) // 2
+    x, half, places = d.tensor(kind, (b, s, h * e) if flat else (b, h, s, e)), (b, s, width), []
+    if d.chance(0.4):
+        half = (s + d.integer(0, 4), width)
+        places = [d.give(d.array(np.int64, (b, s), 0, half[0] - 1))]
+    if flat or more:
+        more['num_heads'] = h
+    return d.emit(op, [x, d.tensor(kind, half), d.tensor(kind, half), *places], interleaved=d.integer(0, 1), **more)
 
 
 @recipe('FusedMatMul')
@@ -265,4 +308,8 @@ def transformer(d, op):
     row = d.of(x).shape[-1:]
     inputs = {'FastGelu': [x] + ([d.tensor(F, row)] if d.chance(0.5) else []), 'BiasGelu': [x, d.tensor(F, row)],
               'QuickGelu': [x], 'SkipLayerNormalization': [x, d.tensor(F, d.of(x).shape), d.tensor(F, row), d.tensor(F, row)]}[op]
-    return d.emit(op, inputs, domain=MS, **({'epsilon': 1e-4} if op[0] == 'S' else {}))
+    if op[0] != 'S':
+        return d.emit(op, inputs, domain=MS)
+    if d.chance(0.4):
+        inputs.append(d.tensor(F, row))
+    return d.emit(op, inputs, d.choice([1, 1, (1, 0, 0, 1)]), domain=MS, epsilon=1e-4)

@@ -35,7 +35,11 @@ def linear(d, op):
         return None
     axis = d.integer(0, len(shape) - 1) if d.opset >= 13 and d.chance(0.5) else None
     n = None if axis is None else shape[axis]
+    if op == 'DequantizeLinear' and d.chance(0.15):  # a bias: it has no zero point
+        return d.emit(op, [d.give(d.array(np.int32, shape, -1000, 1000)), scale(d, n)], **({'axis': axis} if axis is not None else {}))
     x = d.tensor(F, shape, -4, 4) if op == 'QuantizeLinear' else full(d, dtype, shape)
+    if d.chance(0.15):
+        return d.emit(op, [x, scale(d, n)], **({'axis': axis} if axis is not None else {}))
     return d.emit(op, [x, scale(d, n), zero(d, dtype, n)], **({'axis': axis} if axis is not None else {}))
 
 
@@ -116,7 +120,7 @@ def product(d, op):
     m, k, n = d.integer(1, 9), d.integer(1, 70), d.integer(1, 40)
     a, b = full(d, at, (*d.shape(high=1), m, k), False), full(d, bt, (k, n), True)
     if op == 'MatMulInteger':
-        return d.emit(op, [a, b, zero(d, at), zero(d, bt)])
+        return d.emit(op, [a, b, *[zero(d, at), zero(d, bt)][:d.choice([2, 2, 1, 0])]])
     columns = n if d.chance(0.4) else None
     return d.emit(op, [a, scale(d), zero(d, at), b, scale(d, columns), zero(d, bt, columns), scale(d, None, 0.2, 3), zero(d, at)])
 
@@ -126,12 +130,19 @@ def conv(d, op):
     if d.opset < 10:
         return None
     xt, wt = (np.uint8, np.uint8) if op == 'ConvInteger' else d.choice([(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
-    c, m = d.integer(1, 5), d.integer(1, 6)
+    group = d.choice([1, 1, 2])
+    c, m = group * d.integer(1, 5), group * d.integer(1, 6)
+    if d.chance(0.15):  # depthwise
+        m = group = c
     x = image(d, xt, c)
     kernel, drawn = windows(d, d.of(x).shape[2:])
-    w = full(d, wt, (m, c, *kernel), True)
+    if d.chance(0.4):
+        drawn['kernel_shape'] = kernel
+    if group > 1:
+        drawn['group'] = group
+    w = full(d, wt, (m, c // group, *kernel), True)
     if op == 'ConvInteger':
-        return d.emit(op, [x, w, zero(d, xt), zero(d, wt)], **drawn)
+        return d.emit(op, [x, w, *[zero(d, xt), zero(d, wt)][:d.choice([2, 2, 1, 0])]], **drawn)
     bias = [d.constant(d.array(np.int32, (m,), -500, 500))] if d.chance(0.5) else []
     return d.emit(op, [x, scale(d), zero(d, xt), w, scale(d), zero(d, wt), scale(d, None, 0.05, 1), zero(d, xt), *bias], **drawn)
 
@@ -140,8 +151,10 @@ def conv(d, op):
 def pairwise(d, op):
     dtype, shape = d.choice(BYTES), d.shape(high=4)
     other = tuple(1 if d.chance(0.3) else n for n in shape)
-    return d.emit(op, [full(d, dtype, shape), scale(d), zero(d, dtype), full(d, dtype, other), scale(d), zero(d, dtype),
-                       scale(d), zero(d, dtype)], domain=MS)
+    def point():
+        return zero(d, dtype) if d.chance(0.9) else ''
+    inputs = [full(d, dtype, shape), scale(d), point(), full(d, dtype, other), scale(d), point(), scale(d), point()]
+    return d.emit(op, inputs if inputs[-1] else inputs[:-1], domain=MS)
 
 
 @recipe('QLinearSigmoid', 'QLinearLeakyRelu')
@@ -173,7 +186,10 @@ def qgemm(d, op):
 def float_product(d, op):
     dtype, k, n = d.choice(BYTES), d.integer(1, 40), d.integer(1, 20)
     b = full(d, dtype, (k, n), True)
+    bias = [d.tensor(F, (n,))] if d.chance(0.4) else []
+    columns = n if d.chance(0.3) else None
     if op == 'DynamicQuantizeMatMul':
-        return d.emit(op, [d.tensor(F, (d.integer(1, 5), k)), b, scale(d), zero(d, dtype)], domain=MS)
-    return d.emit(op, [full(d, np.uint8, (d.integer(1, 5), k), False), b, scale(d), scale(d), zero(d, np.uint8), zero(d, dtype)],
-                  domain=MS)
+        return d.emit(op, [d.tensor(F, (d.integer(1, 5), k)), b, scale(d, columns), zero(d, dtype, columns), *bias], domain=MS)
+    at = d.choice(BYTES) if dtype == np.int8 else np.uint8
+    return d.emit(op, [full(d, at, (d.integer(1, 5), k), False), b, scale(d), scale(d, columns), zero(d, at), zero(d, dtype, columns),
+                       *bias], domain=MS)

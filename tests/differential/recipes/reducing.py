@@ -41,7 +41,8 @@ def place(d, op):
     a = d.of(x)
     axis = d.integer(0, a.ndim - 1)
     last = {'select_last_index': d.integer(0, 1)} if d.opset >= 12 and d.chance(0.5) else {}
-    return d.emit(op, [x], axis=axis_of(d, a, axis) if d.opset >= 11 else axis, keepdims=d.integer(0, 1), **last)
+    return d.emit(op, [x], **({'axis': axis_of(d, a, axis) if d.opset >= 11 else axis} if d.chance(0.9) else {}),
+                  **({'keepdims': d.integer(0, 1)} if d.chance(0.8) else {}), **last)
 
 
 @recipe('Softmax', 'LogSoftmax', 'Hardmax')
@@ -51,7 +52,7 @@ def softmax(d, op):
         return None
     a = d.of(x)
     axis = d.integer(0, a.ndim - 1)
-    return d.emit(op, [x], axis=axis_of(d, a, axis) if d.opset >= 11 else axis)
+    return d.emit(op, [x], **({'axis': axis_of(d, a, axis) if d.opset >= 11 else axis} if d.chance(0.9) else {}))
 
 
 @recipe('LpNormalization')
@@ -82,6 +83,8 @@ def batch_norm(d, op):
     x = image(d, dtype, low=2)
     c = d.of(x).shape[1]
     rest = [d.constant(d.array(dtype, (c,), *r)) for r in ((-2, 2), (-2, 2), (-1, 1), (0.1, 2))]
+    if d.opset >= 14 and d.chance(0.2):
+        return d.emit(op, [x, *rest], 3, training_mode=1, momentum=d.choice([0.9, 0.5]))
     return d.emit(op, [x, *rest], epsilon=d.choice([1e-5, 1e-3]))
 
 
@@ -89,7 +92,7 @@ def batch_norm(d, op):
 def instance_norm(d, op):
     x = image(d, np.float32)
     c = d.of(x).shape[1]
-    return d.emit(op, [x, d.tensor(np.float32, (c,)), d.tensor(np.float32, (c,))])
+    return d.emit(op, [x, d.tensor(np.float32, (c,)), d.tensor(np.float32, (c,))], **({'epsilon': 1e-2} if d.chance(0.3) else {}))
 
 
 @recipe('GroupNormalization')
@@ -98,7 +101,8 @@ def group_norm(d, op):
     x = image(d, d.choice(d.types(op) or FLOATS), groups * d.integer(1, 3))
     a = d.of(x)
     count = groups if d.opset < 21 else a.shape[1]
-    return d.opset >= 18 and d.emit(op, [x, d.tensor(a.dtype, (count,)), d.tensor(a.dtype, (count,))], num_groups=groups)
+    return d.opset >= 18 and d.emit(op, [x, d.tensor(a.dtype, (count,)), d.tensor(a.dtype, (count,))], num_groups=groups,
+                                     **({'epsilon': 1e-2} if d.chance(0.3) else {}))
 
 
 @recipe('LayerNormalization', 'RMSNormalization')
@@ -111,7 +115,7 @@ def layer_norm(d, op):
     axis = d.integer(0, a.ndim - 1)
     more = [d.tensor(a.dtype, a.shape[axis:])] + ([d.tensor(a.dtype, a.shape[axis:])]
                                                   if op == 'LayerNormalization' and d.chance(0.6) else [])
-    outputs = d.choice([1, 1, 3]) if op == 'LayerNormalization' else 1
+    outputs = d.choice([1, 1, 3, 2, (1, 0, 1)]) if op == 'LayerNormalization' else 1
     return d.emit(op, [x, *more], outputs, axis=axis_of(d, a, axis), epsilon=1e-3)
 
 
@@ -135,4 +139,7 @@ def einsum(d, op):
     used = sorted(set(''.join(terms)))
     out = ''.join(str(c) for c in d.rng.permutation(used)[:d.integer(0, len(used))])
     equation = ','.join(terms) + ('->' + out if d.chance(0.8) else '')
-    return d.emit(op, [d.tensor(np.float32, [sizes[c] for c in t]) for t in terms], equation=equation)
+    if d.chance(0.2):  # the diagonal of one of them
+        sizes['j'], equation = sizes['i'], equation.replace('j', 'i')
+    kind = d.choice([np.float32, np.float32, np.float64, np.int32, np.int64])
+    return d.emit(op, [d.tensor(kind, [sizes[c] for c in t]) for t in terms], equation=equation)

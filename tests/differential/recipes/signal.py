@@ -23,7 +23,8 @@ def window(d, op):
 def mel(d, op):
     length, rate = d.choice([16, 32, 33, 64]), d.choice([8000, 16000])
     return d.opset >= 17 and d.emit(op, [scalar(d, d.integer(2, 9)), scalar(d, length), scalar(d, rate),
-                                         scalar(d, d.choice([0.0, 100.0]), F), scalar(d, d.choice([1, 0.5]) * rate / 2, F)])
+                                         scalar(d, d.choice([0.0, 100.0]), F), scalar(d, d.choice([1, 0.5]) * rate / 2, F)],
+                                    **({'output_datatype': d.choice([1, 11])} if d.chance(0.4) else {}))
 
 
 @recipe('DFT')
@@ -34,7 +35,7 @@ def dft(d, op):
     shape = [d.integer(1, 3), *(d.integer(2, 20) for _ in range(d.integer(1, 2))), parts]
     axis = d.integer(1, len(shape) - 2)
     x = d.tensor(d.choice([F, np.float64]), shape)
-    length = scalar(d, d.integer(1, 24)) if d.chance(0.3) else ''
+    length = scalar(d, d.integer(1, 24), d.choice([np.int32, np.int64])) if d.chance(0.3) else ''
     drawn = {'onesided': 1} if parts == 1 and d.chance(0.4) else {'inverse': d.integer(0, 1)}
     if d.opset < 20:
         return d.emit(op, [x, length] if length else [x], axis=axis, **drawn)
@@ -48,9 +49,10 @@ def stft(d, op):
     length, frame = d.integer(20, 60), d.integer(3, 20)
     dtype = d.choice([F, np.float64])
     x = d.tensor(dtype, (d.integer(1, 3), length, 1))
-    inputs = [x, scalar(d, d.integer(1, 9)), d.tensor(dtype, (frame,), 0, 1) if d.chance(0.7) else '']
+    kind = d.choice([np.int32, np.int64])
+    inputs = [x, scalar(d, d.integer(1, 9), kind), d.tensor(dtype, (frame,), 0, 1) if d.chance(0.7) else '']
     if inputs[2] == '' or d.chance(0.5):
-        inputs.append(scalar(d, frame))
+        inputs.append(scalar(d, frame, kind))
     return d.emit(op, inputs, onesided=d.integer(0, 1))
 
 
