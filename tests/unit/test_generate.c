@@ -9,8 +9,9 @@
 
 #define VOCAB 5
 
-/* ENCODED: beams, with an encoder of tokens; HEARD: of numbers. */
-enum kind { GREEDY, BEAMS, ENCODED, HEARD };
+/* SAMPLED: what is drawn from is one token; ENCODED: beams, with an encoder of tokens; HEARD: of
+ * numbers. */
+enum kind { GREEDY, SAMPLED, BEAMS, ENCODED, HEARD };
 
 static const int64_t tokens[] = {-1, -1};
 
@@ -142,7 +143,11 @@ static struct accel_buf model_of(enum kind kind, const char *op, const char *out
     static const int64_t ids[] = {-1, -1}, heard[] = {-1, 1, -1}, y[] = {-1, -1, -1};
     struct accel_buf g = {0}, body = kind >= ENCODED ? decoder_behind(kind) : decoder();
     struct accel_buf model, import = {0};
-    struct accel_buf n = ob_node(op, kind != GREEDY ? "ids,most,,count,count" : "ids,most", out);
+    struct accel_buf n = ob_node(op,
+                                 kind == GREEDY    ? "ids,most"
+                                 : kind == SAMPLED ? "ids,most,,,,,,,count"
+                                                   : "ids,most,,count,count",
+                                 out);
 
     if (kind >= ENCODED) {
         struct accel_buf first = encoder(kind);
@@ -161,7 +166,7 @@ static struct accel_buf model_of(enum kind kind, const char *op, const char *out
                          : ob_value("ids", ACCEL_DTYPE_INT32, 2, ids));
     ob_add(&g, OB_INPUT, ob_value("most", ACCEL_DTYPE_INT32, 0, NULL));
     ob_add(&g, OB_INPUT, ob_value("count", ACCEL_DTYPE_INT32, 0, NULL));
-    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_INT32, kind != GREEDY ? 3 : 2, y));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_INT32, kind >= BEAMS ? 3 : 2, y));
     model = ob_model(&g, 11);
     ob_text(&import, 1, "com.microsoft");
     ob_int(&import, 2, 1);
@@ -173,6 +178,8 @@ static struct accel_buf search_model(enum kind kind)
 {
     static const int types[] = {[GREEDY] = 0, [BEAMS] = 0, [ENCODED] = 1, [HEARD] = 2};
 
+    if (kind == SAMPLED)
+        return model_of(kind, "Sampling", "y", "min_tokens_to_keep", 1);
     return model_of(kind, kind == GREEDY ? "GreedySearch" : "BeamSearch", "y", "model_type",
                     types[kind]);
 }
@@ -203,7 +210,7 @@ static void close_search(struct search *s)
     accel_model_unref(s->model);
 }
 
-/* Two prompts of two tokens, up to `most` tokens in all, with `count` beams. */
+/* Two prompts of two tokens, up to `most` tokens in all, with `count` beams, or that seed. */
 static int run_search(struct search *s, int32_t most, int32_t count, struct accel_error *err)
 {
     int32_t ids[] = {0, 1, 3, 4};
@@ -244,7 +251,7 @@ static void *cancel_until_told(void *context)
 
 static void ends_when_it_has_to(enum kind kind)
 {
-    static const char *const names[] = {"greedy", "beams", "beams behind an encoder",
+    static const char *const names[] = {"greedy", "sampled", "beams", "beams behind an encoder",
                                         "beams of what was heard"};
     struct accel_buf model = search_model(kind);
     struct accel_error err = {0};
@@ -301,6 +308,33 @@ static void refuses_beams(void)
     accel_buf_free(&model);
 }
 
+static void refuses_samples(void)
+{
+    struct accel_buf model = search_model(SAMPLED);
+    struct accel_error err = {0};
+    struct search s;
+
+    ok(open_search(&s, SAMPLED, &model, &(struct accel_limits){0}, &err) == ACCEL_OK, "samples %s",
+       err.msg);
+    ok(run_search(&s, 9, -1, &err) == ACCEL_E_INVALID && strstr(err.msg, "seed is -1") != NULL,
+       "a seed below 0: %s", err.msg);
+    ok(run_search(&s, 9, INT32_MAX, &err) == ACCEL_OK && counts_by_two(&s, 9),
+       "the largest is one %s", err.msg);
+    close_search(&s);
+    accel_buf_free(&model);
+    for (int64_t keep = -1; keep <= VOCAB; keep++) {
+        const bool right = keep >= 0 && keep < VOCAB;
+
+        model = model_of(SAMPLED, "Sampling", "y", "min_tokens_to_keep", keep);
+        ok(open_search(&s, SAMPLED, &model, &(struct accel_limits){0}, &err) == ACCEL_OK &&
+               run_search(&s, 9, 1, &err) == (right ? ACCEL_OK : ACCEL_E_INVALID) &&
+               (right || strstr(err.msg, "min_tokens_to_keep") != NULL),
+           "%lld tokens to keep: %s", (long long)keep, right ? "" : err.msg);
+        close_search(&s);
+        accel_buf_free(&model);
+    }
+}
+
 static void frees_all_whatever_fails(enum kind kind)
 {
     struct accel_buf model = search_model(kind);
@@ -349,6 +383,10 @@ static void refuses_models(void)
                   "model_type 3");
     refuses_model(model_of(GREEDY, "GreedySearch", "y", "model_type", 1), ACCEL_E_UNSUPPORTED,
                   "model_type 1");
+    refuses_model(model_of(SAMPLED, "Sampling", "y", "model_type", 1), ACCEL_E_UNSUPPORTED,
+                  "model_type 1");
+    refuses_model(model_of(SAMPLED, "Sampling", "y,f", "model_type", 0), ACCEL_E_UNSUPPORTED,
+                  "filtered_logits");
     refuses_model(model_of(HEARD, op, "y", "decoder_output_cross_qk", 1), ACCEL_E_UNSUPPORTED,
                   "decoder_output_cross_qk");
     refuses_model(model_of(HEARD, op, "y,,,q", "model_type", 2), ACCEL_E_UNSUPPORTED, "cross_qk");
@@ -361,6 +399,7 @@ static void refuses_models(void)
 int main(void)
 {
     refuses_beams();
+    refuses_samples();
     refuses_models();
     for (enum kind kind = GREEDY; kind <= HEARD; kind++) {
         ends_when_it_has_to(kind);

@@ -35,10 +35,9 @@ void accel_random_normal(struct accel_random *g, enum accel_dtype dtype, size_t 
 void accel_random_bernoulli(struct accel_random *g, enum accel_dtype dtype, size_t n, const void *p,
                             uint8_t *y);
 /* y[rows][samples]: classes drawn with probabilities softmax(x[row]) from x[rows][classes] (FLOAT,
- * DOUBLE); what is infinite or no number is never drawn. sums: classes doubles. Returns rows, or
- * the first that has nothing else (there ONNX Runtime draws a class that does not exist). */
-size_t accel_random_classes(struct accel_random *g, enum accel_dtype dtype, size_t rows,
-                            size_t classes, const void *x, size_t samples, int64_t *y,
-                            double *sums);
+ * DOUBLE); what is infinite or no number is never drawn. Of a row that has nothing else, `classes`
+ * itself, as ONNX Runtime has it. sums: classes doubles. */
+void accel_random_classes(struct accel_random *g, enum accel_dtype dtype, size_t rows,
+                          size_t classes, const void *x, size_t samples, int64_t *y, double *sums);
 
 #endif

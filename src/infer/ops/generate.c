@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GreedySearch, BeamSearch, WhisperBeamSearch: a text is continued token by token, with what a
- * decoder in a subgraph says of the next one. As ONNX Runtime does it, but for two things: what it
- * leaves unwritten when all sequences ended early is filled (ids with pad tokens, scores with 0),
- * and of a decoder that knows more tokens than vocab_size the first vocab_size of each row are
- * looked at. Nothing is made of extra_decoding_ids there or here; cross_qk and non_speech_probs,
- * which its CPU kernel leaves unwritten, are refused. */
+/* GreedySearch, Sampling, BeamSearch, WhisperBeamSearch: a text is continued token by token, with
+ * what a decoder in a subgraph says of the next one. As ONNX Runtime does it, but for two things:
+ * what it leaves unwritten when all sequences ended early is filled (ids with pad tokens, scores
+ * with 0), and of a decoder that knows more tokens than vocab_size the first vocab_size of each row
+ * are looked at. Nothing is made of extra_decoding_ids there or here; cross_qk,
+ * non_speech_probs and filtered_logits, which its CPU kernels leave unwritten, are refused. */
 #include "infer/ops/generate.h"
 
 #include "infer/ops/elements.h"
@@ -72,8 +72,10 @@ static int parse_type(const struct accel_node *n, int64_t *type, struct accel_er
 {
     static const char *const names[] = {"a decoder alone", "encoder and decoder",
                                         "an encoder of features, and decoder"};
-    static const struct models all[] = {
-        {"GreedySearch", 0, 1, 0}, {"BeamSearch", 0, 3, 0}, {"WhisperBeamSearch", 2, 1, 2}};
+    static const struct models all[] = {{"GreedySearch", 0, 1, 0},
+                                        {"Sampling", 0, 1, 0},
+                                        {"BeamSearch", 0, 3, 0},
+                                        {"WhisperBeamSearch", 2, 1, 2}};
     const struct models *m = all;
     char text[128];
     size_t at = 0;
@@ -98,7 +100,8 @@ static int generate_parse(const struct accel_node *n, struct accel_bump *mem, co
 
     if (op == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
-    op->greedy = strcmp(n->op->name, "GreedySearch") == 0;
+    op->sampled = strcmp(n->op->name, "Sampling") == 0;
+    op->greedy = op->sampled || strcmp(n->op->name, "GreedySearch") == 0;
     op->early_stopping = accel_attr_int(n, "early_stopping", 0) == 1;
     op->decoder = accel_attr_graph(n, "decoder");
     op->init = accel_attr_graph(n, "init_decoder");
@@ -113,7 +116,7 @@ static int generate_parse(const struct accel_node *n, struct accel_bump *mem, co
         rc = parse_token(n, "decoder_start_token_id", &op->start, err);
     *params = op;
     if (rc == ACCEL_OK)
-        rc = parse_whisper(n, op, err);
+        rc = op->sampled ? accel_sampling_parse(n, &op->sampling, err) : parse_whisper(n, op, err);
     if (rc == ACCEL_OK && type != 0) {
         op->encoder = accel_attr_graph(n, "encoder");
         op->features = type == 2;
@@ -222,19 +225,27 @@ static size_t largest(const float *x, size_t count)
     return best;
 }
 
-/* Appends the best token to each row; *ended: the end came in every row. */
-static int choose_best(struct accel_generating *g, bool *over, bool *ended, struct accel_error *err)
+static void choose_best(struct accel_generating *g)
 {
-    (void)err;
-    *ended = true;
-    for (size_t r = 0; r < g->rows; r++) {
-        const size_t best = largest(g->scores + r * g->rules.vocab, g->rules.vocab);
+    for (size_t r = 0; r < g->rows; r++)
+        g->ids[r * g->most + g->length] =
+            (int32_t)largest(g->scores + r * g->rules.vocab, g->rules.vocab);
+}
 
-        over[r] = over[r] || (int64_t)best == g->op->eos;
-        g->ids[r * g->most + g->length] = over[r] ? g->op->pad : (int32_t)best;
-        *ended = *ended && over[r];
+/* Rows whose end has come get no more tokens. Returns whether it came in every row. */
+static bool end_rows(struct accel_generating *g, bool *over)
+{
+    bool ended = true;
+
+    for (size_t r = 0; r < g->rows; r++) {
+        int32_t *next = &g->ids[r * g->most + g->length];
+
+        over[r] = over[r] || *next == g->op->eos;
+        if (over[r])
+            *next = g->op->pad;
+        ended = ended && over[r];
     }
-    return ACCEL_OK;
+    return ended;
 }
 
 static int give_ids(struct accel_generating *g, struct accel_error *err)
@@ -256,20 +267,25 @@ static int give_ids(struct accel_generating *g, struct accel_error *err)
 static int greedy_steps(struct accel_generating *g, bool *over, struct accel_error *err)
 {
     struct accel_tensor logits;
-    bool ended = false;
     int rc = accel_gpt_first(g, &logits, err);
 
     for (;;) {
         if (rc == ACCEL_OK)
             rc = accel_generating_scores(g, &logits, err);
+        if (rc == ACCEL_OK && g->op->sampled && g->length == g->prompt)
+            rc = accel_sampling_begin(g, err);
         if (rc != ACCEL_OK)
             return rc;
         accel_logits_apply(&g->rules, g->length == g->prompt, g->rows, g->ids, g->most, g->length,
                            g->scores, g->memory[ACCEL_GENERATING_WORK].data);
-        rc = choose_best(g, over, &ended, err);
+        if (g->op->sampled)
+            accel_sampling_draw(g);
+        else
+            choose_best(g);
+        const bool ended = end_rows(g, over);
         g->length++;
-        if (rc != ACCEL_OK || ended || g->length == g->most)
-            return rc;
+        if (ended || g->length == g->most)
+            return ACCEL_OK;
         rc = accel_gpt_next(g, NULL, &logits, err);
     }
 }
@@ -284,6 +300,7 @@ static int greedy_run(struct accel_run *run, struct accel_error *err)
         rc = accel_generating_begin(&g, err);
     if (rc != ACCEL_OK)
         return rc;
+    g.rules.temperature = g.op->sampling.temperature;
     ACCEL_CLEANUP(accel_freep) bool *over = accel_calloc(g.rows, sizeof(*over));
     if (over == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to generate");
@@ -308,6 +325,14 @@ static int greedy_run(struct accel_run *run, struct accel_error *err)
     }
 
 static const struct accel_attr_rule greedy_attrs[] = {COMMON_ATTRS, {0}};
+static const struct accel_attr_rule sampling_attrs[] = {COMMON_ATTRS,
+                                                        {"temperature", ACCEL_ATTR_FLOAT, 0},
+                                                        {"top_p", ACCEL_ATTR_FLOAT, 0},
+                                                        {"filter_value", ACCEL_ATTR_FLOAT, 0},
+                                                        {"min_tokens_to_keep", ACCEL_ATTR_INT, 0},
+                                                        {"presence_penalty", ACCEL_ATTR_FLOAT, 0},
+                                                        {"custom", ACCEL_ATTR_INT, 0},
+                                                        {0}};
 static const struct accel_attr_rule beam_attrs[] = {
     COMMON_ATTRS, {"early_stopping", ACCEL_ATTR_INT, 0}, {0}};
 static const struct accel_attr_rule whisper_attrs[] = {
@@ -325,6 +350,14 @@ static const struct accel_attr_rule whisper_attrs[] = {
 #define I   ACCEL_T(INT32)
 #define T   ACCEL_T(FLOAT)
 #define OPT ACCEL_ARG_OPTIONAL
+
+#define GREEDY_INPUTS                                                           \
+    {"input_ids", I, 0, 0}, {"max_length", I, 0, 0}, {"min_length", I, 0, OPT}, \
+        {"repetition_penalty", T, 0, OPT}, {"vocab_mask", I, 0, OPT},           \
+        {"prefix_vocab_mask", I, 0, OPT},                                       \
+    {                                                                           \
+        "attention_mask", I, 0, OPT                                             \
+    }
 
 /* decoder_input_ids is for model_type 2, and so is what logits_processor does. */
 #define BEAM_INPUTS                                                                               \
@@ -348,15 +381,20 @@ const struct accel_op accel_ops_generate[] = {
      .since = 1,
      .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
      .kind = ACCEL_KIND_OTHER,
-     .in = {{"input_ids", I, 0, 0},
-            {"max_length", I, 0, 0},
-            {"min_length", I, 0, OPT},
-            {"repetition_penalty", T, 0, OPT},
-            {"vocab_mask", I, 0, OPT},
-            {"prefix_vocab_mask", I, 0, OPT},
-            {"attention_mask", I, 0, OPT}},
+     .in = {GREEDY_INPUTS},
      .out = {{"sequences", I, 0, 0}},
      .attrs = greedy_attrs,
+     .parse = generate_parse,
+     .infer = generate_infer,
+     .run = greedy_run},
+    {.domain = "com.microsoft",
+     .name = "Sampling",
+     .since = 1,
+     .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
+     .kind = ACCEL_KIND_OTHER,
+     .in = {GREEDY_INPUTS, {"presence_mask", I, 0, OPT}, {"seed", I, 0, OPT}},
+     .out = {{"sequences", I, 0, 0}, {"filtered_logits", T, 0, OPT}},
+     .attrs = sampling_attrs,
      .parse = generate_parse,
      .infer = generate_infer,
      .run = greedy_run},

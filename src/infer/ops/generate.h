@@ -8,8 +8,19 @@
  *
  * A row is one sequence in the making: of `beams` rows for each of `batch` prompts. */
 
+#include "infer/kernels/random.h"
 #include "infer/ops/control.h"
 #include "infer/ops/logits.h"
+
+/* Attributes of Sampling. Of the next tokens those are kept that together have the probability
+ * top_p. */
+struct accel_sampling {
+    float top_p;
+    float filter; /* what becomes of the scores of the others */
+    int64_t keep; /* so many of the best are kept in any case */
+    bool custom;  /* keeps from the best on, and what `keep` says is not heard */
+    float temperature, presence_penalty;
+};
 
 /* Attributes. */
 struct accel_generate {
@@ -28,6 +39,8 @@ struct accel_generate {
     int64_t ngram;
     bool early_stopping;
     struct accel_timestamps times;
+    bool sampled; /* greedy, but the next token is drawn */
+    struct accel_sampling sampling;
 };
 
 /* Where an operator has the inputs that all of them have. */
@@ -47,6 +60,12 @@ enum {
     ACCEL_GENERATE_TEMPERATURE = 14,
 };
 
+/* Inputs of Sampling. */
+enum {
+    ACCEL_SAMPLING_PRESENCE_MASK = 7,
+    ACCEL_SAMPLING_SEED = 8,
+};
+
 enum accel_generating_memory {
     ACCEL_GENERATING_IDS,
     ACCEL_GENERATING_INPUT_IDS, /* what the decoder is given: */
@@ -57,6 +76,7 @@ enum accel_generating_memory {
     ACCEL_GENERATING_NEXT_IDS, /* of beams: */
     ACCEL_GENERATING_WORDS,
     ACCEL_GENERATING_BEAMS,
+    ACCEL_GENERATING_DRAWING, /* of Sampling */
     ACCEL_GENERATING_MEMORIES,
 };
 
@@ -72,6 +92,9 @@ struct accel_generating {
     float *scores;              /* [rows][vocab] of the next token */
     const int32_t *prompt_ids;  /* [batch][prompt]; NULL: op->start for all */
     const int32_t *prompt_mask; /* [batch][prompt], 0: not to be attended to; NULL: pad tokens */
+    /* Of Sampling. */
+    struct accel_random random;
+    const int32_t *presence_mask; /* [batch][vocab]; NULL: none */
     /* Of the decoder. */
     struct accel_tensor *inputs, *outputs;
     struct accel_held *now, *next; /* [op->states]; what the inputs show lies in now */
@@ -94,6 +117,10 @@ int accel_generating_int(const struct accel_run *run, size_t i, int64_t *value,
                          struct accel_error *err);
 int accel_generating_float(const struct accel_run *run, size_t i, float *value,
                            struct accel_error *err);
+/* Optional input i, INT32 of shape [rows, columns], or [columns] where rows is 0; *data NULL: left
+ * out. Errors: INVALID. */
+int accel_generating_matrix(const struct accel_run *run, size_t i, size_t rows, size_t columns,
+                            const int32_t **data, struct accel_error *err);
 /* All of the inputs but those that the vocabulary's size is needed for. Errors: INVALID. */
 int accel_generating_read(struct accel_generating *g, struct accel_error *err);
 /* Once these and `beams` are there: each row begins with its prompt. Errors: LIMIT, NOMEM. */
@@ -106,6 +133,14 @@ void accel_generating_end(struct accel_generating *g);
 
 /* `run` of BeamSearch and WhisperBeamSearch. */
 int accel_beam_search_run(struct accel_run *run, struct accel_error *err);
+
+/* Sampling (ops/common/sampling.c). Errors of the first: UNSUPPORTED; of the second, once the
+ * vocabulary is known: INVALID, LIMIT, NOMEM. The third gives each row its next token: the one
+ * behind the vocabulary where no score is finite. */
+int accel_sampling_parse(const struct accel_node *n, struct accel_sampling *s,
+                         struct accel_error *err);
+int accel_sampling_begin(struct accel_generating *g, struct accel_error *err);
+void accel_sampling_draw(struct accel_generating *g);
 
 /* ---------------------------------------------------------------- a decoder that is all (GPT) */
 

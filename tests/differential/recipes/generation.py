@@ -9,7 +9,7 @@ from differential.draft import MS, F, infer
 from differential.recipes import recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / 'models'))
-from oracle_cases.generation import BEAM, GREEDY, WHISPER, ended, gpt, search, t5, whisper  # noqa: E402
+from oracle_cases.generation import BEAM, GREEDY, SAMPLING, WHISPER, ended, gpt, search, t5, whisper  # noqa: E402
 
 I = np.int32
 
@@ -60,6 +60,33 @@ def greedy(d, op):
     if attributes['eos_token_id'] < vocab and ended(result[:, prompt:], attributes['pad_token_id']):
         return None
     return emit(d, op, GREEDY, given, 1, attributes)
+
+
+@recipe('Sampling')
+def sampled(d, op):
+    """Never of no top_p: what is kept then hangs on the last bit of a sum. What is masked may become infinite; where nothing is
+    left ONNX Runtime draws a token that does not exist, which stops its decoder."""
+    if d.opset < 13:
+        return None
+    prompt, vocab, given, attributes = drawn(d)
+    batch = len(given['input_ids'])
+    if d.chance(0.8):
+        given['seed'] = I(d.integer(0, 2**31 - 1))
+    if d.chance(0.2):
+        given['presence_mask'] = d.rng.integers(0, 3, (batch, vocab)).astype(I)
+    drawn_from = {'temperature': d.choice([0.3, 0.9, 2.0, 7.0]), 'filter_value': d.choice([-1e20, -5.0, -np.inf]), 'custom': 1,
+                  'min_tokens_to_keep': d.integer(0, vocab - 1), 'presence_penalty': float(d.rng.uniform(-0.5, 0.5))}
+    attributes.update({n: a for n, a in drawn_from.items() if d.chance(0.35)}, top_p=float(d.rng.uniform(0.05, 0.97)))
+    endless = attributes['eos_token_id'] == vocab
+    if endless:
+        attributes['eos_token_id'] = vocab + 1
+    try:
+        result = infer(*search(op, SAMPLING, given, opset=d.opset, **attributes))[0]
+    except Exception:  # whatever it raises
+        return None
+    if not endless and ended(result[:, prompt:], attributes['pad_token_id']):
+        return None
+    return emit(d, op, SAMPLING, given, 1, attributes)
 
 
 @recipe('BeamSearch')

@@ -272,6 +272,53 @@ def greedy(w):
          bias_of_words=w.rng.standard_normal(11).astype(F))
 
 
+SAMPLING = [*GREEDY, 'presence_mask', 'seed']
+
+
+def sampled(w):
+    """Never without both top_p and min_tokens_to_keep: whether the best is kept then hangs on the last bit of a sum."""
+    def case(name, decoder=None, constants=(), attributes=None, **given):
+        given = {'input_ids': PROMPT, 'max_length': I(14), 'seed': I(5), **given}
+        attributes = {'eos_token_id': NONE, 'pad_token_id': 0, 'top_p': 0.9, **(attributes or {})}
+        given = {n: a for n, a in given.items() if a is not None}
+        model, inputs = search('Sampling', SAMPLING, given, 1, constants, decoder=decoder or gpt(w.rng), **attributes)
+        assert attributes['eos_token_id'] == NONE or not ended(oracle_cases.answers(model, inputs, True)[0], -1), name
+        w.whole('sampled_' + name, model, inputs)
+
+    w.reseed()
+    plain = gpt(w.rng)
+    four = np.array([[1, 2, 3], [0, 4, 5], [7, 8, 8], [3, 0, 1]], I)
+    for seed in (None, 0, 1, 2, 12345, 2**31 - 1):
+        case(f'seed_{seed}', plain, seed=None if seed is None else I(seed))
+    case('constants', plain, ('max_length', 'seed'), seed=np.array([8], I))
+    for p in (-1, 0, 0.1, 0.3, 0.5, 0.7, 0.99, 1, 2):
+        for custom in (0, 1):
+            for keep in (1, 4, 10):
+                case(f'p_{p}_{custom}_{keep}', plain, input_ids=four, attributes={'top_p': float(p), 'custom': custom, 'min_tokens_to_keep': keep})
+    case('filter_kept', plain, attributes={'top_p': 0.2, 'filter_value': 1.5})
+    case('filter_infinite', plain, attributes={'top_p': 0.2, 'filter_value': -np.inf})
+    for temperature in (-1, 0, 0.1, 0.5, 3, 50):
+        case(f'temperature_{temperature}', plain, attributes={'temperature': float(temperature)})
+    for eos in range(11):
+        case(f'until_{eos}', plain, input_ids=np.tile(four, (3, 1)), max_length=I(9), attributes={'eos_token_id': eos, 'pad_token_id': -1}, seed=I(eos),
+             min_length=I(2 + eos % 5))
+    presence = w.rng.integers(-1, 3, (2, 11)).astype(I)
+    case('presence', plain, presence_mask=presence, attributes={'presence_penalty': 0.375})
+    case('presence_wanted', plain, presence_mask=presence, attributes={'presence_penalty': -0.5})
+    case('presence_free', plain, presence_mask=presence)
+    case('all', plain, min_length=I(6), repetition_penalty=F(1.3), vocab_mask=np.array([1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1], I),
+         prefix_vocab_mask=np.array([[1, 0] * 5 + [1], [1] * 11], I), attention_mask=np.array([[1, 1, 1], [0, 1, 1]], I),
+         presence_mask=presence, attributes={'no_repeat_ngram_size': 3, 'presence_penalty': 0.25, 'temperature': 1.5, 'vocab_size': 11})
+    case('nothing_allowed', plain, vocab_mask=np.zeros(11, I))
+    # A token that does not exist: nothing is run on what stands last, and behind an end there are pads.
+    case('nothing_left', plain, vocab_mask=np.zeros(11, I), max_length=I(4), attributes={'temperature': 0.5})
+    case('nothing_left_filtered', plain, max_length=I(4), attributes={'top_p': -1.0, 'filter_value': -np.inf})
+    case('init_decoder', plain, attributes={'init_decoder': gpt(w.rng)})
+    for custom in (0, 1):
+        case(f'large_{custom}', gpt(w.rng, vocab=500, heads=4, size=8, layers=3), input_ids=w.rng.integers(1, 500, (5, 7)).astype(I),
+             max_length=I(30), attributes={'custom': custom, 'temperature': 4.0})
+
+
 BEAM = ['input_ids', 'max_length', 'min_length', 'num_beams', 'num_return_sequences', 'length_penalty', 'repetition_penalty',
         'vocab_mask', 'prefix_vocab_mask', 'attention_mask', 'decoder_input_ids', 'logits_processor']
 
@@ -441,5 +488,5 @@ def heard(w):
          constants=('max_length', 'num_beams', 'num_return_sequences', 'min_length', 'length_penalty'))
 
 
-EXACT = (greedy,)
+EXACT = (greedy, sampled)
 NEAR = (beams, encoded, heard)

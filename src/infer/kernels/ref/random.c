@@ -90,10 +90,10 @@ void accel_random_bernoulli(struct accel_random *g, enum accel_dtype dtype, size
                                            : accel_random_unit_f32(g) > ((const float *)p)[i];
 }
 
-/* The first class whose running sum is above v. */
+/* The first class whose running sum is above v; `classes` when there is none. */
 static size_t find_class(const double *sums, size_t classes, double v)
 {
-    size_t low = 0, high = classes - 1;
+    size_t low = 0, high = classes;
 
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -124,16 +124,13 @@ static double add_weights(enum accel_dtype dtype, size_t classes, const void *x,
     return sum;
 }
 
-size_t accel_random_classes(struct accel_random *g, enum accel_dtype dtype, size_t rows,
-                            size_t classes, const void *x, size_t samples, int64_t *y, double *sums)
+void accel_random_classes(struct accel_random *g, enum accel_dtype dtype, size_t rows,
+                          size_t classes, const void *x, size_t samples, int64_t *y, double *sums)
 {
     for (size_t r = 0; r < rows; r++) {
         const double sum = add_weights(dtype, classes, x, r, sums);
 
-        if (!(sum > 0))
-            return r;
         for (size_t s = 0; s < samples; s++)
             y[r * samples + s] = (int64_t)find_class(sums, classes, accel_random_unit_f64(g) * sum);
     }
-    return rows;
 }

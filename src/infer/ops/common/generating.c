@@ -90,9 +90,8 @@ int accel_generating_float(const struct accel_run *run, size_t i, float *value,
     return rc;
 }
 
-/* An INT32 input of shape [rows, columns], or [columns] where rows is 0. *data NULL: left out. */
-static int read_matrix(const struct accel_run *run, size_t i, size_t rows, size_t columns,
-                       const int32_t **data, struct accel_error *err)
+int accel_generating_matrix(const struct accel_run *run, size_t i, size_t rows, size_t columns,
+                            const int32_t **data, struct accel_error *err)
 {
     const struct accel_tensor *t = input(run, i);
 
@@ -168,7 +167,8 @@ static int read_features(struct accel_generating *g, struct accel_error *err)
     if (rc == ACCEL_OK && ids != NULL) {
         g->prompt_ids = ids->data;
         g->prompt = (size_t)ids->dims[1];
-        rc = read_matrix(run, ACCEL_GENERATE_DECODER_IDS, g->batch, g->prompt, &g->prompt_ids, err);
+        rc = accel_generating_matrix(run, ACCEL_GENERATE_DECODER_IDS, g->batch, g->prompt,
+                                     &g->prompt_ids, err);
     }
     if (rc == ACCEL_OK && (mask = input(run, accel_generate_places(g->op)->attention_mask)) != NULL)
         rc = check_tensor(run->node, accel_generate_places(g->op)->attention_mask, mask, 3, err);
@@ -231,8 +231,8 @@ int accel_generating_read(struct accel_generating *g, struct accel_error *err)
         rc = accel_fail(err, ACCEL_E_INVALID, "repetition_penalty is %g, it has to be above 0",
                         (double)g->rules.repetition_penalty);
     if (rc == ACCEL_OK && g->batch > 0 && !g->op->features)
-        rc = read_matrix(run, at->attention_mask, g->batch, (size_t)run->in[0]->dims[1],
-                         &g->prompt_mask, err);
+        rc = accel_generating_matrix(run, at->attention_mask, g->batch, (size_t)run->in[0]->dims[1],
+                                     &g->prompt_mask, err);
     return rc;
 }
 
@@ -278,9 +278,11 @@ static int begin_scores(struct accel_generating *g, size_t vocab, struct accel_e
             "beginning_timestamp_token_id is %d: with logits_processor 1 it has to be "
             "above 0 and below the %zu of the vocabulary",
             rules->times->first, rules->vocab);
-    int rc = read_matrix(g->run, at->vocab_mask, 0, rules->vocab, &rules->vocab_mask, err);
+    int rc =
+        accel_generating_matrix(g->run, at->vocab_mask, 0, rules->vocab, &rules->vocab_mask, err);
     if (rc == ACCEL_OK)
-        rc = read_matrix(g->run, at->prefix_mask, g->batch, rules->vocab, &rules->prefix_mask, err);
+        rc = accel_generating_matrix(g->run, at->prefix_mask, g->batch, rules->vocab,
+                                     &rules->prefix_mask, err);
     if (rc != ACCEL_OK)
         return rc;
     if (!accel_logits_work(rules->vocab, g->most, &bytes))
