@@ -329,7 +329,7 @@ static struct accel_buf sharing_model(size_t n, enum accel_dtype dtype, int64_t 
 
     for (size_t i = 0; i < n; i++) {
         struct accel_buf t = {0}, e = {0};
-        char name[16];
+        char name[24];
 
         snprintf(name, sizeof(name), "w%zu", i);
         ob_int(&t, 1, elements);
