@@ -298,6 +298,12 @@ static const struct {
      "com.microsoft:DecoderMaskedMultiHeadAttention q,q,q,,,c,c,p -> y,k,v num_heads=2 "
      "past_present_share_buffer=1",
      "past_sequence_length is not one number"},
+    {15,
+     "in q float 1,1,8\nin c float 1,1,4,8\nin r int32 1,2\nin i int32 1,0\nin n int32 1\n"
+     "out y float 1,1,8\n"
+     "com.microsoft:SparseAttention q,q,q,c,c,r,i,n,n -> y,k num_heads=1 kv_num_heads=1 "
+     "sparse_block_size=16",
+     "present_key or present_value is not there"},
 };
 
 int main(void)

@@ -40,6 +40,9 @@ static int sparse_parse(const struct accel_node *n, struct accel_bump *mem, cons
         return accel_fail(err, ACCEL_E_INVALID, "sparse_block_size is %" PRId64, p->block);
     if (accel_given(n, KEY) != accel_given(n, VALUE))
         return accel_fail(err, ACCEL_E_INVALID, "only one of key and value");
+    if (n->outputs_count <= PRESENT_V || n->outputs[PRESENT_K] == NULL ||
+        n->outputs[PRESENT_V] == NULL)
+        return accel_fail(err, ACCEL_E_INVALID, "present_key or present_value is not there");
     if (p->rotates && (!accel_given(n, COSINE) || !accel_given(n, SINE)))
         return accel_fail(err, ACCEL_E_INVALID, "do_rotary without cos_cache and sin_cache");
     return ACCEL_OK;

@@ -119,7 +119,7 @@ static int fork_infer(struct accel_infer *in, struct accel_error *err)
                               "prev_suffix_match_idx of shape %s is not one number",
                               accel_shape_format(match, text));
     const struct accel_shape shapes[2] = {{.has_rank = true, .rank = 1, .dims = {any}}, *match};
-    for (size_t o = 0; o < 2; o++)
+    for (size_t o = 0; o < in->node->outputs_count; o++)
         if (in->out[o] != NULL)
             *in->out[o] = (struct accel_type){.dtype = ACCEL_DTYPE_INT64, .shape = shapes[o]};
     return ACCEL_OK;
@@ -217,7 +217,7 @@ static int fork_run(struct accel_run *run, struct accel_error *err)
                taken * sizeof(int64_t));
     if (run->out[0] != NULL && all.count > 0)
         memcpy(run->out[0]->data, memory, all.count * sizeof(int64_t));
-    if (run->out[1] != NULL)
+    if (run->node->outputs_count > 1 && run->out[1] != NULL)
         *(int64_t *)run->out[1]->data = suffix_match(sizes_of(run->node), source, all);
     return ACCEL_OK;
 }

@@ -367,14 +367,14 @@ int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *
                      struct accel_error *err)
 {
     struct accel_unit *u = run->framework;
-    const struct accel_value *v = run->node->outputs[o];
     const size_t limit = u->ir->limits.tensor_bytes;
-    struct accel_tensor *t = run->out[o];
     size_t bytes;
     char text[ACCEL_SHAPE_TEXT];
 
-    if (t == NULL)
+    if (o >= run->node->outputs_count || run->out[o] == NULL)
         return ACCEL_OK;
+    const struct accel_value *v = run->node->outputs[o];
+    struct accel_tensor *t = run->out[o];
     if (!accel_shape_static(shape) || !accel_shape_bytes(shape, t->dtype, &bytes))
         return accel_fail(err, ACCEL_E_INVALID, "output '%s': shape %s has no size", v->name,
                           accel_shape_format(shape, text));

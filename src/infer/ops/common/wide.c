@@ -37,7 +37,7 @@ int accel_wide_prepare(struct accel_prepare *prep, accel_prepare_fn *inner, stru
 {
     const struct accel_node *n = prep->node;
     struct accel_type in[ACCEL_OP_INPUTS_MAX], out[ACCEL_OP_OUTPUTS];
-    const struct accel_type *in_seen[ACCEL_OP_INPUTS_MAX], *out_seen[ACCEL_OP_OUTPUTS];
+    const struct accel_type *in_seen[ACCEL_OP_INPUTS_MAX] = {0}, *out_seen[ACCEL_OP_OUTPUTS] = {0};
     struct accel_prepare wide = *prep;
     size_t copies = 0;
     int rc = ACCEL_OK;
@@ -78,7 +78,7 @@ int accel_wide_run(struct accel_run *run, accel_run_fn *inner, struct accel_erro
 {
     const struct accel_node *n = run->node;
     struct accel_tensor in[ACCEL_OP_INPUTS_MAX], out[ACCEL_OP_OUTPUTS];
-    struct accel_tensor *in_seen[ACCEL_OP_INPUTS_MAX], *out_seen[ACCEL_OP_OUTPUTS];
+    struct accel_tensor *in_seen[ACCEL_OP_INPUTS_MAX] = {0}, *out_seen[ACCEL_OP_OUTPUTS] = {0};
     struct accel_run wide = *run;
     char *scratch = run->scratch;
 
