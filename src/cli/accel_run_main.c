@@ -25,9 +25,11 @@ static void print_help(FILE *out)
     fputs("usage: accel-run VERB ...\n\nRuns ONNX models without the daemon.\n\n", out);
     for (size_t i = 0; i < ACCEL_COUNT(verbs); i++)
         fprintf(out, "  %-8s %-38s %s\n", verbs[i].name, verbs[i].operands, verbs[i].about);
-    fputs("\naccel-run VERB --help lists the options of a verb; --version prints the version.\n"
-          "Exit status: 0 good, 1 a test failed or a model cannot run, 2 wrong usage.\n",
-          out);
+    fputs(
+        "\naccel-run VERB --help lists the options of a verb; --version prints the version.\n"
+        "Exit status: 0 good, 1 a test failed or something cannot be read, run or written, 2 wrong "
+        "usage.\n",
+        out);
 }
 
 /* A message may quote names from a stranger's file: shown, not obeyed by the terminal. */

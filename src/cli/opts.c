@@ -199,6 +199,6 @@ void accel_opts_help(const struct accel_opt *opts, FILE *out)
         else
             fprintf(out, "      %-22s", left);
         /* A long name gets its help on a line of its own. */
-        fprintf(out, "%s%s\n", length >= 22 ? "\n                            " : " ", opts->help);
+        fprintf(out, "%s%s\n", length >= 22 ? "\n                             " : " ", opts->help);
     }
 }

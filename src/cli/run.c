@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,11 @@ static int load_options(struct accel_run_options *o, struct accel_error *err)
 
     accel_load_options_init(load);
     load->values = true;
+    if (o->deadline_s < 0 || o->deadline_s > 1e9)
+        return accel_fail(err, ACCEL_E_INVALID, "--deadline takes seconds, 0 to 1e9, not %g",
+                          o->deadline_s);
+    load->limits.run_ms = (int64_t)ceil(o->deadline_s * 1000);
+    load->limits.arena_bytes = (size_t)o->memory_mib << 20;
     if (o->packed && (o->passes != NULL || o->passes_off != NULL))
         return accel_fail(err, ACCEL_E_INVALID,
                           "--packed: the passes have run when the model was packed; give %s to "

@@ -22,6 +22,8 @@ struct accel_run_options {
     const char *passes;                 /* the only ones to run; NULL: all */
     const char *passes_off;             /* those to leave out; NULL: none. Never both */
     bool packed;                        /* the file is one that `pack` wrote */
+    unsigned memory_mib;                /* 0: the library's limit */
+    double deadline_s;                  /* of one run; 0: none */
     struct accel_opt_list dims;         /* "N=4" */
     struct accel_opt_list input_shapes; /* "x:1x3x224x224" */
     struct accel_load_options load;     /* what accel_run_parse made of all these */
@@ -35,14 +37,21 @@ void accel_run_options_free(struct accel_run_options *o); /* for ACCEL_CLEANUP *
         "threads", 't', ACCEL_OPT_UINT, &(o)->threads, "N", \
             "threads; default: all this process may use"    \
     }
+#define ACCEL_RUN_OPT_DEADLINE(o)                                     \
+    {                                                                 \
+        "deadline", 0, ACCEL_OPT_NUMBER, &(o)->deadline_s, "SECONDS", \
+            "end a run that takes longer; default: none"              \
+    }
 #define ACCEL_RUN_OPT_LOAD(o)                                                                        \
     {"cpu-mask",     0,      ACCEL_OPT_STRING,                                                       \
      &(o)->cpu_mask, "MASK", "instruction sets to use: plain, avx2+avx512, 0x3; default: all"},      \
         {"passes",     0,        ACCEL_OPT_STRING,                                                   \
          &(o)->passes, "PASSES", "the only graph passes to run, comma-separated; list: names them"}, \
+        {"passes-off",     0,        ACCEL_OPT_STRING,                                               \
+         &(o)->passes_off, "PASSES", "graph passes to leave out, comma-separated, or all"},          \
     {                                                                                                \
-        "passes-off", 0, ACCEL_OPT_STRING, &(o)->passes_off, "PASSES",                               \
-            "graph passes to leave out, comma-separated, or all"                                     \
+        "memory-limit", 0, ACCEL_OPT_UINT, &(o)->memory_mib, "MIB",                                  \
+            "refuse what needs more for tensors, or for work space; default: 8192"                   \
     }
 #define ACCEL_RUN_OPT_SHAPES(o)                                                   \
     {"dim", 0, ACCEL_OPT_LIST, &(o)->dims, "NAME=N", "fix a symbolic dimension"}, \

@@ -283,6 +283,7 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
         {"profile", 'p', ACCEL_OPT_FLAG, &b.profile, NULL, "time of each operator"},
         {"json", 'j', ACCEL_OPT_FLAG, &b.json, NULL, "print JSON"},
         ACCEL_RUN_OPT_LOAD(&b.o),
+        ACCEL_RUN_OPT_DEADLINE(&b.o),
         ACCEL_RUN_OPT_SHAPES(&b.o),
         ACCEL_RUN_OPT_PACKED(&b.o),
         {0},

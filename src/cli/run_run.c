@@ -224,6 +224,7 @@ int accel_run_run(int argc, char **argv, int *status, struct accel_error *err)
         {"format", 'f', ACCEL_OPT_STRING, &format, "pb|npy", "format of the outputs; default: pb"},
         ACCEL_RUN_OPT_THREADS(&o),
         ACCEL_RUN_OPT_LOAD(&o),
+        ACCEL_RUN_OPT_DEADLINE(&o),
         ACCEL_RUN_OPT_SHAPES(&o),
         ACCEL_RUN_OPT_PACKED(&o),
         {0},

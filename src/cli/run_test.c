@@ -401,6 +401,7 @@ int accel_run_test(int argc, char **argv, int *status, struct accel_error *err)
     const struct accel_opt opts[] = {
         ACCEL_RUN_OPT_THREADS(&t.o),
         ACCEL_RUN_OPT_LOAD(&t.o),
+        ACCEL_RUN_OPT_DEADLINE(&t.o),
         {"via-pack", 0, ACCEL_OPT_FLAG, &t.via_pack, NULL,
          "pack each model and run what was packed"},
         {"verbose", 'v', ACCEL_OPT_FLAG, &t.verbose, NULL, "a line per output"},

@@ -263,7 +263,8 @@ static int fill(const Accel__Onnx__TensorProto *p, struct accel_owned_tensor *ma
                           ACCEL_RANK_MAX);
     t->dtype = (enum accel_dtype)p->data_type;
     if (t->dtype != ACCEL_DTYPE_STRING && accel_dtype_size(t->dtype) == 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "data type %d", (int)p->data_type);
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "data type %d is none that the core has",
+                          (int)p->data_type);
     t->rank = (uint32_t)p->n_dims;
     for (size_t i = 0; i < p->n_dims; i++)
         t->dims[i] = p->dims[i];
@@ -437,7 +438,8 @@ static int read_descr(struct cursor *c, struct npy_header *h, enum accel_dtype *
     char descr[32];
 
     if (!take_string(c, descr, sizeof(descr)))
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, ".npy: records are not supported");
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          ".npy: records are not read, only plain arrays");
     h->has_descr = true;
     h->big_endian = descr[0] == '>';
     for (size_t i = 0; strchr("<>|=", descr[0]) != NULL && i < ACCEL_COUNT(npy_types); i++)
@@ -445,7 +447,10 @@ static int read_descr(struct cursor *c, struct npy_header *h, enum accel_dtype *
             *dtype = npy_types[i].dtype;
             return ACCEL_OK;
         }
-    return accel_fail(err, ACCEL_E_UNSUPPORTED, ".npy: data type '%s' is not supported", descr);
+    return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                      ".npy: data type '%s' is not read; a .pb may hold strings and "
+                      "the small types",
+                      descr);
 }
 
 static int read_tuple(struct cursor *c, struct accel_tensor *t, struct accel_error *err)
@@ -661,7 +666,9 @@ int accel_tensor_read(const char *path, struct accel_owned_tensor *t, struct acc
         rc = accel_read_file(path, ACCEL_TENSOR_FILE_MAX, &bytes, &size, err);
     if (rc != ACCEL_OK)
         return rc;
-    if (has_suffix(path, ".npy"))
+    if (size == 0)
+        rc = accel_fail(err, ACCEL_E_INVALID, "the file is empty");
+    else if (has_suffix(path, ".npy"))
         rc = accel_tensor_from_npy(bytes, size, t, err);
     else
         rc = accel_tensor_from_pb(bytes, size, t, err);

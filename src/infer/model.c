@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "infer/onnx/onnx.h"
+#include "infer/packed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -453,6 +454,10 @@ static int load(const void *bytes, size_t size, accel_external_fn *external, voi
 {
     const struct accel_load_options o = accel_options_of(options);
     struct accel_ir *ir;
+
+    if (size >= strlen(PACKED_MAGIC) && memcmp(bytes, PACKED_MAGIC, strlen(PACKED_MAGIC)) == 0)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "not an ONNX model but a packed one (accel-run takes it with --packed)");
     const int rc = accel_onnx_read(bytes, size, external, context, &o.limits, &ir, err);
 
     return rc == ACCEL_OK ? accel_model_build(ir, &o, any, out, err) : rc;

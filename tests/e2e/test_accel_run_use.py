@@ -166,3 +166,50 @@ def test_an_interrupted_pack_leaves_no_part_of_a_file(tmp_path):
     done = subprocess.run([str(PROGRAM), 'pack', str(MNIST / 'model.onnx'), '--output', str(tmp_path / 'm.packed')], check=False,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
     assert done.returncode == -signal.SIGXFSZ and list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- limits
+def test_a_run_ends_at_its_deadline(tmp_path, endless):
+    said = run('run', endless, '--input', tmp_path / 'x.npy', '--output', tmp_path / 'out', '--deadline', '0.2', status=1)[1]
+    assert 'deadline of 200 ms' in said and not (tmp_path / 'out').exists()
+    assert 'deadline of 50 ms' in run('bench', endless, '--deadline', '0.05', status=1)[1]
+    assert '--deadline takes seconds' in run('bench', endless, '--deadline', '-1', status=2)[1]
+
+
+@pytest.mark.parametrize('verb', ['bench', 'bench --packed'])
+def test_a_model_keeps_to_the_memory_that_it_may_have(tmp_path, verb):
+    """Relu and its double of two MiB."""
+    nodes = [helper.make_node('Relu', ['x'], ['a']), helper.make_node('Exp', ['a'], ['b']), helper.make_node('Add', ['a', 'b'], ['y'])]
+    model = save_model(tmp_path / 'm.onnx', nodes, [info('x', ['N', 1 << 19])], [info('y', ['N', 1 << 19])])
+    words = verb.split()
+    if words[1:]:
+        run('pack', model, '--output', tmp_path / 'm.packed')
+        model = tmp_path / 'm.packed'
+    run(*words, model, '--memory-limit', '16', '-n', '1')
+    assert 'limit of 1048576' in run(*words, model, '--memory-limit', '1', '-n', '1', status=1)[1]
+
+
+# ---------------------------------------------------------------- files that are something else
+@pytest.mark.parametrize('name, content, said', [
+    ('a.npy', b'', 'the file is empty'),
+    ('a.pb', b'', 'the file is empty'),
+    ('a.npy', b'hello', 'not an .npy file'),
+    ('a.pb', b'hello', 'not an ONNX TensorProto'),
+    ('a.pb', onnx.TensorProto(dims=[1], data_type=99).SerializeToString(), 'data type 99 is none'),
+    ('a.txt', b'1 2', 'ends in .pb or .npy'),
+])
+def test_a_file_that_is_no_tensor_is_named_with_the_reason(tmp_path, relu, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    err = run('run', relu, '--input', f'x={tmp_path / name}', '--output', tmp_path / 'out', status=1)[1]
+    assert f'{tmp_path / name}: ' in err and said in err
+
+
+def test_an_array_of_strings_is_pointed_to_a_pb(tmp_path, relu):
+    np.save(tmp_path / 's.npy', np.array(['a', 'b']))
+    assert 'a .pb may hold strings' in run('run', relu, '--input', tmp_path / 's.npy', '--output', tmp_path / 'out', status=1)[1]
+
+
+def test_a_packed_model_is_known_for_one(tmp_path, relu):
+    run('pack', relu, '--output', tmp_path / 'm.packed')
+    assert f'{tmp_path}/m.packed: not an ONNX model but a packed one' in run('analyse', tmp_path / 'm.packed', status=1)[1]
+    assert '--packed' in run('bench', tmp_path / 'm.packed', status=1)[1]

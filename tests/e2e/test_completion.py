@@ -72,5 +72,7 @@ def test_accel_run_and_acceld():
     assert {"list", "all", "dead-code"} <= set(complete("accel-run run m --passes "))
     assert complete("accel-run bench m --passes-off fold-pad,dead-") == ["fold-pad,dead-code"]
     assert complete("accel-run analyse m --dump d") == ["dot"]
+    assert complete("accel-run run m --dead") == ["--deadline"]
+    assert complete("accel-run pack m --mem") == ["--memory-limit"]
     assert complete("acceld --log-level d") == ["debug"]
     assert complete("acceld --state") == ["--state-dir"]

@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     load.limits.run_ms = 10000;                /* a run that takes longer ends with TIMEOUT */
     load.limits.arena_bytes = (size_t)1 << 30; /* a model that needs more is refused: LIMIT */
     if (accel_model_load_file(argv[1], &load, &model, &err) != ACCEL_OK)
-        return failed(argv[1], &err);
+        return failed("load", &err); /* the message begins with the file */
     for (size_t i = 0; i < accel_model_input_count(model); i++)
         print_info("input", accel_model_input(model, i));
     for (size_t i = 0; i < accel_model_output_count(model); i++)
