@@ -8,6 +8,21 @@
 #define CHUNK_BYTES 4096
 #define ALIGNMENT   16
 
+#ifdef __has_feature /* clang's way of saying what gcc says by __SANITIZE_ADDRESS__ */
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+/* AddressSanitizer knows chunks: what lies between the blocks in them it has to be told. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define GAP_BYTES 16
+#else
+#define GAP_BYTES                             0
+#define ASAN_POISON_MEMORY_REGION(at, size)   ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
 struct accel_bump_chunk {
     struct accel_bump_chunk *next;
     size_t used, size;
@@ -24,6 +39,7 @@ static struct accel_bump_chunk *new_chunk(struct accel_bump *mem, size_t need)
     chunk = accel_calloc(1, sizeof(*chunk) + size);
     if (chunk == NULL)
         return NULL;
+    ASAN_POISON_MEMORY_REGION(chunk->bytes, size);
     chunk->size = size;
     chunk->next = mem->chunk;
     mem->chunk = chunk;
@@ -33,16 +49,17 @@ static struct accel_bump_chunk *new_chunk(struct accel_bump *mem, size_t need)
 void *accel_bump_alloc(struct accel_bump *mem, size_t count, size_t size)
 {
     struct accel_bump_chunk *chunk = mem->chunk;
-    size_t bytes;
+    size_t asked, bytes;
 
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - ALIGNMENT)
+    if (__builtin_mul_overflow(count, size, &asked) || asked > SIZE_MAX - ALIGNMENT - GAP_BYTES)
         return NULL;
-    bytes = ACCEL_ROUND_UP(bytes > 0 ? bytes : 1, ALIGNMENT);
+    bytes = ACCEL_ROUND_UP(asked > 0 ? asked : 1, ALIGNMENT) + GAP_BYTES;
     if (chunk == NULL || chunk->size - chunk->used < bytes)
         chunk = new_chunk(mem, bytes);
     if (chunk == NULL)
         return NULL;
     void *block = chunk->bytes + chunk->used;
+    ASAN_UNPOISON_MEMORY_REGION(block, asked);
     chunk->used += bytes;
     return block;
 }
