@@ -2,7 +2,7 @@
 /* One graph at work: a plan's offsets become addresses once per shape set, then a run walks the
  * steps and allocates nothing. Only what has no shape before it runs gets memory on the way. */
 #include "infer/ops/control.h"
-#include "infer/run/session.h"
+#include "infer/run/memory.h"
 
 #include "base/clock.h"
 
@@ -19,48 +19,13 @@ static void bound_free(struct accel_bound *b)
     accel_free(b);
 }
 
-static bool is_root(const struct accel_unit *u)
-{
-    return u->ir->index == 0;
-}
-
-/* The main graph's arena has the limit to itself: it is known when the model is loaded. */
-static void free_arena(struct accel_unit *u)
-{
-    if (!is_root(u))
-        u->session->own_bytes -= u->arena_size;
-    accel_free(u->arena);
-    u->arena = NULL;
-    u->arena_size = 0;
-}
-
-void accel_unit_drop_lists(struct accel_unit *u)
-{
-    for (size_t id = 0; u->own != NULL && id < u->ir->values_count; id++) {
-        accel_list_unref(u->session, u->own[id].list);
-        u->own[id].list = NULL;
-    }
-}
-
-static void free_own(struct accel_unit *u)
-{
-    accel_unit_drop_lists(u);
-    for (size_t id = 0; u->own != NULL && id < u->ir->values_count; id++) {
-        u->session->own_bytes -= u->own[id].capacity;
-        accel_free(u->own[id].data);
-        u->own[id] = (struct accel_own){0};
-    }
-}
-
 void accel_unit_free(struct accel_unit *u)
 {
     if (u == NULL)
         return;
     for (size_t i = 0; i < ACCEL_PLANS_MAX; i++)
         bound_free(u->plans[i]);
-    free_own(u);
-    free_arena(u);
-    accel_free(u->own);
+    accel_unit_free_memory(u);
     accel_free(u->types);
     accel_free(u->given);
     accel_bump_free(&u->step_mem);
@@ -88,113 +53,6 @@ int accel_unit_of(struct accel_session *s, struct accel_ir *ir, struct accel_uni
         s->units[ir->index] = u;
     }
     *out = u;
-    return ACCEL_OK;
-}
-
-/* ---------------------------------------------------------------- memory */
-
-int accel_session_take(struct accel_session *s, size_t bytes, const char *what,
-                       struct accel_error *err)
-{
-    const size_t limit = s->model->ir->limits.arena_bytes;
-
-    for (size_t i = 0; bytes > limit - ACCEL_MIN(s->own_bytes, limit); i++) {
-        struct accel_unit *idle;
-
-        if (i == s->model->ir->irs_count)
-            return accel_fail(err, ACCEL_E_LIMIT, "'%s' of %zu bytes: over the limit of %zu in all",
-                              what, bytes, limit);
-        idle = s->units[i];
-        if (idle == NULL || idle->active)
-            continue;
-        free_own(idle);
-        if (!is_root(idle))
-            free_arena(idle);
-    }
-    s->own_bytes += bytes;
-    return ACCEL_OK;
-}
-
-/* Makes room; grows only. Errors: NOMEM. */
-static int reserve(void **memory, size_t *size, size_t need, struct accel_error *err)
-{
-    if (need <= *size && *memory != NULL)
-        return ACCEL_OK;
-    accel_free(*memory);
-    *size = 0;
-    *memory = accel_aligned_alloc(64, need);
-    if (*memory == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu bytes of intermediate tensors",
-                          need);
-    *size = need;
-    return ACCEL_OK;
-}
-
-static int reserve_arena(struct accel_unit *u, size_t need, struct accel_error *err)
-{
-    int rc = ACCEL_OK;
-
-    if (need <= u->arena_size && u->arena != NULL)
-        return ACCEL_OK;
-    free_arena(u);
-    if (!is_root(u))
-        rc = accel_session_take(u->session, need, u->ir->main->name, err);
-    if (rc == ACCEL_OK) {
-        rc = reserve(&u->arena, &u->arena_size, need, err);
-        if (rc != ACCEL_OK && !is_root(u))
-            u->session->own_bytes -= need;
-    }
-    return rc;
-}
-
-/* What the plan needs, if it is not there: also a plan that ran before may have lost its memory
- * since, to a unit that had more need of it (accel_session_take) or to an allocation that failed.
- */
-static int reserve_planned(struct accel_unit *u, const struct accel_plan *plan,
-                           struct accel_error *err)
-{
-    struct accel_session *s = u->session;
-    const int rc = reserve_arena(u, plan->arena_bytes, err);
-
-    return rc == ACCEL_OK ? reserve(&s->scratch, &s->scratch_size, plan->scratch_bytes, err) : rc;
-}
-
-static int own_of(struct accel_unit *u, const struct accel_value *v, struct accel_own **own,
-                  struct accel_error *err)
-{
-    if (u->own == NULL)
-        u->own = accel_calloc(u->ir->values_count, sizeof(*u->own));
-    if (u->own == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory for '%s'", v->name);
-    *own = &u->own[v->id];
-    return ACCEL_OK;
-}
-
-static int own_reserve(struct accel_unit *u, const struct accel_value *v, size_t bytes, void **data,
-                       struct accel_error *err)
-{
-    struct accel_own *m = NULL;
-    int rc = own_of(u, v, &m, err);
-
-    if (rc != ACCEL_OK)
-        return rc;
-    if (bytes > m->capacity || m->data == NULL) {
-        accel_free(m->data);
-        m->data = NULL;
-        u->session->own_bytes -= m->capacity;
-        m->capacity = 0;
-        rc = accel_session_take(u->session, bytes, v->name, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        m->data = accel_aligned_alloc(64, bytes);
-        if (m->data == NULL) {
-            u->session->own_bytes -= bytes;
-            return accel_fail(err, ACCEL_E_NOMEM, "no memory for '%s' of %zu bytes", v->name,
-                              bytes);
-        }
-        m->capacity = bytes;
-    }
-    *data = m->data;
     return ACCEL_OK;
 }
 
@@ -273,7 +131,7 @@ static int bind_plan(struct accel_unit *u, struct accel_bound *b, struct accel_e
             return rc;
         b->runs[i].state = plan->steps[i].state;
     }
-    int rc = reserve_planned(u, plan, err);
+    int rc = accel_unit_reserve(u, plan, err);
     if (rc == ACCEL_OK)
         fill_tensors(u, b);
     return rc;
@@ -393,7 +251,7 @@ int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *
     t->rank = shape->rank;
     memcpy(t->dims, shape->dims, sizeof(t->dims));
     t->size_bytes = bytes;
-    return own_reserve(u, v, bytes, &t->data, err);
+    return accel_unit_own_reserve(u, v, bytes, &t->data, err);
 }
 
 int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err)
@@ -475,7 +333,7 @@ static int run_dynamic(struct accel_unit *u, struct accel_node *n, struct accel_
         if (prep.scratch_bytes > u->ir->limits.arena_bytes)
             return accel_fail(err, ACCEL_E_LIMIT, "scratch of %zu bytes is over the limit",
                               prep.scratch_bytes);
-        rc = reserve(&s->scratch, &s->scratch_size, prep.scratch_bytes, err);
+        rc = accel_session_reserve_scratch(s, prep.scratch_bytes, err);
     }
     if (rc != ACCEL_OK)
         return rc;
@@ -526,7 +384,7 @@ static int run_steps(struct accel_unit *u, struct accel_error *err)
 {
     struct accel_session *s = u->session;
     const struct accel_plan *plan = u->now->plan;
-    const bool profile = s->profile && is_root(u);
+    const bool profile = s->profile && accel_unit_is_root(u);
     int rc = check_clock(s, err); /* a graph without steps takes time too */
 
     for (size_t i = 0; i < plan->steps_count && rc == ACCEL_OK; i++) {
@@ -541,7 +399,7 @@ static int run_steps(struct accel_unit *u, struct accel_error *err)
         if (i + 1 < plan->steps_count)
             rc = check_clock(s, err);
     }
-    if (rc == ACCEL_OK && is_root(u))
+    if (rc == ACCEL_OK && accel_unit_is_root(u))
         accel_profile_end(s);
     return rc;
 }
@@ -551,7 +409,7 @@ int accel_unit_run(struct accel_unit *u, struct accel_error *err)
     u->active = true;
     int rc = choose_plan(u, err);
     if (rc == ACCEL_OK)
-        rc = reserve_planned(u, u->now->plan, err);
+        rc = accel_unit_reserve(u, u->now->plan, err);
     if (rc != ACCEL_OK)
         return rc;
     struct accel_bound *b = u->now;
@@ -579,190 +437,9 @@ int accel_unit_lend(struct accel_unit *u, const struct accel_value *v, struct ac
     *t = *from;
     if (u->now->plan->places[v->id].kind != ACCEL_PLACE_INPUT)
         return ACCEL_OK;
-    const int rc = own_reserve(u, v, from->size_bytes, &data, err);
+    const int rc = accel_unit_own_reserve(u, v, from->size_bytes, &data, err);
     if (rc == ACCEL_OK && from->size_bytes > 0)
         memcpy(data, from->data, from->size_bytes);
     t->data = data;
-    return rc;
-}
-
-/* ---------------------------------------------------------------- for control operators */
-
-struct accel_session *accel_run_session(const struct accel_run *run)
-{
-    return ((struct accel_unit *)run->framework)->session;
-}
-
-const struct accel_type *accel_run_output_type(const struct accel_run *run, size_t o)
-{
-    const struct accel_unit *u = run->framework;
-
-    return &u->now->plan->types[run->node->outputs[o]->id];
-}
-
-int accel_run_subgraph(struct accel_run *run, struct accel_graph *g,
-                       const struct accel_tensor *inputs, struct accel_tensor *outputs,
-                       struct accel_error *err)
-{
-    const size_t formal = accel_graph_formal(g), node_formal = accel_node_formal(run->node);
-    struct accel_unit *u;
-    int rc = accel_unit_of(accel_run_session(run), g->ir, &u, err);
-
-    if (rc != ACCEL_OK)
-        return rc;
-    for (size_t i = 0; i < g->inputs_count; i++) {
-        u->given[i] = i < formal ? &inputs[i] : run->in[node_formal + g->capture[i - formal]];
-        u->types[i] = accel_type_of_slot(u->given[i]);
-        u->types[i].data = NULL;
-    }
-    rc = accel_unit_run(u, err);
-    for (size_t o = 0; o < g->outputs_count && rc == ACCEL_OK; o++)
-        outputs[o] = u->now->tensors[g->outputs[o]->id];
-    return rc;
-}
-
-int accel_run_give_list(struct accel_run *run, size_t o, struct accel_list *list,
-                        struct accel_error *err)
-{
-    struct accel_unit *u = run->framework;
-    struct accel_own *own;
-    int rc = run->out[o] != NULL ? own_of(u, run->node->outputs[o], &own, err) : ACCEL_OK;
-
-    if (run->out[o] == NULL || rc != ACCEL_OK) {
-        accel_list_unref(u->session, list);
-        return rc;
-    }
-    accel_list_unref(u->session, own->list);
-    own->list = list;
-    *run->out[o] = accel_slot_of_list(list);
-    return ACCEL_OK;
-}
-
-static int planned_for_a_tensor(struct accel_run *run, size_t o, bool given, enum accel_dtype dtype,
-                                struct accel_error *err)
-{
-    const struct accel_unit *u = run->framework;
-    const struct accel_value *v = run->node->outputs[o];
-
-    if (u->now->plan->places[v->id].kind != ACCEL_PLACE_ARENA ||
-        (given && run->out[o]->dtype == dtype))
-        return ACCEL_OK;
-    return accel_fail(err, ACCEL_E_INVALID, "output '%s' was to be a tensor of %s", v->name,
-                      accel_dtype_name(run->out[o]->dtype));
-}
-
-int accel_run_give(struct accel_run *run, size_t o, const struct accel_tensor *slot,
-                   struct accel_error *err)
-{
-    const bool plain = !accel_is_list(slot) && !accel_is_none(slot);
-    struct accel_tensor *t = run->out[o];
-
-    if (t == NULL)
-        return ACCEL_OK;
-    int rc = planned_for_a_tensor(run, o, plain, slot->dtype, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    if (accel_is_list(slot)) {
-        accel_list_of(slot)->references++;
-        return accel_run_give_list(run, o, accel_list_of(slot), err);
-    }
-    if (accel_is_none(slot)) {
-        *t = *slot;
-        return ACCEL_OK;
-    }
-    const struct accel_shape shape = accel_shape_of(slot);
-    t->dtype = slot->dtype;
-    rc = accel_run_output(run, o, &shape, err);
-    if (rc == ACCEL_OK && t->size_bytes > 0)
-        memcpy(t->data, slot->data, t->size_bytes);
-    return rc;
-}
-
-void accel_run_release(struct accel_run *run, struct accel_held *held)
-{
-    struct accel_session *s = accel_run_session(run);
-
-    if (accel_is_list(&held->value))
-        accel_list_unref(s, accel_list_of(&held->value));
-    s->own_bytes -= held->capacity;
-    accel_free(held->data);
-    *held = (struct accel_held){0};
-}
-
-int accel_run_held_reserve(struct accel_run *run, struct accel_held *held, size_t bytes,
-                           struct accel_error *err)
-{
-    struct accel_session *s = accel_run_session(run);
-
-    if (bytes <= held->capacity && held->data != NULL)
-        return ACCEL_OK;
-    const int rc = accel_session_take(s, bytes, run->node->name, err);
-    if (rc != ACCEL_OK)
-        return rc;
-    void *data = accel_aligned_alloc(64, bytes);
-    if (data == NULL) {
-        s->own_bytes -= bytes;
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory for %zu bytes that are carried", bytes);
-    }
-    if (held->capacity > 0)
-        memcpy(data, held->data, held->capacity);
-    s->own_bytes -= held->capacity;
-    accel_free(held->data);
-    held->data = data;
-    held->capacity = bytes;
-    return ACCEL_OK;
-}
-
-int accel_run_hold(struct accel_run *run, struct accel_held *held, const struct accel_tensor *slot,
-                   struct accel_error *err)
-{
-    struct accel_session *s = accel_run_session(run);
-    const bool tensor = !accel_is_list(slot) && !accel_is_none(slot);
-
-    if (accel_is_list(slot))
-        accel_list_of(slot)->references++;
-    if (accel_is_list(&held->value))
-        accel_list_unref(s, accel_list_of(&held->value));
-    held->value = (struct accel_tensor){0};
-    if (tensor) {
-        /* Nothing of what was there before is wanted: no copy when it grows. */
-        if (slot->size_bytes > held->capacity)
-            accel_run_release(run, held);
-        const int rc = accel_run_held_reserve(run, held, slot->size_bytes, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        if (slot->size_bytes > 0)
-            memcpy(held->data, slot->data, slot->size_bytes);
-    }
-    held->value = *slot;
-    if (tensor)
-        held->value.data = held->data;
-    return ACCEL_OK;
-}
-
-int accel_run_give_held(struct accel_run *run, size_t o, struct accel_held *held,
-                        struct accel_error *err)
-{
-    const struct accel_tensor *slot = &held->value;
-    struct accel_unit *u = run->framework;
-    struct accel_own *own;
-    int rc = ACCEL_OK;
-
-    if (run->out[o] != NULL && !accel_is_list(slot) && !accel_is_none(slot) &&
-        u->now->plan->places[run->node->outputs[o]->id].kind == ACCEL_PLACE_DYNAMIC) {
-        rc = own_of(u, run->node->outputs[o], &own, err);
-        if (rc == ACCEL_OK) {
-            const struct accel_own before = *own;
-
-            own->data = held->data;
-            own->capacity = held->capacity;
-            *run->out[o] = *slot;
-            held->data = before.data;
-            held->capacity = before.capacity;
-        }
-    } else {
-        rc = accel_run_give(run, o, slot, err);
-    }
-    accel_run_release(run, held);
     return rc;
 }
