@@ -10,6 +10,12 @@
 #define ACCEL_ML_IN \
     (ACCEL_T(FLOAT) | ACCEL_T(DOUBLE) | ACCEL_T(INT32) | ACCEL_T(INT64)) /* numbers it takes */
 
+/* What a classifier takes and gives, and a regressor. */
+#define ACCEL_ML_CLASSES              \
+    .in = {{"X", ACCEL_ML_IN, 0, 0}}, \
+    .out = {{"Y", ACCEL_T(INT64) | ACCEL_T(STRING), 0, 0}, {"Z", ACCEL_T(FLOAT), 0, 0}}
+#define ACCEL_ML_TARGETS .in = {{"X", ACCEL_ML_IN, 0, 0}}, .out = {{"Y", ACCEL_T(FLOAT), 0, 0}}
+
 /* ---------------------------------------------------------------- scores */
 
 enum accel_ml_post {
@@ -69,6 +75,23 @@ size_t accel_ml_floats_bytes(const struct accel_type *x);
 /* X as floats, converted into run->scratch when it is not. */
 const float *accel_ml_floats(const struct accel_run *run, const struct accel_tensor *x);
 
+static inline size_t accel_ml_rows_of(const struct accel_tensor *x)
+{
+    return x->rank == 2 ? (size_t)x->dims[0] : 1;
+}
+/* For infer: rows of so many features make labels, if there are any, and scores of so many columns,
+ * which a classifier may leave out. Errors: INVALID. */
+int accel_ml_scores_infer(struct accel_infer *in, const struct accel_ml_labels *labels,
+                          size_t features, size_t columns, struct accel_error *err);
+
+/* ---------------------------------------------------------------- attributes */
+
+struct accel_ml_list {
+    const float *at;
+    size_t count; /* 0: left out */
+};
+
+struct accel_ml_list accel_ml_list_of(const struct accel_node *node, const char *name);
 /* Large tensors in attributes are slices of the file, which is gone when the model is packed: makes
  * them memory of the ir. For parse. Errors: NOMEM. */
 int accel_ml_keep_tensors(const struct accel_node *node, struct accel_bump *mem,

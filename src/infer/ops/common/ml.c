@@ -2,6 +2,7 @@
 #include "infer/ops/ml.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -194,4 +195,42 @@ int accel_ml_keep_tensors(const struct accel_node *node, struct accel_bump *mem,
         }
     }
     return ACCEL_OK;
+}
+
+/* X against the number of features that the attributes make. */
+static int check_features(const struct accel_infer *in, size_t want, int64_t *rows,
+                          struct accel_error *err)
+{
+    int64_t features = ACCEL_DIM_ANY;
+    const int rc = accel_ml_rows(&in->in[0]->shape, rows, &features, err);
+
+    if (rc == ACCEL_OK && features >= 0 && features != (int64_t)want)
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "the input has %" PRId64 " features, the coefficients are for %zu",
+                          features, want);
+    return rc;
+}
+
+int accel_ml_scores_infer(struct accel_infer *in, const struct accel_ml_labels *labels,
+                          size_t features, size_t columns, struct accel_error *err)
+{
+    const bool classify = labels->count > 0;
+    int64_t rows = ACCEL_DIM_ANY;
+    const int rc = check_features(in, features, &rows, err);
+
+    if (rc != ACCEL_OK)
+        return rc;
+    if (classify)
+        accel_ml_shape(in->out[0], accel_ml_label_type(labels), 1, rows, 0);
+    if (!classify || in->node->outputs_count > 1)
+        accel_ml_shape(in->out[classify], ACCEL_DTYPE_FLOAT, 2, rows, (int64_t)columns);
+    return ACCEL_OK;
+}
+
+struct accel_ml_list accel_ml_list_of(const struct accel_node *n, const char *name)
+{
+    struct accel_ml_list f;
+
+    f.at = accel_attr_floats(n, name, &f.count);
+    return f;
 }
