@@ -44,6 +44,11 @@ bool accel_shape_insert(struct accel_shape *s, uint32_t axis, int64_t dim);
 /* The type of what may be either. */
 void accel_type_merge(struct accel_type *into, const struct accel_type *other);
 
+/* Input i is a sequence, as far as is known. Errors: INVALID. */
+int accel_infer_sequence(const struct accel_infer *in, size_t i, struct accel_error *err);
+/* The tensor of a sequence, as a type. */
+struct accel_type accel_type_element(const struct accel_type *t);
+
 /* ---------------------------------------------------------------- run */
 
 /* Runs a subgraph of the node; `inputs` are its formal inputs, in order, and outputs[i] are lent
@@ -56,6 +61,10 @@ int accel_run_subgraph(struct accel_run *run, struct accel_graph *graph,
 /* An input of one element. *data NULL: left out. Errors: INVALID. */
 int accel_run_one_element(const struct accel_run *run, size_t i, enum accel_dtype dtype,
                           const void **data, struct accel_error *err);
+
+/* Input i as a sequence. Errors: INVALID. */
+int accel_run_list(const struct accel_run *run, size_t i, struct accel_list **list,
+                   struct accel_error *err);
 
 /* Type that output o was inferred to have for the shapes of this run; perhaps open. */
 const struct accel_type *accel_run_output_type(const struct accel_run *run, size_t o);

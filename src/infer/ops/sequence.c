@@ -1,42 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sequences and optionals. */
+/* Sequences of tensors. */
 #include "infer/ops/control.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- arguments */
-
-static int sequence_type(const struct accel_infer *in, size_t i, struct accel_error *err)
-{
-    const struct accel_type *t = in->in[i];
-
-    if (t != NULL && (t->kind & ACCEL_VALUE_SEQUENCE) == 0 && t->dtype != ACCEL_DTYPE_UNDEFINED)
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu is no sequence", i);
-    return ACCEL_OK;
-}
-
-/* The tensor of a sequence, as a type. */
-static struct accel_type element_of(const struct accel_type *t)
-{
-    return (struct accel_type){.dtype = t->dtype, .shape = t->shape};
-}
-
-static int list_in(const struct accel_run *run, size_t i, struct accel_list **list,
-                   struct accel_error *err)
-{
-    const struct accel_tensor *t = i < accel_node_formal(run->node) ? run->in[i] : NULL;
-
-    if (t == NULL || !accel_is_sequence(t))
-        return accel_fail(err, ACCEL_E_INVALID, "input %zu is no sequence", i);
-    *list = accel_list_of(t);
-    return ACCEL_OK;
-}
-
-static bool is_tensor(const struct accel_tensor *slot)
-{
-    return slot != NULL && !accel_is_list(slot) && !accel_is_none(slot);
-}
 
 /* Element k of an INT32 or INT64 tensor. */
 static int64_t int_of(const struct accel_tensor *t, size_t k)
@@ -63,7 +32,7 @@ static int position_in(const struct accel_run *run, size_t i, size_t end, size_t
     *at = otherwise;
     if (t == NULL)
         return ACCEL_OK;
-    if (!is_tensor(t) || t->size_bytes != accel_dtype_size(t->dtype) || t->size_bytes < 4)
+    if (!accel_is_tensor(t) || t->size_bytes != accel_dtype_size(t->dtype) || t->size_bytes < 4)
         return accel_fail(err, ACCEL_E_INVALID, "the position is not one number");
     p = int_of(t, 0);
     if (p < 0)
@@ -91,7 +60,7 @@ static int empty_infer(struct accel_infer *in, struct accel_error *err)
 static int construct_infer(struct accel_infer *in, struct accel_error *err)
 {
     (void)err;
-    *in->out[0] = element_of(in->in[0]);
+    *in->out[0] = accel_type_element(in->in[0]);
     for (size_t i = 1; i < in->node->inputs_count; i++)
         accel_type_merge(in->out[0], in->in[i]);
     in->out[0]->kind = ACCEL_VALUE_SEQUENCE;
@@ -108,7 +77,7 @@ static int construct_run(struct accel_run *run, struct accel_error *err)
     if (rc != ACCEL_OK)
         return rc;
     for (size_t i = 0; i < count && rc == ACCEL_OK; i++) {
-        if (!is_tensor(run->in[i]))
+        if (!accel_is_tensor(run->in[i]))
             rc = accel_fail(err, ACCEL_E_INVALID, "input %zu is no tensor", i);
         else
             rc = accel_list_add(s, list, run->in[i], err);
@@ -122,10 +91,10 @@ static int construct_run(struct accel_run *run, struct accel_error *err)
 
 static int insert_infer(struct accel_infer *in, struct accel_error *err)
 {
-    const struct accel_type tensor = element_of(in->in[1]);
-    const int rc = sequence_type(in, 0, err);
+    const struct accel_type tensor = accel_type_element(in->in[1]);
+    const int rc = accel_infer_sequence(in, 0, err);
 
-    *in->out[0] = element_of(in->in[0]);
+    *in->out[0] = accel_type_element(in->in[0]);
     accel_type_merge(in->out[0], &tensor);
     in->out[0]->kind = ACCEL_VALUE_SEQUENCE;
     return rc;
@@ -136,12 +105,12 @@ static int insert_run(struct accel_run *run, struct accel_error *err)
     struct accel_session *s = accel_run_session(run);
     struct accel_list *from, *list = NULL;
     size_t at;
-    int rc = list_in(run, 0, &from, err);
+    int rc = accel_run_list(run, 0, &from, err);
 
     /* One beyond the last is a place to insert at, too. */
     if (rc == ACCEL_OK)
         rc = position_in(run, 2, from->count + 1, from->count, &at, err);
-    if (rc == ACCEL_OK && (!is_tensor(run->in[1]) || run->in[1]->dtype != from->dtype))
+    if (rc == ACCEL_OK && (!accel_is_tensor(run->in[1]) || run->in[1]->dtype != from->dtype))
         rc = accel_fail(err, ACCEL_E_INVALID, "a tensor of %s cannot go into a sequence of %s",
                         accel_dtype_name(run->in[1]->dtype), accel_dtype_name(from->dtype));
     if (rc != ACCEL_OK)
@@ -168,9 +137,9 @@ static int insert_run(struct accel_run *run, struct accel_error *err)
 
 static int same_sequence_infer(struct accel_infer *in, struct accel_error *err)
 {
-    *in->out[0] = element_of(in->in[0]);
+    *in->out[0] = accel_type_element(in->in[0]);
     in->out[0]->kind = ACCEL_VALUE_SEQUENCE;
-    return sequence_type(in, 0, err);
+    return accel_infer_sequence(in, 0, err);
 }
 
 static int empty_run(struct accel_run *run, struct accel_error *err)
@@ -185,7 +154,7 @@ static int erase_run(struct accel_run *run, struct accel_error *err)
 {
     struct accel_list *from, *list = NULL;
     size_t at;
-    int rc = list_in(run, 0, &from, err);
+    int rc = accel_run_list(run, 0, &from, err);
 
     if (rc == ACCEL_OK && from->count == 0)
         rc = accel_fail(err, ACCEL_E_INVALID, "nothing to erase from an empty sequence");
@@ -204,15 +173,15 @@ static int erase_run(struct accel_run *run, struct accel_error *err)
 
 static int at_infer(struct accel_infer *in, struct accel_error *err)
 {
-    *in->out[0] = element_of(in->in[0]);
-    return sequence_type(in, 0, err);
+    *in->out[0] = accel_type_element(in->in[0]);
+    return accel_infer_sequence(in, 0, err);
 }
 
 static int at_run(struct accel_run *run, struct accel_error *err)
 {
     struct accel_list *list = NULL;
     size_t at;
-    int rc = list_in(run, 0, &list, err);
+    int rc = accel_run_list(run, 0, &list, err);
 
     if (rc == ACCEL_OK)
         rc = position_in(run, 1, list->count, list->count, &at, err);
@@ -223,13 +192,13 @@ static int length_infer(struct accel_infer *in, struct accel_error *err)
 {
     in->out[0]->dtype = ACCEL_DTYPE_INT64;
     in->out[0]->shape.has_rank = true;
-    return sequence_type(in, 0, err);
+    return accel_infer_sequence(in, 0, err);
 }
 
 static int length_run(struct accel_run *run, struct accel_error *err)
 {
     struct accel_list *list = NULL;
-    const int rc = list_in(run, 0, &list, err);
+    const int rc = accel_run_list(run, 0, &list, err);
 
     if (rc == ACCEL_OK)
         *(int64_t *)run->out[0]->data = (int64_t)list->count;
@@ -241,7 +210,7 @@ static int length_run(struct accel_run *run, struct accel_error *err)
 static int concat_infer(struct accel_infer *in, struct accel_error *err)
 {
     in->out[0]->dtype = in->in[0]->dtype;
-    return sequence_type(in, 0, err);
+    return accel_infer_sequence(in, 0, err);
 }
 
 /* The shape of the whole; *axis is counted from the front. */
@@ -285,7 +254,7 @@ static int concat_run(struct accel_run *run, struct accel_error *err)
     struct accel_list *list = NULL;
     struct accel_shape shape;
     uint32_t axis;
-    int rc = list_in(run, 0, &list, err);
+    int rc = accel_run_list(run, 0, &list, err);
 
     if (rc == ACCEL_OK)
         rc = concat_shape(run, list, &shape, &axis, err);
@@ -317,7 +286,7 @@ static int split_infer(struct accel_infer *in, struct accel_error *err)
     struct accel_type *out = in->out[0];
     uint32_t axis;
 
-    *out = element_of(in->in[0]);
+    *out = accel_type_element(in->in[0]);
     out->kind = ACCEL_VALUE_SEQUENCE;
     if (!out->shape.has_rank)
         return ACCEL_OK;
@@ -349,7 +318,7 @@ static int pieces_of(const struct accel_run *run, int64_t dim, struct pieces *p,
     *p = (struct pieces){.count = (size_t)dim, .step = 1};
     if (split == NULL)
         return ACCEL_OK;
-    if (!is_tensor(split) || split->rank > 1 ||
+    if (!accel_is_tensor(split) || split->rank > 1 ||
         (split->dtype != ACCEL_DTYPE_INT32 && split->dtype != ACCEL_DTYPE_INT64))
         return accel_fail(err, ACCEL_E_INVALID, "split is neither a number nor a list of numbers");
     if (split->rank == 0) {
@@ -435,186 +404,6 @@ static int split_run(struct accel_run *run, struct accel_error *err)
     return accel_run_give_list(run, 0, list, err);
 }
 
-/* ---------------------------------------------------------------- SequenceMap */
-
-static int map_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
-                     struct accel_error *err)
-{
-    const struct accel_graph *body = accel_attr_graph(n, "body");
-
-    (void)mem;
-    (void)params;
-    for (size_t i = 0; i < accel_node_formal(n); i++)
-        if (n->inputs[i] == NULL)
-            return accel_fail(err, ACCEL_E_INVALID, "input %zu is missing", i);
-    if (accel_graph_formal(body) != accel_node_formal(n) || body->outputs_count < n->outputs_count)
-        return accel_fail(err, ACCEL_E_INVALID,
-                          "its body has %zu inputs and %zu outputs, %zu and %zu are needed",
-                          accel_graph_formal(body), body->outputs_count, accel_node_formal(n),
-                          n->outputs_count);
-    return ACCEL_OK;
-}
-
-static int map_infer(struct accel_infer *in, struct accel_error *err)
-{
-    struct accel_graph *body = accel_attr_graph(in->node, "body");
-    const size_t formal = accel_node_formal(in->node);
-    struct accel_type *inputs = accel_bump_alloc(in->mem, formal + 1, sizeof(*inputs));
-    struct accel_type *out = accel_bump_alloc(in->mem, body->outputs_count + 1, sizeof(*out));
-
-    if (inputs == NULL || out == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to infer shapes");
-    int rc = sequence_type(in, 0, err);
-    for (size_t i = 0; i < formal; i++)
-        inputs[i] = element_of(in->in[i]);
-    if (rc == ACCEL_OK)
-        rc = accel_infer_subgraph(in, body, inputs, out, err);
-    for (size_t o = 0; o < in->node->outputs_count && rc == ACCEL_OK; o++) {
-        if (in->out[o] == NULL)
-            continue;
-        *in->out[o] = element_of(&out[o]);
-        in->out[o]->kind = ACCEL_VALUE_SEQUENCE;
-    }
-    return rc;
-}
-
-struct mapping {
-    struct accel_run *run;
-    struct accel_tensor *inputs, *outputs; /* of the body */
-    struct accel_list **lists;             /* by output of the node; NULL: not made yet */
-};
-
-static void end_mapping(struct mapping *x)
-{
-    for (size_t o = 0; x->lists != NULL && o < x->run->node->outputs_count; o++)
-        accel_list_unref(accel_run_session(x->run), x->lists[o]);
-    accel_free(x->inputs);
-    accel_free(x->outputs);
-    accel_free(x->lists);
-}
-
-/* Element k of every sequence through the body. */
-static int map_one(struct mapping *x, struct accel_graph *body, size_t k, size_t count,
-                   struct accel_error *err)
-{
-    const struct accel_node *n = x->run->node;
-    struct accel_session *s = accel_run_session(x->run);
-
-    for (size_t i = 0; i < accel_node_formal(n); i++) {
-        const struct accel_tensor *from = x->run->in[i];
-
-        x->inputs[i] = accel_is_list(from) ? accel_list_of(from)->items[k]->tensor : *from;
-    }
-    int rc = accel_run_subgraph(x->run, body, x->inputs, x->outputs, err);
-    for (size_t o = 0; o < n->outputs_count && rc == ACCEL_OK; o++) {
-        if (x->run->out[o] == NULL)
-            continue;
-        if (!is_tensor(&x->outputs[o]))
-            return accel_fail(err, ACCEL_E_INVALID, "output %zu of its body is no tensor", o);
-        if (x->lists[o] == NULL)
-            rc = accel_list_new(s, x->outputs[o].dtype, count, &x->lists[o], err);
-        if (rc == ACCEL_OK && x->lists[o]->dtype != x->outputs[o].dtype)
-            rc = accel_fail(err, ACCEL_E_INVALID, "output %zu of its body changed its type", o);
-        if (rc == ACCEL_OK)
-            rc = accel_list_add(s, x->lists[o], &x->outputs[o], err);
-    }
-    return rc;
-}
-
-static int map_run(struct accel_run *run, struct accel_error *err)
-{
-    const struct accel_node *n = run->node;
-    struct accel_graph *body = accel_attr_graph(n, "body");
-    ACCEL_CLEANUP(end_mapping) struct mapping x = {.run = run};
-    struct accel_list *first;
-    int rc = list_in(run, 0, &first, err);
-
-    for (size_t i = 1; i < accel_node_formal(n) && rc == ACCEL_OK; i++)
-        if (accel_is_list(run->in[i]) && accel_list_of(run->in[i])->count != first->count)
-            rc = accel_fail(err, ACCEL_E_INVALID,
-                            "sequences of %zu and of %zu tensors cannot be mapped together",
-                            first->count, accel_list_of(run->in[i])->count);
-    if (rc != ACCEL_OK)
-        return rc;
-    x.inputs = accel_calloc(accel_node_formal(n), sizeof(*x.inputs));
-    x.outputs = accel_calloc(body->outputs_count, sizeof(*x.outputs));
-    x.lists = accel_calloc(n->outputs_count, sizeof(struct accel_list *));
-    if (x.inputs == NULL || x.outputs == NULL || x.lists == NULL)
-        return accel_fail(err, ACCEL_E_NOMEM, "no memory to map a sequence");
-    for (size_t k = 0; k < first->count && rc == ACCEL_OK; k++)
-        rc = map_one(&x, body, k, first->count, err);
-    for (size_t o = 0; o < n->outputs_count && rc == ACCEL_OK; o++) {
-        if (run->out[o] == NULL)
-            continue;
-        if (x.lists[o] == NULL)
-            rc = accel_list_new(accel_run_session(run), accel_run_output_type(run, o)->dtype, 0,
-                                &x.lists[o], err);
-        if (rc == ACCEL_OK)
-            rc = accel_run_give_list(run, o, accel_steal(&x.lists[o]), err);
-    }
-    return rc;
-}
-
-/* ---------------------------------------------------------------- optionals */
-
-static int optional_infer(struct accel_infer *in, struct accel_error *err)
-{
-    const struct accel_attr *type = accel_attr(in->node, "type");
-    const bool given = in->node->inputs_count > 0 && in->in[0] != NULL;
-
-    if (!given && type == NULL)
-        return accel_fail(err, ACCEL_E_INVALID, "neither an input nor a type");
-    *in->out[0] = given ? *in->in[0] : type->types[0];
-    if (!given && type->types[0].kind > ACCEL_VALUE_SEQUENCE)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "an optional of %s",
-                          accel_value_kind_text(type->types[0].kind));
-    in->out[0]->data = NULL;
-    in->out[0]->ints = NULL;
-    in->out[0]->ints_count = 0;
-    in->out[0]->kind |= ACCEL_VALUE_OPTIONAL;
-    return ACCEL_OK;
-}
-
-static int pass_run(struct accel_run *run, struct accel_error *err)
-{
-    const bool given = run->node->inputs_count > 0 && run->in[0] != NULL;
-    const struct accel_tensor none = accel_slot_of_none(run->out[0]->dtype);
-
-    return accel_run_give(run, 0, given ? run->in[0] : &none, err);
-}
-
-static int has_element_infer(struct accel_infer *in, struct accel_error *err)
-{
-    (void)err;
-    in->out[0]->dtype = ACCEL_DTYPE_BOOL;
-    in->out[0]->shape.has_rank = true;
-    return ACCEL_OK;
-}
-
-static int has_element_run(struct accel_run *run, struct accel_error *err)
-{
-    const bool given = run->node->inputs_count > 0 && run->in[0] != NULL;
-
-    (void)err;
-    *(bool *)run->out[0]->data = given && !accel_is_none(run->in[0]);
-    return ACCEL_OK;
-}
-
-static int get_element_infer(struct accel_infer *in, struct accel_error *err)
-{
-    (void)err;
-    *in->out[0] = element_of(in->in[0]);
-    in->out[0]->kind = in->in[0]->kind & ~(unsigned)ACCEL_VALUE_OPTIONAL;
-    return ACCEL_OK;
-}
-
-static int get_element_run(struct accel_run *run, struct accel_error *err)
-{
-    if (accel_is_none(run->in[0]))
-        return accel_fail(err, ACCEL_E_INVALID, "the optional holds nothing");
-    return accel_run_give(run, 0, run->in[0], err);
-}
-
 /* ---------------------------------------------------------------- the table */
 
 static const struct accel_attr_rule empty_attrs[] = {{"dtype", ACCEL_ATTR_INT, 0}, {0}};
@@ -628,12 +417,6 @@ static const struct accel_attr_rule split_attrs[] = {
     {"keepdims", ACCEL_ATTR_INT, 0},
     {0},
 };
-static const struct accel_attr_rule map_attrs[] = {
-    {"body", ACCEL_ATTR_GRAPH, ACCEL_ATTR_REQUIRED},
-    {0},
-};
-static const struct accel_attr_rule optional_attrs[] = {{"type", ACCEL_ATTR_TYPE, 0}, {0}};
-
 #define ANY      ACCEL_T_EVERY
 #define POSITION (ACCEL_T(INT32) | ACCEL_T(INT64))
 #define OTHER    ACCEL_ARG_ANY_KIND
@@ -666,25 +449,5 @@ const struct accel_op accel_ops_sequence[] = {
      .in = {{"input", ANY, 'T', 0}, {"split", POSITION, 0, ACCEL_ARG_OPTIONAL}},
      .out = {{"output_sequence", ANY, 'T', OTHER}}, .attrs = split_attrs, .infer = split_infer,
      .run = split_run},
-    {.name = "SequenceMap",
-     .domain = "",
-     .since = 17,
-     .kind = ACCEL_KIND_OTHER,
-     .flags = ACCEL_OP_CONTROL | ACCEL_OP_ANY_RANK,
-     .in = {{"input_sequence", ANY, 0, OTHER},
-            {"additional_inputs", ANY, 0,
-             ACCEL_ARG_VARIADIC | ACCEL_ARG_OPTIONAL | ACCEL_ARG_MIXED | OTHER}},
-     .out = {{"out_sequence", ANY, 0, ACCEL_ARG_VARIADIC | ACCEL_ARG_MIXED | OTHER}},
-     .attrs = map_attrs,
-     .parse = map_parse,
-     .infer = map_infer,
-     .run = map_run},
-    {OP("Optional", 15), .in = {{"input", ANY, 'V', ACCEL_ARG_OPTIONAL | OTHER}},
-     .out = {{"output", ANY, 'V', OTHER}}, .attrs = optional_attrs, .infer = optional_infer,
-     .run = pass_run},
-    {OP("OptionalHasElement", 15), .in = {{"input", ANY, 0, ACCEL_ARG_OPTIONAL | OTHER}},
-     .out = {{"output", ACCEL_T(BOOL), 0, 0}}, .infer = has_element_infer, .run = has_element_run},
-    {OP("OptionalGetElement", 15), .in = {{"input", ANY, 'V', OTHER}},
-     .out = {{"output", ANY, 'V', OTHER}}, .infer = get_element_infer, .run = get_element_run},
     {0},
 };

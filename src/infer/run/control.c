@@ -71,7 +71,7 @@ static int planned_for_a_tensor(struct accel_run *run, size_t o, bool given, enu
 int accel_run_give(struct accel_run *run, size_t o, const struct accel_tensor *slot,
                    struct accel_error *err)
 {
-    const bool plain = !accel_is_list(slot) && !accel_is_none(slot);
+    const bool plain = accel_is_tensor(slot);
     struct accel_tensor *t = run->out[o];
 
     if (t == NULL)
@@ -134,7 +134,7 @@ int accel_run_hold(struct accel_run *run, struct accel_held *held, const struct 
                    struct accel_error *err)
 {
     struct accel_session *s = accel_run_session(run);
-    const bool tensor = !accel_is_list(slot) && !accel_is_none(slot);
+    const bool tensor = accel_is_tensor(slot);
 
     if (accel_is_list(slot))
         accel_list_of(slot)->references++;
@@ -165,7 +165,7 @@ int accel_run_give_held(struct accel_run *run, size_t o, struct accel_held *held
     struct accel_own *own;
     int rc = ACCEL_OK;
 
-    if (run->out[o] != NULL && !accel_is_list(slot) && !accel_is_none(slot) &&
+    if (run->out[o] != NULL && accel_is_tensor(slot) &&
         u->now->plan->places[run->node->outputs[o]->id].kind == ACCEL_PLACE_DYNAMIC) {
         rc = accel_unit_own(u, run->node->outputs[o], &own, err);
         if (rc == ACCEL_OK) {

@@ -70,6 +70,11 @@ static inline bool accel_is_sequence(const struct accel_tensor *slot)
     return accel_is_list(slot) &&
            ((const struct accel_list *)slot->data)->kind == ACCEL_VALUE_SEQUENCE;
 }
+/* There, and neither a list nor a missing optional. */
+static inline bool accel_is_tensor(const struct accel_tensor *slot)
+{
+    return slot != NULL && !accel_is_list(slot) && !accel_is_none(slot);
+}
 static inline struct accel_list *accel_list_of(const struct accel_tensor *slot)
 {
     return slot->data;

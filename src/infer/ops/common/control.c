@@ -88,3 +88,28 @@ bool accel_shape_insert(struct accel_shape *s, uint32_t axis, int64_t dim)
     s->rank++;
     return true;
 }
+
+int accel_infer_sequence(const struct accel_infer *in, size_t i, struct accel_error *err)
+{
+    const struct accel_type *t = in->in[i];
+
+    if (t != NULL && (t->kind & ACCEL_VALUE_SEQUENCE) == 0 && t->dtype != ACCEL_DTYPE_UNDEFINED)
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu is no sequence", i);
+    return ACCEL_OK;
+}
+
+struct accel_type accel_type_element(const struct accel_type *t)
+{
+    return (struct accel_type){.dtype = t->dtype, .shape = t->shape};
+}
+
+int accel_run_list(const struct accel_run *run, size_t i, struct accel_list **list,
+                   struct accel_error *err)
+{
+    const struct accel_tensor *t = i < accel_node_formal(run->node) ? run->in[i] : NULL;
+
+    if (t == NULL || !accel_is_sequence(t))
+        return accel_fail(err, ACCEL_E_INVALID, "input %zu is no sequence", i);
+    *list = accel_list_of(t);
+    return ACCEL_OK;
+}
