@@ -131,5 +131,18 @@ def rows_that_a_mask_hides(w):
             w.model(f'attention_hidden_{label}_{columns}', nodes, [q, k, v, ('m', mask)], [], ['y'], opset=13)
 
 
+def halves_into_containers(w):
+    """What was computed in float becomes an element of a sequence, or an optional, in halves."""
+    x = ('x', w.rng.standard_normal((4, 3)).astype(np.float16))
+    ways = {'optional': [('Optional', ['h'], {}), ('OptionalGetElement', ['c'], {})],
+            'asked': [('Optional', ['h'], {}), ('OptionalHasElement', ['c'], {})],
+            'split': [('SplitToSequence', ['h'], {}), ('ConcatFromSequence', ['c'], {'axis': 0})],
+            'construct': [('SequenceConstruct', ['h', 'x'], {}), ('ConcatFromSequence', ['c'], {'axis': 1})]}
+    for name, ((first, inputs, more), (second, made, rest)) in ways.items():
+        w.model(f'halves_into_{name}', [helper.make_node('HardSwish', ['x'], ['h']), helper.make_node(first, inputs, ['c'], **more),
+                                        helper.make_node(second, made, ['y'], **rest)], [x], [], ['y'], opset=18)
+
+
 EXACT = (kernel_beyond_one, log_sum_exp_of_integers, log_sum_exp_of_unsigned_integers, resize_of_one_axis, resize_near_the_middle)
-NEAR = (rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio, affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
+NEAR = (halves_into_containers, rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio,
+        affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)

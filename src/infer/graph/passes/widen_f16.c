@@ -57,6 +57,9 @@ static bool follows(const struct widening *w, const struct accel_node *n)
 
     if (n->op->kind != ACCEL_KIND_MOVE || first->var == 0 || n->op->out[0].var != first->var)
         return false;
+    /* Of a sequence or an optional that it makes there is no cast back; a view is what it views. */
+    if ((n->op->out[0].flags & ACCEL_ARG_ANY_KIND) != 0 && (n->op->flags & ACCEL_OP_VIEW) == 0)
+        return false;
     for (size_t i = 0; i < accel_node_formal(n); i++) {
         const struct accel_value *v = n->inputs[i];
         const struct accel_arg *arg = accel_op_input(n->op, i);
