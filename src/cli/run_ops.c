@@ -48,18 +48,50 @@ static int read_table(struct table *t, struct accel_error *err)
 
 /* ---------------------------------------------------------------- types in words */
 
-/* "float16 float double int8" into a text of TYPES_TEXT bytes. */
+#define T(name)  (UINT64_C(1) << ACCEL_DTYPE_##name)
+#define ANY_TYPE ((UINT64_C(2) << ACCEL_DTYPE_LAST) - 2)
+
+/* Words of the page for types that mostly go together: the first that fits stands for its own. */
+static const struct {
+    const char *word;
+    uint64_t types;
+} together[] = {
+    {"any", ANY_TYPE},
+    {"fixed", ANY_TYPE & ~T(STRING)},
+    {"integers",
+     T(UINT8) | T(INT8) | T(UINT16) | T(INT16) | T(INT32) | T(INT64) | T(UINT32) | T(UINT64)},
+    {"float8", T(FLOAT8E4M3FN) | T(FLOAT8E4M3FNUZ) | T(FLOAT8E5M2) | T(FLOAT8E5M2FNUZ)},
+    {"narrow",
+     T(UINT4) | T(INT4) | T(FLOAT4E2M1) | T(UINT2) | T(INT2) | T(FLOAT6E2M3) | T(FLOAT6E3M2)},
+    {"complex", T(COMPLEX64) | T(COMPLEX128)},
+};
+
 #define TYPES_TEXT 512
 
-static const char *types_text(uint64_t types, char text[TYPES_TEXT])
+static void add_word(char text[TYPES_TEXT], const char *word)
 {
-    size_t used = 0;
+    const size_t used = strlen(text);
 
+    snprintf(text + used, TYPES_TEXT - used, "%s%s", used > 0 ? " " : "", word);
+}
+
+/* "float double int8" into a text of TYPES_TEXT bytes; shorten: with the words above. */
+static const char *types_text(uint64_t types, bool shorten, char text[TYPES_TEXT])
+{
     text[0] = '\0';
-    for (unsigned d = 1; d < 64; d++)
-        if ((types >> d & 1) != 0 && used < TYPES_TEXT)
-            used += (size_t)snprintf(text + used, TYPES_TEXT - used, "%s%s", used > 0 ? " " : "",
-                                     accel_dtype_name((enum accel_dtype)d));
+    for (unsigned d = 1; d <= ACCEL_DTYPE_LAST; d++) {
+        size_t g = shorten ? 0 : ACCEL_COUNT(together);
+
+        if ((types >> d & 1) == 0)
+            continue;
+        while (g < ACCEL_COUNT(together) && ((together[g].types >> d & 1) == 0 ||
+                                             (types & together[g].types) != together[g].types))
+            g++;
+        add_word(text, g < ACCEL_COUNT(together) ? together[g].word
+                                                 : accel_dtype_name((enum accel_dtype)d));
+        if (g < ACCEL_COUNT(together))
+            types &= ~together[g].types;
+    }
     return text;
 }
 
@@ -72,19 +104,31 @@ static bool leads(const struct accel_operator_arg *args, size_t i)
     return true;
 }
 
-/* "X, B: float double; I: int64": the names of a group before its types. */
-static void print_args(const struct accel_operator_arg *args, size_t count)
+static void print_name(const struct accel_operator_arg *arg, bool marked)
+{
+    const bool optional = marked && arg->optional;
+
+    printf("%s%s%s%s", optional ? "[" : "", arg->name, optional ? "]" : "",
+           marked && arg->variadic ? "..." : "");
+}
+
+/* "X, B: float double; I: int64": the names of a group before its types. For the page: marked
+ * "[B]" where it may be left out and "inputs..." where there may be many, and types shortened. */
+static void print_args(const struct accel_operator_arg *args, size_t count, bool page)
 {
     char text[TYPES_TEXT];
 
     for (size_t i = 0; i < count; i++) {
         if (!leads(args, i))
             continue;
-        printf("%s%s", i > 0 ? "; " : "", args[i].name);
+        printf("%s", i > 0 ? "; " : "");
+        print_name(&args[i], page);
         for (size_t j = i + 1; j < count && args[i].group != 0; j++)
-            if (args[j].group == args[i].group)
-                printf(", %s", args[j].name);
-        printf(": %s", types_text(args[i].types, text));
+            if (args[j].group == args[i].group) {
+                printf(", ");
+                print_name(&args[j], page);
+            }
+        printf(": %s", types_text(args[i].types, page, text));
     }
 }
 
@@ -95,18 +139,30 @@ static const char *domain_name(const struct accel_operator *op)
     return op->domain[0] != '\0' ? op->domain : "ai.onnx";
 }
 
+static void print_legend(void)
+{
+    char text[TYPES_TEXT];
+
+    puts("# The operators of the inference core\n\n"
+         "Made by `make operators` from the operator table itself (`accel-run ops --markdown`).\n\n"
+         "- A row is one meaning of an operator: it holds from the opset version given up to that\n"
+         "  of the next row of the same operator. A model of opset 17 means the row with the\n"
+         "  greatest number that is not above 17.\n"
+         "- Arguments before a colon are all of one type, which is any of those behind it.\n"
+         "- `[B]` may be left out; `inputs...` is one or more.\n"
+         "- Where float is listed, float16 and bfloat16 are taken even if they are not: the pass\n"
+         "  `widen-f16` has them computed in float.\n"
+         "- What sequences, optionals and maps hold is listed as if it were a tensor.\n\n"
+         "Some words stand for several types:\n");
+    for (size_t g = 0; g < ACCEL_COUNT(together); g++)
+        printf("- **%s**: %s\n", together[g].word, types_text(together[g].types, false, text));
+}
+
 static void print_markdown(const struct table *t)
 {
     const char *domain = NULL;
 
-    puts("# The operators of the inference core\n\n"
-         "Made by `make operators` from the operator table itself (`accel-run ops --markdown`). A "
-         "row\n"
-         "is one meaning of an operator: it holds from the opset version given up to that of the "
-         "next\n"
-         "row of the same operator. Arguments before a colon share one type of those behind it.\n\n"
-         "Where float is listed without float16, float16 and bfloat16 are taken as well: the pass\n"
-         "`widen-f16` has them computed in float.");
+    print_legend();
     for (size_t i = 0; i < t->count; i++) {
         const struct accel_operator *op = &t->ops[i];
 
@@ -118,9 +174,9 @@ static void print_markdown(const struct table *t)
         if (op->removed)
             printf("no longer in the standard");
         else
-            print_args(op->inputs, op->inputs_count);
+            print_args(op->inputs, op->inputs_count, true);
         printf(" | ");
-        print_args(op->outputs, op->removed ? 0 : op->outputs_count);
+        print_args(op->outputs, op->removed ? 0 : op->outputs_count, true);
         printf(" |\n");
     }
 }
@@ -134,7 +190,7 @@ static void print_text(const struct table *t)
         if (op->removed)
             printf("no longer in the standard");
         else
-            print_args(op->inputs, op->inputs_count);
+            print_args(op->inputs, op->inputs_count, false);
         putchar('\n');
     }
 }
@@ -147,7 +203,7 @@ static json_t *args_json(const struct accel_operator_arg *args, size_t count)
         const char group[2] = {args[i].group, '\0'};
         json_t *types = json_array();
 
-        for (unsigned d = 1; d < 64; d++)
+        for (unsigned d = 1; d <= ACCEL_DTYPE_LAST; d++)
             if ((args[i].types >> d & 1) != 0)
                 json_array_append_new(types, json_string(accel_dtype_name((enum accel_dtype)d)));
         json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", args[i].name,

@@ -12,7 +12,7 @@ static size_t show_args(const struct accel_arg *args, size_t max, struct accel_o
         if ((args[i].flags & ACCEL_ARG_INTERNAL) == 0)
             out[count++] =
                 (struct accel_operator_arg){.name = args[i].name,
-                                            .types = args[i].types,
+                                            .types = args[i].types & ACCEL_T_ALL,
                                             .group = args[i].var,
                                             .optional = (args[i].flags & ACCEL_ARG_OPTIONAL) != 0,
                                             .variadic = (args[i].flags & ACCEL_ARG_VARIADIC) != 0};

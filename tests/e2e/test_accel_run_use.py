@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """accel-run used carelessly: what it says of outputs, streams, options and files that are not as they should be."""
+import json
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -213,3 +215,33 @@ def test_a_packed_model_is_known_for_one(tmp_path, relu):
     run('pack', relu, '--output', tmp_path / 'm.packed')
     assert f'{tmp_path}/m.packed: not an ONNX model but a packed one' in run('analyse', tmp_path / 'm.packed', status=1)[1]
     assert '--packed' in run('bench', tmp_path / 'm.packed', status=1)[1]
+
+
+# ---------------------------------------------------------------- the table of operators
+TABLE = json.loads(run('ops', '--json')[0])
+
+
+def test_the_table_of_operators_names_types_that_there_are():
+    types = {t for op in TABLE for arg in op['inputs'] + op['outputs'] for t in arg['types']}
+    assert types <= {name.lower() for name in onnx.TensorProto.DataType.keys()} | {'double', 'float'}
+
+
+def test_the_page_of_operators_says_the_same_in_its_shorter_words():
+    page = run('ops', '--markdown')[0]
+    words = {w: types.split() for w, types in re.findall(r'^- \*\*(\w+)\*\*: (.+)$', page, re.M)}
+
+    def shown(cell):
+        for group in filter(None, cell.split('; ')):
+            names, types = group.split(': ')
+            for name in names.split(', '):
+                yield name.strip('[].'), name[0] == '[', name.endswith('...'), {t for w in types.split() for t in words.get(w, [w])}
+
+    assert {'any', 'integers', 'float8'} <= set(words)
+    domains = [op['domain'] for op in TABLE]
+    assert re.findall(r'^## (.+)$', page, re.M) == [d or 'ai.onnx' for d in dict.fromkeys(domains)]
+    for op, row in zip(TABLE, re.findall(r'^\| (\w+) \| (\d+) \| (.*) \| (.*) \|$', page, re.M), strict=True):
+        assert row[:2] == (op['name'], str(op['since']))
+        for arguments, cell in ((op['inputs'], row[2]), (op['outputs'], row[3])):
+            if not op['removed']:
+                assert sorted(shown(cell), key=str) == sorted(
+                    ((a['name'], a['optional'], a['variadic'], set(a['types'])) for a in arguments), key=str), row
