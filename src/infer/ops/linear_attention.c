@@ -38,9 +38,10 @@ static int linear_parse(const struct accel_node *n, struct accel_bump *mem, cons
     while (i < ACCEL_COUNT(rules) && strcmp(rules[i], rule) != 0)
         i++;
     if (i == ACCEL_COUNT(rules))
-        return accel_fail(err, ACCEL_E_INVALID, "update_rule is '%s'", rule);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "update_rule is '%s', not linear, gated, delta or gated_delta", rule);
     if (accel_attr_int(n, "state_window", 0) != 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "state_window");
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "state_window is not supported, export with 0");
     *p = (struct linear_params){.q_heads = accel_attr_int(n, "q_num_heads", 0),
                                 .kv_heads = accel_attr_int(n, "kv_num_heads", 0),
                                 .scale = accel_attr_float(n, "scale", 0),
@@ -212,13 +213,14 @@ static int causal_parse(const struct accel_node *n, struct accel_bump *mem, cons
     (void)mem;
     (void)params;
     if (strcmp(act, "none") != 0 && strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
-        return accel_fail(err, ACCEL_E_INVALID, "activation is '%s'", act);
+        return accel_fail(err, ACCEL_E_INVALID, "activation is '%s', not none, silu or swish", act);
     if (dilation < 1 || dilation > 1 << 20)
-        return accel_fail(err, ACCEL_E_INVALID, "dilation is %" PRId64, dilation);
+        return accel_fail(err, ACCEL_E_INVALID, "dilation is %" PRId64 ", not in 1..%d", dilation,
+                          1 << 20);
     if (accel_attr_int(n, "ndim", 1) != 1 || accel_attr_int(n, "channels_last", 0) != 0 ||
         accel_attr_int(n, "state_window", 0) != 0)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "more than one dimension, channels_last or state_window");
+                          "ndim above 1, channels_last and state_window are not supported");
     return ACCEL_OK;
 }
 

@@ -99,7 +99,7 @@ static int refuse(const struct accel_node *n, size_t from, size_t to, const char
 {
     for (size_t i = from; i <= to; i++)
         if (accel_given(n, i))
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu, %s", i, what);
+            return accel_fail(err, ACCEL_E_UNSUPPORTED, "input %zu, %s, is not supported", i, what);
     return ACCEL_OK;
 }
 
@@ -126,8 +126,8 @@ static int parse_packing(const struct accel_node *n, struct moe_params *p, struc
     for (size_t i = 0; i < ACCEL_COUNT(p->fc); i++) {
         p->fc[i].bits = accel_attr_int(n, names[i], bits);
         if (p->fc[i].bits != 4 && p->fc[i].bits != 8)
-            return accel_fail(err, ACCEL_E_UNSUPPORTED, "experts of %" PRId64 " bits",
-                              p->fc[i].bits);
+            return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                              "expert weights of %" PRId64 " bits, not 4 or 8", p->fc[i].bits);
         if (!accel_given(n, p->fc[i].scales))
             return accel_fail(err, ACCEL_E_INVALID, "input %zu, scales, is missing",
                               p->fc[i].scales);

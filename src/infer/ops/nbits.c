@@ -44,13 +44,17 @@ static int nbits_parse(const struct accel_node *n, struct accel_bump *mem, const
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
     if (k < 1 || columns < 1 || k > INT32_MAX || columns > INT32_MAX)
-        return accel_fail(err, ACCEL_E_INVALID, "a matrix of %" PRId64 " by %" PRId64, k, columns);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "K is %" PRId64 ", N %" PRId64 ": both must be 1 to %d", k, columns,
+                          INT32_MAX);
     if (bits != 2 && bits != 4 && bits != 8)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "%" PRId64 " bits", bits);
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "bits is %" PRId64 ", not 2, 4 or 8", bits);
     if (block < 16 || block > 1 << 20 || (block & (block - 1)) != 0)
-        return accel_fail(err, ACCEL_E_INVALID, "block_size is %" PRId64, block);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "block_size is %" PRId64 ", no power of 2 from 16 to %d", block, 1 << 20);
     if (accel_attr_int(n, "weight_prepacked", 0) != 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "weight_prepacked");
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "weight_prepacked is not supported, export with 0");
     *p = (struct nbits_params){.k = (size_t)k,
                                .n = (size_t)columns,
                                .block = (size_t)block,
@@ -71,14 +75,18 @@ static int bnb4_parse(const struct accel_node *n, struct accel_bump *mem, const 
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its attributes");
     *params = p;
     if (k < 1 || columns < 1 || k > INT32_MAX || columns > INT32_MAX)
-        return accel_fail(err, ACCEL_E_INVALID, "a matrix of %" PRId64 " by %" PRId64, k, columns);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "K is %" PRId64 ", N %" PRId64 ": both must be 1 to %d", k, columns,
+                          INT32_MAX);
     if (type != 0 && type != 1)
         return accel_fail(err, ACCEL_E_INVALID, "quant_type is %" PRId64 ", not 0 (FP4) or 1 (NF4)",
                           type);
     if (block < 16 || block > 1 << 20 || (block & (block - 1)) != 0)
-        return accel_fail(err, ACCEL_E_INVALID, "block_size is %" PRId64, block);
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "block_size is %" PRId64 ", no power of 2 from 16 to %d", block, 1 << 20);
     if (accel_attr_int(n, "transB", 1) != 1)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "transB of 0");
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "transB 0 is not supported: B has to be [N, K]");
     *p = (struct nbits_params){.kind = type == 1 ? NF4 : FP4,
                                .k = (size_t)k,
                                .n = (size_t)columns,

@@ -27,10 +27,12 @@ static int rotary_parse(const struct accel_node *n, struct accel_bump *mem, cons
     (void)params;
     if (accel_attr_int(n, "num_heads", 0) < 0 || rotated < 0 || rotated % 2 != 0)
         return accel_fail(err, ACCEL_E_INVALID,
-                          "num_heads %" PRId64 ", rotary_embedding_dim %" PRId64,
+                          "num_heads %" PRId64 ", rotary_embedding_dim %" PRId64
+                          ": neither may be below 0, the latter has to be even",
                           accel_attr_int(n, "num_heads", 0), rotated);
     if (accel_attr_int(n, "is_packed_batching", 0) != 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "is_packed_batching");
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "is_packed_batching is not supported, export with 0");
     return ACCEL_OK;
 }
 
@@ -80,8 +82,9 @@ static int check_caches(const struct accel_infer *in, const struct places *p,
     const int64_t rows = x->dims[x->rank == 4 ? 2 : 1];
 
     if (c->rank != (looked_up ? 2 : 3) || s->rank != c->rank)
-        return accel_fail(err, ACCEL_E_INVALID, "caches of rank %u and %u, %s position_ids",
-                          c->rank, s->rank, looked_up ? "with" : "without");
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "caches of rank %u and %u: %s position_ids both must have %d", c->rank,
+                          s->rank, looked_up ? "with" : "without", looked_up ? 2 : 3);
     for (uint32_t i = 0; i < c->rank; i++)
         if (c->dims[i] >= 0 && s->dims[i] >= 0 && c->dims[i] != s->dims[i])
             return accel_fail(err, ACCEL_E_INVALID, "cosine and sine differ in dimension %u", i);
@@ -99,7 +102,7 @@ static int rotary_infer(struct accel_infer *in, struct accel_error *err)
     struct accel_rotary r;
 
     if (x->rank != 3 && x->rank != 4)
-        return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u", x->rank);
+        return accel_fail(err, ACCEL_E_INVALID, "an input of rank %u instead of 3 or 4", x->rank);
     int rc = check_caches(in, &p, err);
     if (rc == ACCEL_OK && accel_given(in->node, p.positions)) {
         const struct accel_shape *ids = &in->in[p.positions]->shape;
@@ -177,7 +180,9 @@ static int stream_parse(const struct accel_node *n, struct accel_bump *mem, cons
         return accel_fail(err, ACCEL_E_INVALID, "mrope_layout is %" PRId64 ", not 0 or 1", layout);
     if (heads < 0 || rotated < 0 || (rotated > 0 && heads == 0))
         return accel_fail(err, ACCEL_E_INVALID,
-                          "num_heads %" PRId64 ", rotary_embedding_dim %" PRId64, heads, rotated);
+                          "num_heads %" PRId64 ", rotary_embedding_dim %" PRId64
+                          ": neither may be below 0, the latter needs the former",
+                          heads, rotated);
     for (size_t i = 0; i < count; i++)
         if (count != STREAMS || section[i] < 0 || section[i] > INT32_MAX)
             return accel_fail(err, ACCEL_E_INVALID, "mrope_section is not three sizes");
