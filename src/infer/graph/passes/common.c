@@ -185,6 +185,22 @@ static bool one_element(const struct accel_value *v)
     return v == NULL || accel_dims_product(v->data->dims, 0, v->data->rank) == 1;
 }
 
+/* A zero point that is an integer; of the small floats it can only be 0. false: it is neither. */
+static bool zero_point(const struct accel_tensor *t, int32_t *z)
+{
+    int32_t least, most;
+    unsigned bits = 0;
+
+    *z = 0;
+    if (t->dtype == ACCEL_DTYPE_INT32 || accel_quant_range(t->dtype, &least, &most)) {
+        *z = accel_quant_at(t->dtype, t->data, 0);
+        return true;
+    }
+    for (size_t i = 0; i < t->size_bytes; i++)
+        bits |= ((const uint8_t *)t->data)[i];
+    return bits == 0;
+}
+
 bool accel_quantizer_of(const struct accel_node *node, const char *op_type,
                         struct accel_quantizer *out)
 {
@@ -205,8 +221,8 @@ bool accel_quantizer_of(const struct accel_node *node, const char *op_type,
     if (!one_element(scale) || !one_element(zero))
         return true;
     memcpy(&out->s, scale->data->data, sizeof(out->s));
-    out->z = zero != NULL ? accel_quant_at(zero->data->dtype, zero->data->data, 0) : 0;
-    out->per_tensor = isnormal(out->s) && out->s > 0;
+    out->per_tensor =
+        isnormal(out->s) && out->s > 0 && (zero == NULL || zero_point(zero->data, &out->z));
     return true;
 }
 
