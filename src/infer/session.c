@@ -292,6 +292,7 @@ static void turn_texts(struct accel_session *s)
     s->old_texts = s->texts;
     s->texts = (struct accel_bump){0};
     s->texts_bytes = 0;
+    s->kept = NULL;
 }
 
 static void begin_run(struct accel_session *s)

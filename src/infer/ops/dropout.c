@@ -66,6 +66,20 @@ static void drop(const struct accel_run *run, struct accel_random *g, float rati
     }
 }
 
+/* In a loop each execution begins the sequence of the next seed. */
+static int begin(struct accel_run *run, struct accel_random *g, struct accel_error *err)
+{
+    const struct accel_attr *seed = accel_attr(run->node, "seed");
+    void *kept;
+
+    if (seed == NULL)
+        return accel_random_unseeded(g, err);
+    const int rc = accel_run_keep(run, sizeof(uint64_t), &kept, err);
+    if (rc == ACCEL_OK)
+        accel_random_begin(g, (uint64_t)*seed->ints + (*(uint64_t *)kept)++);
+    return rc;
+}
+
 static int dropout_run(struct accel_run *run, struct accel_error *err)
 {
     struct accel_random g;
@@ -77,7 +91,7 @@ static int dropout_run(struct accel_run *run, struct accel_error *err)
         return accel_fail(err, ACCEL_E_INVALID, "ratio is %g, not in [0, 1)", (double)ratio);
     if (ratio == 0)
         return keep_all(run, err);
-    const int rc = accel_random_of(run->node, &g, err);
+    const int rc = begin(run, &g, err);
     if (rc == ACCEL_OK)
         drop(run, &g, ratio);
     return rc;

@@ -270,6 +270,9 @@ int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *
  * operator makes (an output of type STRING holds pointers). Freed with the run after the next.
  * Errors: LIMIT (limits.arena_bytes over a run), NOMEM. */
 int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err);
+/* Memory of the node's own, zeroed at first, for as long as the session's run: what a node in a
+ * loop leaves for the next iteration. `bytes` is the same each time. Errors: as above. */
+int accel_run_keep(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err);
 
 /* ---------------------------------------------------------------- cost */
 

@@ -2,7 +2,8 @@
 /* RandomNormal, RandomUniform and their ...Like, Bernoulli, Multinomial. With a seed every run
  * gives the same numbers, the same for all nodes of that seed, and they are those of the first run
  * of a session of ONNX Runtime (kernels/random.h), whose later runs go on where that one stopped.
- * Without a seed each run's differ. Halves are drawn as floats and rounded. */
+ * Within a run a node in a loop goes on, there and here. Without a seed each run's differ. Halves
+ * are drawn as floats and rounded. */
 #include "infer/ops/random.h"
 
 #include "infer/ops/elements.h"
@@ -23,8 +24,7 @@ static uint32_t seed_of(float seed)
     return fabsf(seed) < 0x1p63f ? (uint32_t)(int64_t)seed : 0;
 }
 
-/* Begins the sequence of a number that the system gives. */
-static int unseeded(struct accel_random *g, struct accel_error *err)
+int accel_random_unseeded(struct accel_random *g, struct accel_error *err)
 {
     uint32_t seed;
 
@@ -36,14 +36,21 @@ static int unseeded(struct accel_random *g, struct accel_error *err)
     return ACCEL_OK;
 }
 
-int accel_random_of(const struct accel_node *n, struct accel_random *g, struct accel_error *err)
+/* The sequence of the node's seed, or of one that the system gives, begun or gone on with. */
+static int sequence_of(struct accel_run *run, struct accel_random **g, struct accel_error *err)
 {
-    const struct accel_attr *seed = accel_attr(n, "seed");
+    const struct accel_attr *seed = accel_attr(run->node, "seed");
+    void *kept;
+    const int rc = accel_run_keep(run, sizeof(**g), &kept, err);
 
+    if (rc != ACCEL_OK)
+        return rc;
+    *g = kept;
+    if ((*g)->state != 0) /* which no sequence ever is */
+        return ACCEL_OK;
     if (seed == NULL)
-        return unseeded(g, err);
-    accel_random_begin(g, seed->type == ACCEL_ATTR_FLOAT ? seed_of(*seed->floats)
-                                                         : (uint64_t)*seed->ints);
+        return accel_random_unseeded(*g, err);
+    accel_random_begin(*g, seed_of(*seed->floats));
     return ACCEL_OK;
 }
 
@@ -98,16 +105,16 @@ static int numbers_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_node *n = run->node;
     const struct accel_tensor *y = run->out[0];
-    struct accel_random g;
-    const int rc = accel_random_of(n, &g, err);
+    struct accel_random *g;
+    const int rc = sequence_of(run, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
     if (strncmp(n->op_type, "RandomNormal", strlen("RandomNormal")) == 0)
-        accel_random_normal(&g, y->dtype, accel_elements(y), accel_attr_float(n, "mean", 0),
+        accel_random_normal(g, y->dtype, accel_elements(y), accel_attr_float(n, "mean", 0),
                             accel_attr_float(n, "scale", 1), y->data);
     else
-        accel_random_uniform(&g, y->dtype, accel_elements(y), accel_attr_float(n, "low", 0),
+        accel_random_uniform(g, y->dtype, accel_elements(y), accel_attr_float(n, "low", 0),
                              accel_attr_float(n, "high", 1), y->data);
     return ACCEL_OK;
 }
@@ -129,12 +136,12 @@ static int bernoulli_prepare(struct accel_prepare *prep, struct accel_error *err
 static int bernoulli_run(struct accel_run *run, struct accel_error *err)
 {
     const struct accel_tensor *p = run->in[0], *y = run->out[0];
-    struct accel_random g;
-    const int rc = accel_random_of(run->node, &g, err);
+    struct accel_random *g;
+    const int rc = sequence_of(run, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    accel_random_bernoulli(&g, p->dtype, accel_elements(p), p->data, run->scratch);
+    accel_random_bernoulli(g, p->dtype, accel_elements(p), p->data, run->scratch);
     accel_convert(run->kernels, run->pool, accel_elements(y), ACCEL_DTYPE_BOOL, run->scratch,
                   y->dtype, y->data);
     return ACCEL_OK;
@@ -178,12 +185,12 @@ static int multinomial_run(struct accel_run *run, struct accel_error *err)
     const size_t rows = (size_t)x->dims[0], classes = (size_t)x->dims[1];
     double *sums = run->scratch;
     int64_t *samples = (int64_t *)(sums + classes);
-    struct accel_random g;
-    const int rc = accel_random_of(run->node, &g, err);
+    struct accel_random *g;
+    const int rc = sequence_of(run, &g, err);
 
     if (rc != ACCEL_OK)
         return rc;
-    accel_random_classes(&g, x->dtype, rows, classes, x->data, (size_t)y->dims[1], samples, sums);
+    accel_random_classes(g, x->dtype, rows, classes, x->data, (size_t)y->dims[1], samples, sums);
     accel_convert(run->kernels, run->pool, accel_elements(y), ACCEL_DTYPE_INT64, samples, y->dtype,
                   y->data);
     return ACCEL_OK;

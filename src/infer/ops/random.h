@@ -5,9 +5,7 @@
 #include "infer/kernels/random.h"
 #include "infer/ops/op.h"
 
-/* Begins the sequence of a run: that of the node's attribute seed, FLOAT or INT by its entry, which
- * every run begins anew; without one that of a number the system gives, another each time. In
- * ops/random.c. Errors: INTERNAL. */
-int accel_random_of(const struct accel_node *n, struct accel_random *g, struct accel_error *err);
+/* Begins the sequence of a number that the system gives. In ops/random.c. Errors: INTERNAL. */
+int accel_random_unseeded(struct accel_random *g, struct accel_error *err);
 
 #endif

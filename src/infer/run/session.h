@@ -9,8 +9,17 @@
 #include "infer/model.h"
 #include "infer/run/list.h"
 
+#include <stddef.h>
+
 /* Shape sets a unit keeps ready. */
 #define ACCEL_PLANS_MAX 4
+
+/* What a node keeps between its executions in a run. */
+struct accel_kept {
+    struct accel_kept *next;
+    const struct accel_node *node;
+    max_align_t memory[];
+};
 
 struct accel_session {
     struct accel_model *model;
@@ -30,6 +39,7 @@ struct accel_session {
     /* Strings made by this run and by the one before: its outputs may be this one's inputs. */
     struct accel_bump texts, old_texts;
     size_t texts_bytes;
+    struct accel_kept *kept;          /* of this run, among its texts */
     struct accel_tensor *given_lists; /* inputs of this run that are no tensors, by input */
     struct accel_bump lent;           /* arrays of items in outputs of the last run */
 };

@@ -272,6 +272,28 @@ int accel_run_memory(struct accel_run *run, size_t bytes, void **memory, struct 
     return ACCEL_OK;
 }
 
+int accel_run_keep(struct accel_run *run, size_t bytes, void **memory, struct accel_error *err)
+{
+    struct accel_unit *u = run->framework;
+    struct accel_kept *kept = u != NULL ? u->session->kept : NULL;
+    void *block;
+
+    while (kept != NULL && kept->node != run->node)
+        kept = kept->next;
+    if (kept == NULL) {
+        const int rc = accel_run_memory(run, sizeof(*kept) + bytes, &block, err);
+
+        if (rc != ACCEL_OK)
+            return rc;
+        kept = block;
+        kept->node = run->node;
+        kept->next = u->session->kept;
+        u->session->kept = kept;
+    }
+    *memory = kept->memory;
+    return ACCEL_OK;
+}
+
 /* What an operator's inputs are now, and what comes out of them. */
 static int infer_now(struct accel_unit *u, struct accel_run *run, struct accel_prepare *prep,
                      struct accel_error *err)

@@ -7,7 +7,8 @@ from onnx import helper, numpy_helper
 from differential.draft import Draft, F, value_info
 from differential.recipes import RECIPES, recipe
 
-SIMPLE = ('Add', 'Mul', 'Relu', 'Sub', 'Tanh', 'Max', 'Abs', 'Neg', 'Sigmoid', 'Transpose', 'Concat', 'ReduceSum', 'MatMul')
+SIMPLE = ('Add', 'Mul', 'Relu', 'Sub', 'Tanh', 'Max', 'Abs', 'Neg', 'Sigmoid', 'Transpose', 'Concat', 'ReduceSum', 'MatMul',
+          'RandomNormalLike', 'Bernoulli', 'Dropout')
 
 
 def body(d, formal=()):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random numbers with a seed: those of the first run of ONNX Runtime's session. Without one there is nothing to compare."""
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from oracle_cases import F
 
@@ -86,5 +86,25 @@ def dropout(w):
     w.case('dropout_none', 'Dropout', [('x', x.astype(F)), ('r', np.array(0, F)), true], outputs=2, opset=13, seed=8)
 
 
-EXACT = (numbers, like, bernoulli, multinomial, dropout)
+def looped(w):
+    """From one iteration to the next a sequence goes on; Dropout begins that of the next seed. Nodes of one seed do not share."""
+    nodes = {'uniform': ('RandomUniform', [], {'shape': [3]}), 'normal': ('RandomNormal', [], {'shape': [3], 'dtype': TensorProto.DOUBLE}),
+             'normal_like': ('RandomNormalLike', ['x'], {}), 'bernoulli': ('Bernoulli', ['p'], {}),
+             'multinomial': ('Multinomial', ['x'], {'sample_size': 5}), 'dropout': ('Dropout', ['x', 'p', 'true'], {})}
+    given = [('count', np.array(4)), ('true', np.array(True)), ('x', w.rng.standard_normal((2, 7)).astype(F)), ('p', np.array(0.4, F))]
+    for name, (op, inputs, more) in nodes.items():
+        more['seed'] = 6 if op == 'Dropout' else 6.0
+        for twice in (False, True):
+            drawn = ['a', 'b'] if twice else ['a']
+            body = helper.make_graph(
+                [helper.make_node('Identity', ['going'], ['goes']), *(helper.make_node(op, inputs, [d], **more) for d in drawn)], 'body',
+                [helper.make_tensor_value_info('i', TensorProto.INT64, []), helper.make_tensor_value_info('going', TensorProto.BOOL, [])],
+                [helper.make_tensor_value_info('goes', TensorProto.BOOL, []),
+                 *(helper.make_tensor_value_info(d, {'normal': TensorProto.DOUBLE, 'multinomial': TensorProto.INT32}.get(name, TensorProto.FLOAT), None)
+                   for d in drawn)])
+            loop = helper.make_node('Loop', ['count', 'true'], [f'y_{d}' for d in drawn], body=body)
+            w.model(f'looped_{name}_{len(drawn)}', [loop], [g for g in given if g[0] in ('count', 'true', *inputs)], (), list(loop.output))
+
+
+EXACT = (numbers, like, bernoulli, multinomial, dropout, looped)
 NEAR = ()
