@@ -200,11 +200,13 @@ static int load_options(struct accel_run_options *o, struct accel_error *err)
                           o->deadline_s);
     load->limits.run_ms = (int64_t)ceil(o->deadline_s * 1000);
     load->limits.arena_bytes = (size_t)o->memory_mib << 20;
-    if (o->packed && (o->passes != NULL || o->passes_off != NULL))
+    if (o->packed && (o->passes != NULL || o->passes_off != NULL || o->cpu_mask != NULL))
         return accel_fail(err, ACCEL_E_INVALID,
-                          "--packed: the passes have run when the model was packed; give %s to "
-                          "accel-run pack",
-                          o->passes != NULL ? "--passes" : "--passes-off");
+                          "--packed: passes and instruction sets were settled when the model was "
+                          "packed; give %s to accel-run pack",
+                          o->passes != NULL       ? "--passes"
+                          : o->passes_off != NULL ? "--passes-off"
+                                                  : "--cpu-mask");
     if (choose_passes(o, &load->passes_off, err) != ACCEL_OK)
         return err != NULL ? (int)err->code : ACCEL_E_INVALID;
     if (o->cpu_mask != NULL && parse_cpu_mask(o->cpu_mask, &load->cpu_mask, err) != ACCEL_OK)

@@ -314,7 +314,10 @@ int accel_run_bench(int argc, char **argv, int *status, struct accel_error *err)
     accel_waiting_end(&b.waiting);
     if (rc != ACCEL_OK)
         return rc;
-    accel_cpu_mask_text(b.o.load.cpu_mask & accel_cpu_features(), cpu, sizeof(cpu));
+    if (b.o.packed) /* the file knows, the library does not tell */
+        snprintf(cpu, sizeof(cpu), "instruction sets as packed");
+    else
+        accel_cpu_mask_text(b.o.load.cpu_mask & accel_cpu_features(), cpu, sizeof(cpu));
     const struct figures f = figures_of(&b);
     if (b.json)
         rc = print_bench_json(&b, argv[0], cpu, &f, err);

@@ -83,6 +83,7 @@ def test_a_run_that_fails_leaves_no_folder(tmp_path):
     (['run', 'm.packed', '--packed', '--output', 'o', '--input-shape', 'x:2'], 'give --input-shape to accel-run pack'),
     (['bench', 'm.packed', '--packed', '--passes-off', 'dead-code'], 'give --passes-off to accel-run pack'),
     (['bench', 'm.packed', '--packed', '--passes', 'dead-code'], 'give --passes to accel-run pack'),
+    (['bench', 'm.packed', '--packed', '--cpu-mask', 'plain'], 'give --cpu-mask to accel-run pack'),
     (['pack', 'm.onnx', '--output', ''], '--output FILE'),
     (['pack', 'm.onnx', '--output', 'm', '--cpu-mask', 'sse9'], 'plain, avx2'),
 ])
@@ -215,6 +216,12 @@ def test_a_packed_model_is_known_for_one(tmp_path, relu):
     run('pack', relu, '--output', tmp_path / 'm.packed')
     assert f'{tmp_path}/m.packed: not an ONNX model but a packed one' in run('analyse', tmp_path / 'm.packed', status=1)[1]
     assert '--packed' in run('bench', tmp_path / 'm.packed', status=1)[1]
+
+
+def test_bench_of_a_packed_model_claims_no_instruction_sets(tmp_path, relu):
+    """It said those of this CPU, of a model that was packed for plain C too."""
+    run('pack', relu, '--output', tmp_path / 'm.packed', '--cpu-mask', 'plain')
+    assert ', instruction sets as packed, ' in run('bench', tmp_path / 'm.packed', '--packed', '-n', '1')[0]
 
 
 # ---------------------------------------------------------------- the table of operators

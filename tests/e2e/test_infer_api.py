@@ -38,3 +38,12 @@ def test_the_table_is_printed_for_programs():
     assert conv and conv[0]["inputs"][0]["name"] == "X" and "float" in conv[0]["inputs"][0]["types"]
     assert conv[0]["inputs"][2]["optional"] and not conv[0]["inputs"][1]["optional"]
     assert len({(op["domain"], op["name"], op["since"]) for op in table}) == len(table)
+
+
+@pytest.mark.plain_build
+def test_the_operator_of_the_page_on_adding_one_compiles(tmp_path):
+    page = (ROOT / "docs/adding-an-operator.md").read_text()
+    block = re.search(r"^    /\* SPDX.*?^    \};$", page, re.M | re.S)[0]
+    (tmp_path / "twice.c").write_text(re.sub(r"^ {4}", "", block, flags=re.M) + "\n")
+    subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT}/include",
+                    f"-I{ROOT}/src", tmp_path / "twice.c"], check=True)
