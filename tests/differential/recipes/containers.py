@@ -2,13 +2,15 @@
 """Sequences and optionals: as inputs of the graph, in its middle and as its outputs."""
 import numpy as np
 
-from differential.draft import F
+from differential.draft import FIXED, F
 from differential.recipes import recipe
+
+ANY = (*FIXED, np.object_)
 
 
 def sequence(d):
     """A sequence that is there or a new one; its name."""
-    dtype = d.choice([F, F, np.int64, np.object_])
+    dtype = d.choice([F, F, F, np.int64, np.object_, np.float16, np.float64, np.uint8, np.bool_, np.int32])
     there = [n for n, v in d.visible().items() if isinstance(v, list) and v and isinstance(v[0], np.ndarray)]
     if there and d.chance(0.5):
         return d.choice(there)
@@ -50,14 +52,15 @@ def join(d, op):
     if d.opset < 11:
         return None
     shape = d.shape(low=1, high=3)
-    s = d.emit('SequenceConstruct', [d.tensor(F, shape) for _ in range(d.integer(1, 4))])
+    kind = d.choice([F, F, np.int64, np.float16, np.object_, np.bool_])
+    s = d.emit('SequenceConstruct', [d.tensor(kind, shape) for _ in range(d.integer(1, 4))])
     return s and d.emit(op, s, axis=d.integer(-len(shape), len(shape) - 1), new_axis=d.integer(0, 1))
 
 
 @recipe('Optional')
 def optional(d, op):
     """There and back: what lies between is no tensor to compare."""
-    x = d.pick([F, np.int64])
+    x = d.pick(ANY)
     if x is None or d.opset < 15:
         return None
     last = d.choice(['OptionalGetElement', 'OptionalHasElement'])

@@ -23,7 +23,8 @@ def fused_gemm(d, op):
 @recipe('TransposeMatMul')
 def transpose_matmul(d, op):
     m, k, n, ta, tb = d.integer(1, 9), d.integer(1, 20), d.integer(1, 20), d.integer(0, 1), d.integer(0, 1)
-    return d.emit(op, [d.tensor(F, (k, m) if ta else (m, k)), d.tensor(F, (n, k) if tb else (k, n))], domain=MS, transA=ta,
+    kind = d.choice([F, F, np.float64])
+    return d.emit(op, [d.tensor(kind, (k, m) if ta else (m, k)), d.tensor(kind, (n, k) if tb else (k, n))], domain=MS, transA=ta,
                   transB=tb, alpha=0.7)
 
 
@@ -34,12 +35,13 @@ def gelu(d, _):
 
 @recipe('SimplifiedLayerNormalization', 'SkipSimplifiedLayerNormalization')
 def simplified(d, op):
-    x = d.tensor(F, (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40)))
-    row = d.tensor(F, d.of(x).shape[-1:])
+    kind = d.choice([F, F, np.float64])
+    x = d.tensor(kind, (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40)))
+    row = d.tensor(kind, d.of(x).shape[-1:])
     if op[1] == 'i':
-        return d.emit(op, [x, row], axis=-1, epsilon=1e-4)
-    more = [d.tensor(F, d.of(row).shape)] if d.chance(0.4) else []
-    return d.emit(op, [x, d.tensor(F, d.of(x).shape), row, *more], d.choice([1, 1, (1, 0, 0, 1)]), domain=MS, epsilon=1e-4)
+        return d.emit(op, [x, row], d.choice([1, 1, 2]), axis=-1, epsilon=1e-4)
+    more = [d.tensor(kind, d.of(row).shape)] if d.chance(0.4) else []
+    return d.emit(op, [x, d.tensor(kind, d.of(x).shape), row, *more], d.choice([1, 1, (1, 0, 0, 1)]), domain=MS, epsilon=1e-4)
 
 
 @recipe('QLinearAveragePool', 'QLinearGlobalAveragePool')
@@ -53,6 +55,8 @@ def pool(d, op):
         return d.emit(op, [x, *params], domain=MS, channels_last=0)
     kernel, drawn = windows(d, shape[2:])
     drawn.pop('dilations', None)
+    if d.has_attribute(op, 'ceil_mode', MS) or d.chance(0.2):
+        drawn['ceil_mode'] = 1
     return d.emit(op, [x, *params], domain=MS, kernel_shape=kernel, count_include_pad=d.integer(0, 1), **drawn)
 
 
@@ -144,8 +148,9 @@ def quantised_attention(d, op):
 def causal(d, op):
     c, s, taps = d.integer(1, 5), d.integer(1, 9), d.integer(1, 4)
     dilation = d.integer(1, 2)
-    inputs = [d.tensor(F, (2, c, s)), d.tensor(F, (c, 1, taps)), d.tensor(F, (c,)) if d.chance(0.5) else '',
-              d.tensor(F, (2, c, (taps - 1) * dilation)) if d.chance(0.5) and taps > 1 else '']
+    kind = d.choice([F, F, np.float16])
+    inputs = [d.tensor(kind, (2, c, s)), d.tensor(kind, (c, 1, taps)), d.tensor(kind, (c,)) if d.chance(0.5) else '',
+              d.tensor(kind, (2, c, (taps - 1) * dilation)) if d.chance(0.5) and taps > 1 else '']
     return d.emit(op, trimmed(inputs), 2, domain=MS, activation=d.choice(['none', 'silu', 'swish']), dilation=dilation)
 
 
@@ -165,7 +170,8 @@ def linear_attention(d, op):
 @recipe('Inverse')
 def inverse(d, op):
     n = d.integer(1, 5)
-    a = d.array(F, (*d.shape(d.integer(0, 2)), n, n)) + 4 * np.eye(n, dtype=F)
+    kind = d.choice([F, F, np.float64])  # halves ONNX Runtime rounds at every step of the elimination
+    a = d.array(kind, (*d.shape(d.integer(0, 2)), n, n)) + 4 * np.eye(n, dtype=kind)
     return d.emit(op, [d.give(a)], domain=MS)
 
 

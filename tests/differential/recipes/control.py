@@ -147,7 +147,7 @@ def sequence_map(d, op):
 def sequence(d, op):
     if d.opset < 11:
         return None
-    x = d.pick([np.float32, np.int64], low=1, high=3, fits=lambda a: a.shape[0] > 0)
+    x = d.pick([np.float32, np.float32, np.int64, np.float64, np.int32, np.object_], low=1, high=3, fits=lambda a: a.shape[0] > 0)
     if x and d.chance(0.4):  # into pieces of one size or of several
         n, sizes = d.of(x).shape[0], d.integer(1, d.of(x).shape[0])
         if d.chance(0.5):

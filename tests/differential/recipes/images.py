@@ -90,6 +90,8 @@ def unpool(d, op):
     x = d.tensor(F, (d.integer(1, 2), d.integer(1, 3), d.integer(2, 9), d.integer(2, 9)))
     k = [d.integer(1, 2), d.integer(1, 2)]
     pooled = d.emit('MaxPool', [x], 2, kernel_shape=k, strides=k)
+    if pooled and d.chance(0.3):  # as large as it was, though the windows left something over
+        pooled = [*pooled, d.constant(d.of(x).shape, np.int64)]
     return pooled and d.emit(op, pooled, kernel_shape=k, strides=k)
 
 
@@ -101,8 +103,9 @@ def deform(d, op):
     c, m = 2 * groups * d.integer(1, 2), groups * d.integer(1, 3)
     h, w = d.integer(3, 8), d.integer(3, 8)
     n, out = d.integer(1, 2), (h + 2 - k[0] + 1, w + 2 - k[1] + 1)
-    inputs = [d.tensor(F, (n, c, h, w)), d.tensor(F, (m, c // groups, *k)), d.tensor(F, (n, offsets * k[0] * k[1] * 2, *out)),
-              d.tensor(F, (m,)) if d.chance(0.5) else '', d.tensor(F, (n, offsets * k[0] * k[1], *out)) if d.chance(0.5) else '']
+    kind = d.choice([F, F, np.float64])
+    inputs = [d.tensor(kind, (n, c, h, w)), d.tensor(kind, (m, c // groups, *k)), d.tensor(kind, (n, offsets * k[0] * k[1] * 2, *out)),
+              d.tensor(kind, (m,)) if d.chance(0.5) else '', d.tensor(kind, (n, offsets * k[0] * k[1], *out)) if d.chance(0.5) else '']
     return d.emit(op, inputs, pads=[1, 1, 1, 1], group=groups, offset_group=offsets, kernel_shape=k)
 
 

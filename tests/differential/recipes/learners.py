@@ -21,7 +21,7 @@ def maker(d):
     return made
 
 
-def rows(d, features, types=(F, np.float64, np.int64)):
+def rows(d, features, types=(F, np.float64, np.int64, np.int32)):
     """Values that trees compare exactly: halves."""
     dtype = d.choice(types)
     return d.give(maker(d).rows(d.choice([1, d.integer(2, 9), 70]), features, dtype, dtype == F and d.chance(0.3)), False)
@@ -35,7 +35,7 @@ def trees(d, op):
         targets = d.integer(1, 3)
         how = d.choice(['SUM', 'AVERAGE', 'MIN', 'MAX'])
         more = {'base_values': m.floats(targets)} if d.chance(0.4) else {}
-        x = d.give(m.rows(d.integer(1, 60), features, d.choice([F, np.float64])), False)
+        x = d.give(m.rows(d.integer(1, 60), features, d.choice([F, np.float64, np.int64, np.int32])), False)
         return d.emit(op, [x], domain=ML, post_transform=d.choice(POSTS), aggregate_function=how, n_targets=targets,
                       **m.forest(d.integer(1, 30), d.integer(1, 3), features, 'target', range(targets), -1.0), **more)
     classes, ids = d.choice([(2, (0,)), (2, (1,)), (2, (0, 1)), (3, range(3)), (5, range(5))])
@@ -52,12 +52,13 @@ def linear(d, op):
     if op == 'LinearRegressor':
         targets = d.integer(1, 3)
         more = {'intercepts': m.floats(targets)} if d.chance(0.5) else {}
-        return d.emit(op, [d.give(m.rows(d.integer(1, 30), n), False)], domain=ML, post_transform=d.choice(POSTS), targets=targets,
+        x = m.rows(d.integer(1, 30), n, d.choice([F, F, np.float64, np.int64, np.int32]))
+        return d.emit(op, [d.give(x, False)], domain=ML, post_transform=d.choice(POSTS), targets=targets,
                       coefficients=m.floats(targets * n), **more)
     targets, labels = d.choice([(1, 2), (2, 2), (3, 3), (6, 6)])
     names = ({'classlabels_strings': [f'k{k}' for k in range(labels)]} if d.chance(0.5) else
              {'classlabels_ints': list(range(labels))})
-    x = d.give(m.rows(d.integer(1, 30), n, d.choice([F, np.float64, np.int64])), False)
+    x = d.give(m.rows(d.integer(1, 30), n, d.choice([F, np.float64, np.int64, np.int32])), False)
     return d.emit(op, [x], 2, domain=ML, post_transform=d.choice(POSTS), coefficients=m.floats(targets * n, -0.2, 0.2),
                   intercepts=m.floats(targets, 0.1, 0.4), **names)
 

@@ -216,7 +216,7 @@ def grid_sample(d, op):
 def affine_grid(d, op):
     n, rank = d.integer(1, 3), d.integer(2, 3)
     size = [n, 2, *(d.integer(1, 6) for _ in range(rank))]
-    return d.opset >= 20 and d.emit(op, [d.tensor(F, (n, rank, rank + 1)), d.constant(size, np.int64)],
+    return d.opset >= 20 and d.emit(op, [d.tensor(d.choice([F, np.float64]), (n, rank, rank + 1)), d.constant(size, np.int64)],
                                     align_corners=d.integer(0, 1))
 
 
@@ -224,9 +224,10 @@ def affine_grid(d, op):
 def roi_align(d, op):
     if d.opset < 10:
         return None
-    x = image(d, np.float32, low=4, high=4)
-    a, count = d.of(x), d.integer(1, 4)
-    corners = np.sort(d.rng.uniform(0, 10, (count, 2, 2)), 1).reshape(count, 4).astype(F)
+    kind = d.choice([F, F, np.float64])
+    x = image(d, kind, low=4, high=4)
+    a, count = d.of(x), d.integer(0 if d.chance(0.1) else 1, 4)
+    corners = np.sort(d.rng.uniform(0, 10, (count, 2, 2)), 1).reshape(count, 4).astype(kind)
     more = {'coordinate_transformation_mode': d.choice(['half_pixel', 'output_half_pixel'])} if d.opset >= 16 else {}
     return d.emit(op, [x, d.give(corners), d.give(d.array(np.int64, (count,), 0, a.shape[0] - 1))],
                   mode=d.choice(['avg', 'max']), output_height=d.integer(1, 4), output_width=d.integer(1, 4),
@@ -298,18 +299,20 @@ def rotary(d, op):
 def fused_matmul(d, op):
     m, k, n, ta, tb = d.integer(1, 9), d.integer(1, 20), d.integer(1, 20), d.integer(0, 1), d.integer(0, 1)
     lead = d.shape(high=2)
-    return d.emit(op, [d.tensor(F, (*lead, k, m) if ta else (*lead, m, k)), d.tensor(F, (*lead, n, k) if tb else (*lead, k, n))],
-                  domain=MS, transA=ta, transB=tb, alpha=0.7)
+    kind = d.choice([F, F, np.float64])
+    a, b = d.tensor(kind, (*lead, k, m) if ta else (*lead, m, k)), d.tensor(kind, (*lead, n, k) if tb else (*lead, k, n))
+    return d.emit(op, [a, b], domain=MS, transA=ta, transB=tb, **({'alpha': 0.7} if d.chance(0.8) else {}))
 
 
 @recipe('FastGelu', 'BiasGelu', 'SkipLayerNormalization', 'QuickGelu')
 def transformer(d, op):
-    x = d.tensor(F, (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40)))
+    kind = d.choice([F, F, np.float64]) if op[0] == 'S' else F
+    x = d.tensor(kind, (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40)))
     row = d.of(x).shape[-1:]
     inputs = {'FastGelu': [x] + ([d.tensor(F, row)] if d.chance(0.5) else []), 'BiasGelu': [x, d.tensor(F, row)],
-              'QuickGelu': [x], 'SkipLayerNormalization': [x, d.tensor(F, d.of(x).shape), d.tensor(F, row), d.tensor(F, row)]}[op]
+              'QuickGelu': [x], 'SkipLayerNormalization': [x, d.tensor(kind, d.of(x).shape), d.tensor(kind, row), d.tensor(kind, row)]}[op]
     if op[0] != 'S':
         return d.emit(op, inputs, domain=MS)
     if d.chance(0.4):
-        inputs.append(d.tensor(F, row))
+        inputs.append(d.tensor(kind, row))
     return d.emit(op, inputs, d.choice([1, 1, (1, 0, 0, 1)]), domain=MS, epsilon=1e-4)

@@ -2,7 +2,7 @@
 """Windows, spectra and the losses of training."""
 import numpy as np
 
-from differential.draft import F
+from differential.draft import FIXED, F
 from differential.recipes import recipe
 from differential.recipes.moving import numbers
 
@@ -88,7 +88,7 @@ def tensor_scatter(d, op):
     b, length, t, e = d.integer(1, 3), d.integer(3, 9), d.integer(1, 3), d.integer(1, 6)
     mode = d.choice(['linear', 'circular'])
     places = d.array(np.int64, (b,), 0, length - t if mode == 'linear' else length - 1)
-    dtype = d.choice([F, np.float16, np.int32])
+    dtype = d.choice(FIXED)
     return d.emit(op, [d.tensor(dtype, (b, 2, length, e)), d.tensor(dtype, (b, 2, t, e)), d.give(places)], axis=-2, mode=mode)
 
 
@@ -102,8 +102,8 @@ def nms(d, op):
     if center:
         corners = np.concatenate([corners[..., :2] + 1, corners[..., 2:] / 2], -1)
     inputs = [d.give(corners), d.tensor(F, (n, classes, boxes), 0, 1), scalar(d, d.integer(0, 5)),
-              scalar(d, [0.3], F), scalar(d, [0.2], F)]
-    return d.emit(op, inputs[:d.integer(3, 5)], center_point_box=center)
+              scalar(d, [0.3], F) if d.chance(0.9) else '', scalar(d, [0.2], F)]
+    return d.emit(op, inputs[:d.integer(3, 5)], **({'center_point_box': center} if center or d.chance(0.5) else {}))
 
 
 @recipe('numbers-of-shape')
