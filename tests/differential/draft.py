@@ -216,8 +216,12 @@ class Draft:
         if any(i is None for i in inputs):
             return None
         wanted = [1] * outputs if isinstance(outputs, int) else outputs
-        node = helper.make_node(op, inputs, [self.name('v') if w else '' for w in wanted], domain=domain, name=self.name(op),
-                                **attributes)
+        try:
+            node = helper.make_node(op, inputs, [self.name('v') if w else '' for w in wanted], domain=domain, name=self.name(op),
+                                    **attributes)
+        except ValueError as why:  # an empty list, of a forest without a leaf, does not tell its type
+            self.refused.append((domain, op, str(why)))
+            return None
         made = [o for o in node.output if o]
         seen = self.visible()
         needed = [i for i in inputs if i] + [c for s in subgraphs for c in s.captured()]
