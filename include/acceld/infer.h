@@ -105,7 +105,8 @@ struct accel_limits {
     size_t nodes;        /* nodes, those of subgraphs counted in       [50,000] */
     size_t nesting;      /* graphs within graphs                       [32] */
     size_t arena_bytes;  /* intermediate tensors of one run; likewise its work space  [8 GiB] */
-    size_t tensor_bytes; /* any single tensor                          [2 GiB] */
+    size_t tensor_bytes; /* any single tensor; of an empty one, the elements that its dimensions
+                          * above 0 make                               [2 GiB] */
     int64_t run_ms;      /* one run's deadline; checked between operators [none] */
 };
 
