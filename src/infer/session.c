@@ -131,6 +131,18 @@ static int check_input(const struct accel_tensor_info *info, const struct accel_
     return ACCEL_OK;
 }
 
+/* An input with a default is none that can be given: the passes have made the most of its value. */
+static bool has_default(const struct accel_ir *ir, const char *name)
+{
+    for (size_t id = 0; id < ir->values_count; id++) {
+        const struct accel_value *v = ir->values[id];
+
+        if (v->is_input && v->data != NULL && strcmp(v->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int find_input(struct accel_session *s, const char *name, size_t *i, struct accel_error *err)
 {
     const struct accel_model *m = s->model;
@@ -138,6 +150,10 @@ static int find_input(struct accel_session *s, const char *name, size_t *i, stru
 
     for (*i = 0; *i < count && strcmp(m->inputs[*i].name, name) != 0; ++*i)
         ;
+    if (*i == count && has_default(m->ir, name))
+        return accel_fail(err, ACCEL_E_INVALID,
+                          "input '%s' has its value in the model and cannot be given another",
+                          name);
     if (*i == count)
         return accel_fail(err, ACCEL_E_INVALID, "the model has no input '%s'%s%s%s", name,
                           count > 0 ? "; it has '" : "", count > 0 ? m->inputs[0].name : "",

@@ -304,6 +304,40 @@ static void lends_memory_of_its_own(void)
     accel_model_unref(m);
 }
 
+/* Initialisers that are listed as inputs are the model's own. */
+static void keeps_its_defaults(void)
+{
+    static const int64_t two[] = {2};
+    static const float numbers[] = {3, 4};
+    struct accel_buf g = {0}, buf;
+    struct accel_model *m = NULL;
+    struct accel_session *s = NULL;
+    struct accel_error err = {0};
+    float data[2] = {1, 1}, sum[2];
+
+    ob_add(&g, OB_INPUT, ob_value("x", ACCEL_DTYPE_FLOAT, 1, two));
+    ob_add(&g, OB_INPUT, ob_value("w", ACCEL_DTYPE_FLOAT, 1, two));
+    ob_add(&g, OB_INITIALIZER, ob_tensor("w", ACCEL_DTYPE_FLOAT, 1, two, numbers, 8));
+    ob_add(&g, OB_OUTPUT, ob_value("y", ACCEL_DTYPE_FLOAT, 1, two));
+    ob_add(&g, OB_NODE, ob_node("Add", "x,w", "y"));
+    buf = ob_model(&g, 13);
+    const struct accel_tensor t = {ACCEL_DTYPE_FLOAT, 1, {2}, data, sizeof(data)};
+    const struct accel_named_tensor in[] = {{"x", t}, {"w", t}};
+    struct accel_named_tensor y = {.name = "y", .tensor = {.data = sum, .size_bytes = sizeof(sum)}};
+
+    ok(ob_load(&buf, NULL, &m, &err) == ACCEL_OK && accel_model_input_count(m) == 1 &&
+           accel_session_new(m, NULL, &s, &err) == ACCEL_OK,
+       "an input with a default is none of those to give: %s", err.msg);
+    ok(accel_session_run(s, in, 1, &y, 1, &err) == ACCEL_OK && sum[0] == 4 && sum[1] == 5,
+       "the default is what is taken: %s", err.msg);
+    ok(accel_session_run(s, in, 2, &y, 1, &err) == ACCEL_E_INVALID &&
+           strstr(err.msg, "'w' has its value in the model") != NULL,
+       "and said of one that is given: %s", err.msg);
+    accel_session_free(s);
+    accel_model_unref(m);
+    accel_buf_free(&buf);
+}
+
 /* With few elements Range and Cast follow from shapes and are no steps, with many they are. */
 static void profiles_in_the_order_of_the_analysis(void)
 {
@@ -521,6 +555,7 @@ int main(void)
     survives_every_failed_allocation();
     allocates_nothing_in_a_run();
     lends_memory_of_its_own();
+    keeps_its_defaults();
     profiles_in_the_order_of_the_analysis();
     return tap_done();
 }
