@@ -64,6 +64,28 @@ static void model_unrefp(struct accel_model **model)
 
 /* ---------------------------------------------------------------- dimensions */
 
+/* The name of the first dimension that a caller may fix by one; NULL: there is none. */
+static const char *a_free_dim(const struct accel_ir *ir)
+{
+    for (size_t i = 0; i < ir->main->inputs_count; i++) {
+        const struct accel_value *v = ir->main->inputs[i];
+
+        for (uint32_t k = 0; v->dim_names != NULL && k < v->type.shape.rank; k++)
+            if (v->dim_names[k] != NULL)
+                return v->dim_names[k];
+    }
+    return NULL;
+}
+
+static int no_such_dim(const struct accel_ir *ir, const char *name, struct accel_error *err)
+{
+    const char *other = a_free_dim(ir);
+
+    return accel_fail(err, ACCEL_E_INVALID, "dimension '%s': no input has it%s%s%s", name,
+                      other != NULL ? "; one that there is is '" : "", other != NULL ? other : "",
+                      other != NULL ? "'" : "");
+}
+
 /* "N" or "input:axis" = value: into the declared shapes of the inputs. */
 static int bind_dims(struct accel_ir *ir, const struct accel_load_options *o,
                      struct accel_error *err)
@@ -97,7 +119,7 @@ static int bind_dims(struct accel_ir *ir, const struct accel_load_options *o,
             }
         }
         if (!used)
-            return accel_fail(err, ACCEL_E_INVALID, "dimension '%s': no input has it", name);
+            return no_such_dim(ir, name, err);
     }
     return ACCEL_OK;
 }

@@ -171,6 +171,11 @@ def test_an_interrupted_pack_leaves_no_part_of_a_file(tmp_path):
     assert done.returncode == -signal.SIGXFSZ and list(tmp_path.iterdir()) == []
 
 
+def test_a_dimension_that_no_input_has_is_told_with_one_that_there_is(relu):
+    assert "dimension 'M': no input has it; one that there is is 'N'" in run('analyse', relu, '--dim', 'M=3', status=1)[1]
+    assert run('analyse', MNIST / 'model.onnx', '--dim', 'M=3', status=1)[1].endswith("dimension 'M': no input has it\n")
+
+
 # ---------------------------------------------------------------- limits
 def test_a_run_ends_at_its_deadline(tmp_path, endless):
     said = run('run', endless, '--input', tmp_path / 'x.npy', '--output', tmp_path / 'out', '--deadline', '0.2', status=1)[1]
