@@ -19,6 +19,12 @@ static inline bool accel_given(const struct accel_node *n, size_t i)
     return i < accel_node_formal(n) && n->inputs[i] != NULL;
 }
 
+/* Output o is asked for. */
+static inline bool accel_wanted(const struct accel_node *n, size_t o)
+{
+    return o < n->outputs_count && n->outputs[o] != NULL;
+}
+
 /* Element i of an INT32 or INT64 tensor. */
 static inline int64_t accel_integer_at(const struct accel_tensor *t, size_t i)
 {

@@ -12,11 +12,6 @@
 enum { QUERY, KEY, VALUE, MASK, SCORES_BIAS, PAST_K, PAST_V, PAST_ROWS, BEAMS, INDIRECTION, BIAS };
 enum { Y, PRESENT_K, PRESENT_V, QK };
 
-static bool wanted(const struct accel_node *n, size_t o)
-{
-    return o < n->outputs_count && n->outputs[o] != NULL;
-}
-
 static bool crosses(const struct accel_node *n)
 {
     return !accel_given(n, PAST_K);
@@ -42,11 +37,11 @@ static int decoder_parse(const struct accel_node *n, struct accel_bump *mem, con
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "attention_bias without past_key");
     if (past != accel_given(n, PAST_V))
         lacks = "past_key or past_value";
-    else if (past != wanted(n, PRESENT_K) || past != wanted(n, PRESENT_V))
+    else if (past != accel_wanted(n, PRESENT_K) || past != accel_wanted(n, PRESENT_V))
         lacks = past ? "present_key or present_value" : "past_key";
     else if (past && !accel_given(n, PAST_ROWS))
         lacks = "past_sequence_length";
-    else if (wanted(n, QK) && accel_attr_int(n, "output_qk", 0) == 0)
+    else if (accel_wanted(n, QK) && accel_attr_int(n, "output_qk", 0) == 0)
         lacks = "output_qk, of which it has an output,";
     return lacks == NULL ? ACCEL_OK : accel_fail(err, ACCEL_E_INVALID, "%s is not there", lacks);
 }
@@ -197,18 +192,18 @@ static int decoder_prepare(struct accel_prepare *prep, struct accel_error *err)
     struct accel_attention *a = &st->attention;
     st->threads = prep->threads;
     st->room = (size_t)s.room;
-    *a = (struct accel_attention){.batch = (size_t)s.batch,
-                                  .heads = (size_t)s.heads,
-                                  .kv_heads = (size_t)s.heads,
-                                  .q_rows = 1,
-                                  .kv_rows = wanted(n, QK) ? (size_t)prep->out[QK]->shape.dims[3]
-                                                           : st->room,
-                                  .head_size = (size_t)s.size,
-                                  .v_head_size = (size_t)s.size,
-                                  .scale = scale != 0 ? scale : 1 / sqrtf((float)s.size),
-                                  .left = -1,
-                                  .right = -1,
-                                  .stage = ACCEL_ATTENTION_MASKED};
+    *a = (struct accel_attention){
+        .batch = (size_t)s.batch,
+        .heads = (size_t)s.heads,
+        .kv_heads = (size_t)s.heads,
+        .q_rows = 1,
+        .kv_rows = accel_wanted(n, QK) ? (size_t)prep->out[QK]->shape.dims[3] : st->room,
+        .head_size = (size_t)s.size,
+        .v_head_size = (size_t)s.size,
+        .scale = scale != 0 ? scale : 1 / sqrtf((float)s.size),
+        .left = -1,
+        .right = -1,
+        .stage = ACCEL_ATTENTION_MASKED};
     a->q = accel_by_rows(1, a->heads * a->head_size, a->head_size);
     a->k = a->v = accel_by_heads(a->heads, st->room, a->head_size);
     accel_attention_to(a, a->q);
@@ -381,7 +376,7 @@ static int decoder_run(struct accel_run *run, struct accel_error *err)
                                                    .row = s.keys,
                                                    .head = s.keys,
                                                    .batch = a.heads * s.keys};
-    if (wanted(n, QK))
+    if (accel_wanted(n, QK))
         a.trace = run->out[QK]->data;
     accel_narrow(run->kernels, &a, s.keys, st->threads, st->work);
     if (a.kv_rows > s.keys)

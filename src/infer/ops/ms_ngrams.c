@@ -36,11 +36,6 @@ static bool plays(const struct accel_node *n, enum role role)
     return accel_given(n, place(n->params, role));
 }
 
-static bool wanted(const struct accel_node *n, size_t output)
-{
-    return output < n->outputs_count && n->outputs[output] != NULL;
-}
-
 static int ngrams_parse(const struct accel_node *n, struct accel_bump *mem, const void **params,
                         struct accel_error *err)
 {
@@ -84,13 +79,13 @@ static int check_roles(const struct accel_infer *in, struct accel_error *err)
                           p->pad);
     if (plays(n, PAST_SEGMENTS) && !plays(n, SEGMENTS))
         return accel_fail(err, ACCEL_E_INVALID, "past_segment_ids without segment_ids");
-    if (wanted(n, PRESENT_SEGMENTS) && !plays(n, SEGMENTS))
+    if (accel_wanted(n, PRESENT_SEGMENTS) && !plays(n, SEGMENTS))
         return accel_fail(err, ACCEL_E_INVALID, "present_segment_ids without segment_ids");
     if (p->varlen && plays(n, CAPTURES) != (p->captures > 0))
         return accel_fail(err, ACCEL_E_INVALID,
                           "capture_count belongs to a state_update_capacity above 0, which is %zu",
                           p->captures);
-    if (wanted(n, UPDATE) && p->captures == 0)
+    if (accel_wanted(n, UPDATE) && p->captures == 0)
         return accel_fail(err, ACCEL_E_INVALID, "state_update without a state_update_capacity");
     return ACCEL_OK;
 }
@@ -123,7 +118,7 @@ static int check_shapes(const struct accel_infer *in, int64_t batch, struct acce
 static void set_output(struct accel_infer *in, size_t o, enum accel_dtype dtype, uint32_t rank,
                        const int64_t *dims)
 {
-    if (!wanted(in->node, o))
+    if (!accel_wanted(in->node, o))
         return;
     in->out[o]->dtype = dtype;
     in->out[o]->shape = (struct accel_shape){.has_rank = true, .rank = rank};
@@ -287,14 +282,14 @@ static void run_sequence(struct accel_run *run, const struct sequence *s)
     for (ptrdiff_t at = 1 - state; at < (ptrdiff_t)s->length; at++) {
         if (begins(s, at))
             from = at;
-        if (at >= 0 && wanted(n, HASHES))
+        if (at >= 0 && accel_wanted(n, HASHES))
             hash(s, at, from, run->out[HASHES]);
     }
-    if (wanted(n, PRESENT))
+    if (accel_wanted(n, PRESENT))
         put_state(s, s->length, run->out[PRESENT], s->index);
-    if (wanted(n, PRESENT_SEGMENTS))
+    if (accel_wanted(n, PRESENT_SEGMENTS))
         put_segments(s, run->out[PRESENT_SEGMENTS]->data);
-    if (wanted(n, UPDATE))
+    if (accel_wanted(n, UPDATE))
         put_captures(s, ((const int32_t *)player(run, CAPTURES)->data)[s->index], run->out[UPDATE]);
 }
 
