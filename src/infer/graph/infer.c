@@ -6,8 +6,10 @@
 
 #include <string.h>
 
-/* Values up to this size are computed during inference; larger ones are the folding pass's. */
+/* Values up to this size and work are computed during inference, as often as it is done; what is
+ * more is the folding pass's. */
 #define COMPUTE_BYTES ((size_t)ACCEL_INTS_MAX * 8)
+#define COMPUTE_FLOPS 1e5
 
 static uint32_t type_bit(enum accel_dtype dtype)
 {
@@ -181,6 +183,8 @@ static int compute(const struct accel_node *n, const struct accel_type *const *i
     for (size_t i = 0; i < n->inputs_count; i++)
         if (in[i] != NULL && in[i]->data->size_bytes > COMPUTE_BYTES * 16)
             return ACCEL_OK;
+    if (accel_node_flops(n, in, out) > COMPUTE_FLOPS)
+        return ACCEL_OK;
     struct accel_tensor *results = accel_bump_alloc(mem, n->outputs_count + 1, sizeof(*results));
     if (results == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory for its value");

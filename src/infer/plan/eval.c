@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "infer/plan/eval.h"
+#include "infer/plan/plan.h"
 
 #include <string.h>
 
@@ -132,4 +132,18 @@ int accel_node_eval(const struct accel_node *node, const struct accel_type *cons
     for (size_t o = 0; o < node->outputs_count; o++)
         outs[o] = out[o] != NULL ? &results[o] : NULL;
     return node->op->run(&run, err);
+}
+
+double accel_node_flops(const struct accel_node *node, const struct accel_type *const *in,
+                        struct accel_type *const *out)
+{
+    const struct accel_prepare prep = {.node = node,
+                                       .in = in,
+                                       .out = (const struct accel_type *const *)out,
+                                       .kernels = node->graph->ir->kernels,
+                                       .threads = 1};
+    struct accel_cost cost;
+
+    accel_node_cost(&prep, &cost);
+    return cost.flops;
 }

@@ -35,4 +35,8 @@ int accel_node_eval(const struct accel_node *node, const struct accel_type *cons
                     struct accel_type *const *out, struct accel_tensor *results,
                     struct accel_error *err);
 
+/* What that computes, in FLOP. */
+double accel_node_flops(const struct accel_node *node, const struct accel_type *const *in,
+                        struct accel_type *const *out);
+
 #endif

@@ -8,6 +8,16 @@
 /* A result may be larger than what it is made of (ConstantOfShape, Expand, Tile): then it costs
  * less to compute it each time than to carry it in the pack. */
 #define GROWTH_BYTES ((size_t)1 << 20)
+/* What is computed once, while the model is loaded: some seconds of plain C. The rest is left to
+ * the runs, which have a deadline. */
+#define FOLD_FLOPS   5e9
+
+/* Constants at work. */
+struct folding {
+    struct accel_type *types;
+    bool weights; /* those that are quantised become floats, too */
+    double left;  /* of FOLD_FLOPS */
+};
 
 static int make_constants(struct accel_node *n, struct accel_type *types, struct accel_error *err)
 {
@@ -30,9 +40,10 @@ static int make_constants(struct accel_node *n, struct accel_type *types, struct
 }
 
 /* Runs the node into memory of `mem`, which then holds its outputs' data. */
-static int compute(struct accel_node *n, struct accel_type *types, struct accel_bump *mem,
-                   bool *done, struct accel_error *err)
+static int compute(struct accel_node *n, struct folding *f, struct accel_bump *mem, bool *done,
+                   struct accel_error *err)
 {
+    struct accel_type *types = f->types;
     const struct accel_type **in = accel_bump_alloc(mem, n->inputs_count + 1, sizeof(*in));
     struct accel_type **out = accel_bump_alloc(mem, n->outputs_count + 1, sizeof(*out));
     struct accel_tensor *results = accel_bump_alloc(mem, n->outputs_count + 1, sizeof(*results));
@@ -54,6 +65,10 @@ static int compute(struct accel_node *n, struct accel_type *types, struct accel_
         out[o] = n->outputs[o] != NULL ? &types[n->outputs[o]->id] : NULL;
     if (!accel_node_computable(n, in, out, most))
         return ACCEL_OK;
+    const double flops = accel_node_flops(n, in, out);
+    if (flops > f->left)
+        return ACCEL_OK;
+    f->left -= flops;
     for (size_t o = 0; o < n->outputs_count; o++) {
         struct accel_tensor *t = &results[o];
 
@@ -83,37 +98,44 @@ static bool outputs_known(const struct accel_node *n, const struct accel_type *t
     return true;
 }
 
-/* weights: those that are quantised become floats, too. */
+/* What follows from the node, when its inputs are constants, becomes one. */
+static int fold_node(struct accel_node *n, struct folding *f, size_t *changes,
+                     struct accel_error *err)
+{
+    ACCEL_CLEANUP(accel_bump_free) struct accel_bump big = {0};
+    bool known = outputs_known(n, f->types);
+    int rc = ACCEL_OK;
+
+    if (!f->weights && accel_node_is(n, "DequantizeLinear"))
+        return ACCEL_OK;
+    if (!known)
+        rc = compute(n, f, &big, &known, err);
+    if (rc == ACCEL_OK && known)
+        rc = make_constants(n, f->types, err);
+    if (rc == ACCEL_OK)
+        *changes += known;
+    return rc;
+}
+
 static int fold(struct accel_ir *ir, bool weights, size_t *changes, struct accel_error *err)
 {
     struct accel_graph *g = ir->main;
     ACCEL_CLEANUP(accel_freep)
     struct accel_type *types = accel_calloc(ir->values_count, sizeof(*types));
     ACCEL_CLEANUP(accel_bump_free) struct accel_bump mem = {0};
+    struct folding f = {.types = types, .weights = weights, .left = FOLD_FLOPS};
 
     if (types == NULL)
         return accel_fail(err, ACCEL_E_NOMEM, "no memory to fold constants");
     accel_types_init(ir, types);
     for (size_t i = 0; i < g->nodes_count; i++) {
         struct accel_node *n = g->nodes[i];
-        ACCEL_CLEANUP(accel_bump_free) struct accel_bump big = {0};
-        bool known;
         int rc = accel_graph_infer_node(n, types, &mem, err);
 
+        if (rc == ACCEL_OK && n->op != NULL && n->unsupported == NULL)
+            rc = fold_node(n, &f, changes, err);
         if (rc != ACCEL_OK)
             return rc;
-        if (n->op == NULL || n->unsupported != NULL)
-            continue;
-        if (!weights && accel_node_is(n, "DequantizeLinear"))
-            continue;
-        known = outputs_known(n, types);
-        if (!known)
-            rc = compute(n, types, &big, &known, err);
-        if (rc == ACCEL_OK && known)
-            rc = make_constants(n, types, err);
-        if (rc != ACCEL_OK)
-            return rc;
-        *changes += known;
     }
     return ACCEL_OK;
 }
