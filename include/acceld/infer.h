@@ -107,7 +107,8 @@ struct accel_limits {
     size_t arena_bytes;  /* intermediate tensors of one run; likewise its work space  [8 GiB] */
     size_t tensor_bytes; /* any single tensor; of an empty one, the elements that its dimensions
                           * above 0 make                               [2 GiB] */
-    int64_t run_ms;      /* one run's deadline; checked between operators [none] */
+    int64_t run_ms;      /* one run's deadline, which also ends what is long within an operator: a
+                          * fraction of a second later, with tensors of GiB some  [none] */
 };
 
 struct accel_load_options {
@@ -326,7 +327,7 @@ ACCEL_EXPORT int accel_session_run(struct accel_session *session,
                                    struct accel_named_tensor *outputs, size_t outputs_count,
                                    struct accel_error *err);
 
-/* From another thread: the run in progress ends with CANCELLED at the next operator. One that
+/* From another thread: the run in progress ends with CANCELLED, as soon as at a deadline. One that
  * begins later is not meant. */
 ACCEL_EXPORT void accel_session_cancel(struct accel_session *session);
 

@@ -50,6 +50,11 @@ struct accel_pool {
     size_t chunk;
     accel_range_fn *fn;
     void *context;
+    bool may_stop;
+
+    accel_stop_fn *give_up;
+    void *give_up_context;
+    double pieces;
 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t expected)
@@ -71,7 +76,7 @@ static void relax(void)
 
 static void work(struct accel_pool *pool, unsigned thread)
 {
-    for (;;) {
+    while (!pool->may_stop || !accel_pool_stopped(pool)) {
         const size_t begin =
             atomic_fetch_add_explicit(&pool->next, pool->chunk, memory_order_relaxed);
         if (begin >= pool->count)
@@ -138,19 +143,14 @@ static void announce(struct accel_pool *pool)
         futex_wake(&pool->generation);
 }
 
-void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
-                    void *context)
+/* Splits the job in so many pieces, or as many as there are grains. */
+static void split(struct accel_pool *pool, size_t count, size_t grain, size_t pieces, bool may_stop,
+                  accel_range_fn *fn, void *context)
 {
-    if (count == 0)
-        return;
-    grain = ACCEL_MAX(grain, (size_t)1);
-    if (pool == NULL || pool->threads == 1 || count <= grain) {
-        fn(context, 0, count, 0);
-        return;
-    }
-    /* Four pieces per thread: a slow thread costs a quarter of its share, not all of it. */
     const size_t grains = (count - 1) / grain + 1;
-    pool->chunk = ACCEL_MAX(grains / (4 * (size_t)pool->threads), (size_t)1) * grain;
+
+    pool->chunk = ACCEL_MAX(grains / pieces, (size_t)1) * grain;
+    pool->may_stop = may_stop;
     pool->count = count;
     pool->fn = fn;
     pool->context = context;
@@ -177,6 +177,54 @@ void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_r
             futex_wait(&pool->state, state);
         atomic_store(&pool->caller_sleeps, 0);
     }
+}
+
+/* Four per thread: a slow thread costs a quarter of its share, not all of it. */
+static size_t pieces_of(const struct accel_pool *pool)
+{
+    return pool->threads == 1 ? 1 : 4 * (size_t)pool->threads;
+}
+
+void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
+                    void *context)
+{
+    grain = ACCEL_MAX(grain, (size_t)1);
+    if (pool == NULL || pool->threads == 1 || count <= grain) {
+        if (count > 0)
+            fn(context, 0, count, 0);
+        return;
+    }
+    split(pool, count, grain, pieces_of(pool), false, fn, context);
+}
+
+void accel_pool_run_long(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
+                         void *context)
+{
+    if (count == 0 || accel_pool_stopped(pool))
+        return;
+    if (pool == NULL || pool->give_up == NULL || pool->pieces <= (double)pieces_of(pool)) {
+        accel_pool_run(pool, count, grain, fn, context);
+        return;
+    }
+    const double pieces = ACCEL_MIN(pool->pieces, (double)count);
+    split(pool, count, ACCEL_MAX(grain, (size_t)1), (size_t)pieces, true, fn, context);
+}
+
+void accel_pool_watch(struct accel_pool *pool, accel_stop_fn *stop, void *context)
+{
+    pool->give_up = stop;
+    pool->give_up_context = context;
+    pool->pieces = 0;
+}
+
+bool accel_pool_stopped(const struct accel_pool *pool)
+{
+    return pool != NULL && pool->give_up != NULL && pool->give_up(pool->give_up_context);
+}
+
+void accel_pool_expect(struct accel_pool *pool, double pieces)
+{
+    pool->pieces = pieces;
 }
 
 void accel_pool_free(struct accel_pool *pool)

@@ -22,6 +22,19 @@ typedef void accel_range_fn(void *context, size_t begin, size_t end, unsigned th
 void accel_pool_run(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
                     void *context);
 
+/* Work that may be given up. `stop` is asked, by any thread, whether it shall be; once it says yes
+ * it says so until the caller has seen it. NULL: never. Set while nothing runs. */
+typedef bool accel_stop_fn(void *context);
+void accel_pool_watch(struct accel_pool *pool, accel_stop_fn *stop, void *context);
+/* Is it given up? For loops that go on for long, once in some microseconds. NULL: no. */
+bool accel_pool_stopped(const struct accel_pool *pool);
+/* How much there is to do in the jobs that follow, in pieces after which it is time to ask. */
+void accel_pool_expect(struct accel_pool *pool, double pieces);
+/* As accel_pool_run, but asks between so many pieces, and when it is given up leaves the rest of
+ * 0..count undone: for results that nothing before the caller's next look may be led by. */
+void accel_pool_run_long(struct accel_pool *pool, size_t count, size_t grain, accel_range_fn *fn,
+                         void *context);
+
 /* CPUs this process may use: its affinity mask cut down to the cgroup's cpu.max quota, rounded up;
  * at least 1. */
 unsigned accel_usable_cpus(void);

@@ -71,8 +71,10 @@ int accel_session_new(struct accel_model *model, const struct accel_session_opti
     int rc = accel_unit_of(s, model->ir, &unit, err);
     if (rc == ACCEL_OK)
         rc = accel_pool_new(s->threads, &s->pool, err);
-    if (rc == ACCEL_OK)
+    if (rc == ACCEL_OK) {
+        accel_pool_watch(s->pool, accel_session_stops, s);
         rc = accel_profile_reserve(s, err);
+    }
     if (rc == ACCEL_OK && model->plan != NULL) {
         struct accel_plan *plan = model->plan;
 
@@ -316,6 +318,7 @@ static void begin_run(struct accel_session *s)
     const int64_t run_ms = s->model->ir->limits.run_ms;
 
     atomic_store(&s->cancelled, false);
+    atomic_store(&s->given_up, false);
     s->deadline_ns =
         run_ms > 0 && run_ms < INT64_MAX / 2000000 ? accel_now_ns() + run_ms * 1000000 : 0;
     accel_profile_begin(s);

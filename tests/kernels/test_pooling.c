@@ -53,12 +53,12 @@ static void check_pools(void)
         if (i % 4 == 0)
             x[kc_below(nx)] = NAN;
         accel_maxpool_f32(kc_new, pool, &w, x, got, NULL, false);
-        accel_maxpool_f32__ref(&w, x, want, NULL, false);
+        accel_maxpool_any(NULL, ACCEL_DTYPE_FLOAT, &w, x, want, NULL, false);
         kc_near_all(ny, got, want, 0, 0);
         /* The same memory as bytes: any will do. */
         const enum accel_dtype dtype = i % 2 ? ACCEL_DTYPE_INT8 : ACCEL_DTYPE_UINT8;
         accel_maxpool8(pool, dtype, &w, x, got);
-        accel_maxpool_any(dtype, &w, x, want, NULL, false);
+        accel_maxpool_any(NULL, dtype, &w, x, want, NULL, false);
         kc_same_bytes(got, want, ny);
         kc_release();
     }
@@ -145,9 +145,9 @@ static void pools_follow_onnx(void)
                              .kernel = {4},
                              .stride = {1},
                              .dilation = {1}};
-    ok(accel_maxpool_any(ACCEL_DTYPE_UINT8, &b, bytes, &most, NULL, false) && most == 250,
+    ok(accel_maxpool_any(NULL, ACCEL_DTYPE_UINT8, &b, bytes, &most, NULL, false) && most == 250,
        "maxpool_2d_uint8");
-    ok(!accel_maxpool_any(ACCEL_DTYPE_FLOAT16, &b, bytes, &most, NULL, false),
+    ok(!accel_maxpool_any(NULL, ACCEL_DTYPE_FLOAT16, &b, bytes, &most, NULL, false),
        "a type without a form of its own is refused");
 }
 

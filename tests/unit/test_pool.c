@@ -76,6 +76,69 @@ static void every_index_is_visited_once(void)
     ok(accel_pool_threads(NULL) == 1, "no pool counts as one thread");
 }
 
+struct stopping {
+    _Atomic size_t done, asked; /* indices done, questions */
+    size_t enough;              /* stops when so many are done */
+};
+
+static bool has_enough(void *context)
+{
+    struct stopping *s = context;
+
+    atomic_fetch_add(&s->asked, 1);
+    return atomic_load(&s->done) >= s->enough;
+}
+
+static void count_done(void *context, size_t begin, size_t end, unsigned thread)
+{
+    struct stopping *s = context;
+
+    (void)thread;
+    atomic_fetch_add(&s->done, end - begin);
+}
+
+/* How much of 1000 indices is done, in so many pieces, when it is given up after `enough`. */
+static size_t done_of_1000(struct accel_pool *pool, double pieces, struct stopping *s)
+{
+    atomic_store(&s->done, 0);
+    atomic_store(&s->asked, 0);
+    accel_pool_expect(pool, pieces);
+    accel_pool_run_long(pool, 1000, 2, count_done, s);
+    return atomic_load(&s->done);
+}
+
+static void long_work_can_be_given_up(void)
+{
+    for (unsigned threads = 1; threads <= 3; threads += 2) {
+        struct accel_pool *pool = NULL;
+        struct accel_error err;
+        struct stopping s = {.enough = SIZE_MAX};
+
+        if (!ok(accel_pool_new(threads, &pool, &err) == ACCEL_OK, "a pool of %u is made", threads))
+            return;
+        ok(!accel_pool_stopped(pool) && done_of_1000(pool, 1e9, &s) == 1000 && s.asked == 0,
+           "nobody to ask: all is done");
+        accel_pool_watch(pool, has_enough, &s);
+        ok(done_of_1000(pool, 1e9, &s) == 1000 && s.asked >= 500, "asked for every grain: %zu",
+           atomic_load(&s.asked));
+        ok(done_of_1000(pool, 100, &s) == 1000 && s.asked >= 100 && s.asked < 200,
+           "asked for every piece: %zu", atomic_load(&s.asked));
+        ok(done_of_1000(pool, 0, &s) == 1000 && s.asked == 1, "little work: asked once");
+        s.enough = 300;
+        const size_t done = done_of_1000(pool, 1e9, &s);
+        /* Each of the others may be at a grain of its own. */
+        ok(done >= 300 && done <= 300 + 2 * (size_t)threads, "given up at 300 of 1000: %zu", done);
+        ok(accel_pool_stopped(pool), "it stays given up");
+        s.enough = 0;
+        ok(done_of_1000(pool, 0, &s) == 0, "nothing begins that is given up");
+        accel_pool_run(pool, 1000, 2, count_done, &s);
+        ok(s.done == 1000, "what must be done is done nonetheless");
+        ok(covers(pool, 1000, 3), "so is the next job");
+        accel_pool_free(pool);
+    }
+    ok(!accel_pool_stopped(NULL), "no pool is never stopped");
+}
+
 /* Small jobs one after the other: a worker that wakes late for one must not disturb the next. */
 static void jobs_follow_each_other(void)
 {
@@ -266,6 +329,7 @@ static void quotas_are_read(void)
 int main(void)
 {
     every_index_is_visited_once();
+    long_work_can_be_given_up();
     jobs_follow_each_other();
     the_threads_work_at_the_same_time();
     idle_workers_sleep();

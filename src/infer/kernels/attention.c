@@ -309,8 +309,8 @@ void accel_attention_f32(const struct accel_kernels *kernels, struct accel_pool 
     if (attention->v_head_size == 0 && attention->trace == NULL)
         return;
     if (cut_of(kernels, attention, &job.cut, NULL) == ACCEL_OK && attention->batch > 0)
-        accel_pool_run(pool, attention->batch * attention->heads * job.cut.blocks, 1,
-                       attention_range, &job);
+        accel_pool_run_long(pool, attention->batch * attention->heads * job.cut.blocks, 1,
+                            attention_range, &job);
 }
 
 void accel_attention_place(struct accel_pool *pool, size_t batch, size_t heads, size_t size,

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/pool.h"
+
 /* Non-maximum suppression among `n` boxes of one class: takes boxes by falling score (ties: the
  * first) and drops those that overlap one already taken by more than `iou`. ONNX
  * NonMaxSuppression-11, sums in float as ONNX Runtime has them. */
@@ -17,7 +19,9 @@ struct accel_nms {
     const float *least; /* only scores above it; NULL: all */
     size_t most;        /* that are taken */
 };
-/* taken: room for min(n, most); order, work: n. Returns how many were taken. */
-size_t accel_nms(const struct accel_nms *nms, size_t *taken, size_t *order, size_t *work);
+/* taken: room for min(n, most); order, work: n. Returns how many were taken. pool: asked whether to
+ * go on. */
+size_t accel_nms(struct accel_pool *pool, const struct accel_nms *nms, size_t *taken, size_t *order,
+                 size_t *work);
 
 #endif

@@ -186,6 +186,7 @@ struct plane {
 
 struct conv_job {
     const struct accel_kernels *kernels;
+    const struct accel_pool *pool;
     const struct accel_conv *conv;
     struct accel_conv3 c;
     enum accel_conv_algo algo;
@@ -257,6 +258,7 @@ static void gemm_range(void *context, size_t begin, size_t end, unsigned thread)
         };
         const struct accel_gemm_core core = {
             .kernels = job->kernels,
+            .pool = job->pool,
             .m = c->cout_group,
             .n = c->out_size,
             .k = c->cin_group * c->taps,
@@ -331,6 +333,7 @@ static void turned_range(void *context, size_t begin, size_t end, unsigned threa
         };
         const struct accel_gemm_core core = {
             .kernels = job->kernels,
+            .pool = job->pool,
             .m = c->out_size,
             .n = c->cout_group,
             .k = c->cin_group * c->taps,
@@ -514,6 +517,7 @@ void accel_conv_f32(const struct accel_kernels *kernels, struct accel_pool *pool
                     const struct accel_conv_epilogue *epilogue, float *y, void *scratch)
 {
     struct conv_job job = {.kernels = kernels,
+                           .pool = pool,
                            .conv = conv,
                            .c = accel_conv3_of(conv),
                            .algo = accel_conv_f32_algo(kernels, conv),
@@ -529,12 +533,12 @@ void accel_conv_f32(const struct accel_kernels *kernels, struct accel_pool *pool
         if (!plane_of(&job.c, &job.plane))
             return; /* scratch_bytes refused it */
         job.in_place = job.scratch + accel_pool_threads(pool) * plane_scratch(&job.plane);
-        accel_pool_run(pool, conv->batch * conv->cout, 1, depthwise_range, &job);
+        accel_pool_run_long(pool, conv->batch * conv->cout, 1, depthwise_range, &job);
         return;
     }
     job.cut = conv_cut(kernels, conv, &job.c, job.algo, accel_pool_threads(pool));
     if (!group_bytes(kernels, &job.c, job.algo, &job.group_bytes))
         return; /* packed_bytes refused it */
-    accel_pool_run(pool, conv->batch * conv->groups * job.cut.tasks_m * job.cut.tasks_n, 1,
-                   job.algo == ACCEL_CONV_TURNED ? turned_range : gemm_range, &job);
+    accel_pool_run_long(pool, conv->batch * conv->groups * job.cut.tasks_m * job.cut.tasks_n, 1,
+                        job.algo == ACCEL_CONV_TURNED ? turned_range : gemm_range, &job);
 }

@@ -185,6 +185,7 @@ void accel_convt_f32(const struct accel_kernels *kernels, struct accel_pool *poo
 
             job.core = (struct accel_gemm_core){
                 .kernels = kernels,
+                .pool = pool,
                 .m = c->cout_group * c->taps,
                 .n = c->in_size,
                 .k = c->cin_group,
@@ -195,7 +196,7 @@ void accel_convt_f32(const struct accel_kernels *kernels, struct accel_pool *poo
                 .y = job.stamps,
                 .ldy = c->in_size,
             };
-            accel_pool_run(pool, job.cut.tasks_m * job.cut.tasks_n, 1, product_range, &job);
-            accel_pool_run(pool, c->cout_group, 1, stamp_range, &job);
+            accel_pool_run_long(pool, job.cut.tasks_m * job.cut.tasks_n, 1, product_range, &job);
+            accel_pool_run_long(pool, c->cout_group, 1, stamp_range, &job);
         }
 }

@@ -238,6 +238,12 @@ static void pack_b_block(const struct block *block, size_t panels, float *packed
     }
 }
 
+/* Asked at strips or panels far apart: a small product has no time for it. */
+static bool give_up(const struct accel_gemm_core *core, size_t i)
+{
+    return i % 64 == 63 && accel_pool_stopped(core->pool);
+}
+
 void accel_gemm_task(const struct accel_gemm_core *core, const struct accel_gemm_cut *cut,
                      size_t task, float *scratch)
 {
@@ -258,6 +264,8 @@ void accel_gemm_task(const struct accel_gemm_core *core, const struct accel_gemm
                           .in_place = core->residual != NULL && core->residual == core->y};
 
     for (size_t at = 0; at < cut->k_blocks; at++) {
+        if (at > 0 && accel_pool_stopped(core->pool))
+            return;
         block.k0 = at * cut->kc;
         block.kc = ACCEL_MIN(cut->kc, core->k - block.k0);
         block.first = at == 0;
@@ -274,11 +282,11 @@ void accel_gemm_task(const struct accel_gemm_core *core, const struct accel_gemm
                       : b_block;
         /* What was packed here stays in L2; what comes packed is read once. */
         if (core->packed_a == NULL && core->packed_b != NULL) {
-            for (size_t p = 0; p < panels; p++)
+            for (size_t p = 0; p < panels && !give_up(core, p); p++)
                 for (size_t s = 0; s < strips; s++)
                     multiply_tile(&block, s, p);
         } else {
-            for (size_t s = 0; s < strips; s++)
+            for (size_t s = 0; s < strips && !give_up(core, s); s++)
                 for (size_t p = 0; p < panels; p++)
                     multiply_tile(&block, s, p);
         }
@@ -475,6 +483,7 @@ void accel_gemm_f32(const struct accel_kernels *kernels, struct accel_pool *pool
               .alpha = g.packed_a != NULL ? g.alpha : 1},
         .scratch = scratch,
         .core = {.kernels = kernels,
+                 .pool = pool,
                  .m = g.m,
                  .n = g.n,
                  .k = g.k,
@@ -499,5 +508,6 @@ void accel_gemm_f32(const struct accel_kernels *kernels, struct accel_pool *pool
     };
 
     assert(g.alpha == 1 || g.packed_a == NULL || g.packed_b == NULL);
-    accel_pool_run(pool, repeats_of(&g) * job.cut.tasks_m * job.cut.tasks_n, 1, gemm_range, &job);
+    accel_pool_run_long(pool, repeats_of(&g) * job.cut.tasks_m * job.cut.tasks_n, 1, gemm_range,
+                        &job);
 }

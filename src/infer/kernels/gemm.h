@@ -35,7 +35,8 @@ struct accel_gemm_core {
     struct accel_activation act;
     float *y;
     size_t ldy;
-    bool y_of_task; /* y begins with the task's own first row and column */
+    bool y_of_task;                /* y begins with the task's own first row and column */
+    const struct accel_pool *pool; /* asked whether to go on; NULL: to the end */
 };
 
 /* How a product is cut up; the same for all products of one shape. */

@@ -302,12 +302,12 @@ void accel_gemm_f32(const struct accel_kernels *kernels, struct accel_pool *pool
 void accel_gemm_f32__ref(const struct accel_gemm *gemm);
 
 /* Of g the sizes, strides, transpositions, alpha and beta; no batches, biases and activation. */
-void accel_gemm_f64__ref(const struct accel_gemm *g, const double *a, const double *b,
-                         const double *c, double *y);
+void accel_gemm_f64__ref(struct accel_pool *pool, const struct accel_gemm *g, const double *a,
+                         const double *b, const double *c, double *y);
 /* Matrix product of other types, plain: y[m][n] = a[m][k] * b[k][n], dense, one matrix. DOUBLE,
  * INT32, INT64, UINT32, UINT64 (wrapping); false: another type. */
-bool accel_matmul_any(enum accel_dtype dtype, size_t m, size_t n, size_t k, const void *a,
-                      const void *b, void *y);
+bool accel_matmul_any(struct accel_pool *pool, enum accel_dtype dtype, size_t m, size_t n, size_t k,
+                      const void *a, const void *b, void *y);
 
 /* ---------------------------------------------------------------- convolution */
 
@@ -401,11 +401,11 @@ size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation
 void accel_maxpool_f32(const struct accel_kernels *kernels, struct accel_pool *pool,
                        const struct accel_window *window, const float *x, float *y,
                        int64_t *indices, bool column_major);
-void accel_maxpool_f32__ref(const struct accel_window *window, const float *x, float *y,
-                            int64_t *indices, bool column_major);
-/* DOUBLE, INT8, UINT8 and others of fixed size, plain; false: not a numeric type. */
-bool accel_maxpool_any(enum accel_dtype dtype, const struct accel_window *window, const void *x,
-                       void *y, int64_t *indices, bool column_major);
+/* FLOAT, DOUBLE, INT8, UINT8 and others of fixed size, plain, the oracle; false: not a numeric
+ * type. */
+bool accel_maxpool_any(struct accel_pool *pool, enum accel_dtype dtype,
+                       const struct accel_window *window, const void *x, void *y, int64_t *indices,
+                       bool column_major);
 /* INT8 and UINT8, threaded; false: another type. */
 bool accel_maxpool8(struct accel_pool *pool, enum accel_dtype dtype,
                     const struct accel_window *window, const void *x, void *y);

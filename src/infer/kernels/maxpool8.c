@@ -63,7 +63,7 @@ bool accel_maxpool8(struct accel_pool *pool, enum accel_dtype dtype,
 
     if (dtype != ACCEL_DTYPE_INT8 && dtype != ACCEL_DTYPE_UINT8)
         return false;
-    accel_pool_run(pool, rows, grain,
-                   dtype == ACCEL_DTYPE_INT8 ? max_rows_int8_t : max_rows_uint8_t, &job);
+    accel_pool_run_long(pool, rows, grain,
+                        dtype == ACCEL_DTYPE_INT8 ? max_rows_int8_t : max_rows_uint8_t, &job);
     return true;
 }

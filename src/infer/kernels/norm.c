@@ -336,5 +336,5 @@ void accel_lrn_f32(struct accel_pool *pool, size_t batch, size_t channels, size_
                           .y = y};
 
     if (batch > 0 && channels > 0 && inner > 0)
-        accel_pool_run(pool, batch * channels, grain_rows(inner * size * 4), lrn_range, &job);
+        accel_pool_run_long(pool, batch * channels, grain_rows(inner * size * 4), lrn_range, &job);
 }

@@ -29,7 +29,11 @@ size_t accel_window_out(size_t in, size_t kernel, size_t stride, size_t dilation
     return out;
 }
 
+/* Windows so large that one output is worth asking whether to go on. */
+#define LONG_WINDOW 4096
+
 struct pool_job {
+    const struct accel_pool *pool;
     const struct accel_kernels *kernels;
     struct accel_window3 w;
     bool count_include_pad;
@@ -68,6 +72,11 @@ static size_t row_taps(const struct accel_window3 *w, const float *plane, size_t
     return n;
 }
 
+static bool give_up(const struct pool_job *job)
+{
+    return job->w.taps > LONG_WINDOW && accel_pool_stopped(job->pool);
+}
+
 static void pool_max_range(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct pool_job *job = context;
@@ -87,7 +96,7 @@ static void pool_max_range(void *context, size_t begin, size_t end, unsigned thr
             n = row_taps(w, plane, oz, oy, first, taps);
         if (n > 0)
             job->kernels->f32_taps_max(last - first, n, taps, w->stride[2], y + first);
-        for (size_t ox = 0; ox < w->out[2]; ox++) {
+        for (size_t ox = 0; ox < w->out[2] && !give_up(job); ox++) {
             if (n > 0 && ox == first)
                 ox = last;
             if (ox < w->out[2])
@@ -100,15 +109,16 @@ void accel_maxpool_f32(const struct accel_kernels *kernels, struct accel_pool *p
                        const struct accel_window *window, const float *x, float *y,
                        int64_t *indices, bool column_major)
 {
-    struct pool_job job = {.kernels = kernels, .w = accel_window3_of(window), .x = x, .y = y};
+    struct pool_job job = {
+        .pool = pool, .kernels = kernels, .w = accel_window3_of(window), .x = x, .y = y};
 
     if (indices != NULL) {
-        accel_maxpool_f32__ref(window, x, y, indices, column_major);
+        accel_maxpool_any(pool, ACCEL_DTYPE_FLOAT, window, x, y, indices, column_major);
         return;
     }
     if (job.w.out_size > 0)
-        accel_pool_run(pool, window->planes * job.w.out[0] * job.w.out[1],
-                       GRAIN / (job.w.out[2] * job.w.taps) + 1, pool_max_range, &job);
+        accel_pool_run_long(pool, window->planes * job.w.out[0] * job.w.out[1],
+                            GRAIN / (job.w.out[2] * job.w.taps) + 1, pool_max_range, &job);
 }
 
 static void pool_average_range(void *context, size_t begin, size_t end, unsigned thread)
@@ -139,7 +149,7 @@ static void pool_average_range(void *context, size_t begin, size_t end, unsigned
             job->kernels->f32_taps(last - first, n, taps, weights, w->stride[2], 0, -INFINITY,
                                    INFINITY, y + first);
         }
-        for (size_t ox = 0; ox < w->out[2]; ox++) {
+        for (size_t ox = 0; ox < w->out[2] && !give_up(job); ox++) {
             if (n > 0 && ox == first)
                 ox = last;
             if (ox < w->out[2])
@@ -152,7 +162,8 @@ void accel_avgpool_f32(const struct accel_kernels *kernels, struct accel_pool *p
                        const struct accel_window *window, bool count_include_pad, const float *x,
                        float *y)
 {
-    struct pool_job job = {.kernels = kernels,
+    struct pool_job job = {.pool = pool,
+                           .kernels = kernels,
                            .w = accel_window3_of(window),
                            .count_include_pad = count_include_pad,
                            .x = x,
@@ -160,8 +171,8 @@ void accel_avgpool_f32(const struct accel_kernels *kernels, struct accel_pool *p
 
     accel_window3_cut(&job.w);
     if (job.w.out_size > 0)
-        accel_pool_run(pool, window->planes * job.w.out[0] * job.w.out[1],
-                       GRAIN / (job.w.out[2] * job.w.taps) + 1, pool_average_range, &job);
+        accel_pool_run_long(pool, window->planes * job.w.out[0] * job.w.out[1],
+                            GRAIN / (job.w.out[2] * job.w.taps) + 1, pool_average_range, &job);
 }
 
 static void pool_lp_range(void *context, size_t begin, size_t end, unsigned thread)
@@ -174,7 +185,7 @@ static void pool_lp_range(void *context, size_t begin, size_t end, unsigned thre
         const size_t oy = row % w->out[1], oz = row / w->out[1] % w->out[0];
         const float *plane = job->x + row / w->out[1] / w->out[0] * w->in_size;
 
-        for (size_t ox = 0; ox < w->out[2]; ox++) {
+        for (size_t ox = 0; ox < w->out[2] && !give_up(job); ox++) {
             double sum = 0;
             size_t at;
 
@@ -189,9 +200,9 @@ static void pool_lp_range(void *context, size_t begin, size_t end, unsigned thre
 void accel_lppool_f32(struct accel_pool *pool, const struct accel_window *window, int64_t p,
                       const float *x, float *y)
 {
-    struct pool_job job = {.w = accel_window3_of(window), .p = p, .x = x, .y = y};
+    struct pool_job job = {.pool = pool, .w = accel_window3_of(window), .p = p, .x = x, .y = y};
 
     if (job.w.out_size > 0)
-        accel_pool_run(pool, window->planes * job.w.out[0] * job.w.out[1],
-                       GRAIN / (job.w.out[2] * job.w.taps * 16) + 1, pool_lp_range, &job);
+        accel_pool_run_long(pool, window->planes * job.w.out[0] * job.w.out[1],
+                            GRAIN / (job.w.out[2] * job.w.taps * 16) + 1, pool_lp_range, &job);
 }

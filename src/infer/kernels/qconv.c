@@ -227,6 +227,6 @@ void accel_qconv(const struct accel_kernels *kernels, struct accel_pool *pool,
     for (unsigned d = 0; d < 3; d++)
         job.pointwise = job.pointwise && job.c.kernel[d] == 1 && job.c.stride[d] == 1 &&
                         job.c.pad[d] == 0 && job.c.in[d] == job.c.out[d];
-    accel_pool_run(pool, q->conv.batch * q->conv.groups * job.cut.tasks_m * job.cut.tasks_n, 1,
-                   conv_tasks, &job);
+    accel_pool_run_long(pool, q->conv.batch * q->conv.groups * job.cut.tasks_m * job.cut.tasks_n, 1,
+                        conv_tasks, &job);
 }

@@ -99,5 +99,5 @@ void accel_qgemm(const struct accel_kernels *kernels, struct accel_pool *pool,
         !accel_q8_cut_of(kernels, g->m, g->n, g->k, false, g->packed_b != NULL, 1,
                          accel_pool_threads(pool), &job.cut))
         return;
-    accel_pool_run(pool, job.cut.tasks_m * job.cut.tasks_n, 1, gemm_tasks, &job);
+    accel_pool_run_long(pool, job.cut.tasks_m * job.cut.tasks_n, 1, gemm_tasks, &job);
 }

@@ -502,7 +502,7 @@ bool accel_resize(const struct accel_kernels *kernels, struct accel_pool *pool,
     }
     job.rows_apart = dtype == ACCEL_DTYPE_FLOAT && resize->rank >= 2 && outer_taps == 1 &&
                      work > 1 && resize->coord != ACCEL_COORD_TF_CROP_AND_RESIZE;
-    accel_pool_run(pool, rows, 8192 / (resize->out[resize->rank - 1] * work) + 1, resize_range,
-                   &job);
+    accel_pool_run_long(pool, rows, 8192 / (resize->out[resize->rank - 1] * work) + 1, resize_range,
+                        &job);
     return true;
 }

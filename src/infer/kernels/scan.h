@@ -17,8 +17,9 @@ bool accel_scan(enum accel_dtype dtype, bool product, bool exclusive, bool rever
 void accel_one_hot_axis(enum accel_dtype dtype, size_t outer, size_t n, size_t inner,
                         const int64_t *index, void *y);
 /* Determinants of `count` dense n x n matrices by Gaussian elimination with partial pivoting, in
- * double (Golub and Van Loan, Matrix Computations, 3.4). FLOAT, DOUBLE; work: n * n doubles. */
-void accel_det(enum accel_dtype dtype, size_t count, size_t n, const void *x, void *y,
-               double *work);
+ * double (Golub and Van Loan, Matrix Computations, 3.4). FLOAT, DOUBLE; work: n * n doubles.
+ * pool: asked whether to go on. */
+void accel_det(struct accel_pool *pool, enum accel_dtype dtype, size_t count, size_t n,
+               const void *x, void *y, double *work);
 
 #endif

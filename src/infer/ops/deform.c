@@ -136,7 +136,7 @@ static void multiply(const struct accel_run *run, const struct deform_state *s, 
             g.bias_row = (const float *)(const void *)own;
             accel_gemm_f32(run->kernels, run->pool, &g, (char *)run->scratch + s->columns_bytes);
         } else {
-            accel_matmul_any(dtype, g.m, g.n, g.k, w, columns, y);
+            accel_matmul_any(run->pool, dtype, g.m, g.n, g.k, w, columns, y);
             if (own != NULL)
                 add_bias(g.m, g.n, (const double *)(const void *)own, (double *)(void *)y);
         }

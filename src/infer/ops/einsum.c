@@ -58,8 +58,8 @@ static void product(const struct accel_run *run, const struct einsum_step *s,
     }
     if (p->computed != ACCEL_DTYPE_FLOAT) {
         for (size_t i = 0; i < s->batch; i++)
-            accel_matmul_any(p->computed, s->m, s->n, s->k, a + i * mk * size, b + i * kn * size,
-                             y + i * mn * size);
+            accel_matmul_any(run->pool, p->computed, s->m, s->n, s->k, a + i * mk * size,
+                             b + i * kn * size, y + i * mn * size);
         return;
     }
     const struct accel_gemm gemm = {.m = s->m,

@@ -154,8 +154,8 @@ static int gemm_run(struct accel_run *run, struct accel_error *err)
     if (s->empty)
         return ACCEL_OK;
     if (s->any) {
-        accel_gemm_f64__ref(&g, run->in[0]->data, run->in[1]->data, has_c ? run->in[2]->data : NULL,
-                            run->out[0]->data);
+        accel_gemm_f64__ref(run->pool, &g, run->in[0]->data, run->in[1]->data,
+                            has_c ? run->in[2]->data : NULL, run->out[0]->data);
         return ACCEL_OK;
     }
     g.a = run->in[0]->data;
@@ -230,7 +230,7 @@ static int matmul_any(const struct accel_run *run, const struct accel_gemm *g,
             at_b += rest % g->batch[i] * g->batch_stride_b[i];
             rest /= g->batch[i];
         }
-        if (!accel_matmul_any(run->in[0]->dtype, g->m, g->n, g->k,
+        if (!accel_matmul_any(run->pool, run->in[0]->dtype, g->m, g->n, g->k,
                               (const char *)run->in[0]->data + at_a * size,
                               (const char *)run->in[1]->data + at_b * size,
                               (char *)run->out[0]->data + k * g->m * g->n * size))

@@ -40,7 +40,7 @@ static int inverse_run(struct accel_run *run, struct accel_error *err)
     const size_t n = (size_t)x->dims[x->rank - 1], bytes = n * n * accel_dtype_size(x->dtype);
 
     for (size_t at = 0; at < x->size_bytes; at += bytes)
-        if (!accel_inverse(x->dtype, n, (const char *)x->data + at, run->scratch,
+        if (!accel_inverse(run->pool, x->dtype, n, (const char *)x->data + at, run->scratch,
                            (char *)run->out[0]->data + at))
             return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
     return ACCEL_OK;

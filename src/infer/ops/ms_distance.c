@@ -111,7 +111,7 @@ static int cdist_run(struct accel_run *run, struct accel_error *err)
     if (g.m == 0 || g.n == 0)
         return ACCEL_OK;
     if (run->in[0]->dtype == ACCEL_DTYPE_DOUBLE) {
-        accel_gemm_f64__ref(&g, a, b, NULL, y);
+        accel_gemm_f64__ref(run->pool, &g, a, b, NULL, y);
         distances_f64(&g, a, b, rooted, run->scratch, y);
         return ACCEL_OK;
     }

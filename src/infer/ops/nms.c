@@ -79,7 +79,7 @@ static int nms_run(struct accel_run *run, struct accel_error *err)
 
         nms.boxes = (const float *)run->in[0]->data + i / classes * nms.n * 4;
         nms.scores = (const float *)scores->data + i * nms.n;
-        const size_t found = accel_nms(&nms, own, order, work);
+        const size_t found = accel_nms(run->pool, &nms, own, order, work);
         if (found < nms.n)
             own[found] = SIZE_MAX; /* the end */
         total += found;

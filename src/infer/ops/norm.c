@@ -82,6 +82,15 @@ static int lrn_run(struct accel_run *run, struct accel_error *err)
 #define F32 ACCEL_T(FLOAT)
 
 static const struct accel_attr_rule axis_attrs[] = {{"axis", ACCEL_ATTR_INT, 0}, {0}};
+/* Each element sums the squares of its neighbours. */
+static void lrn_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    const double size = (double)accel_attr_int(prep->node, "size", 1);
+    const double channels = (double)prep->in[0]->shape.dims[1];
+
+    cost->flops *= 1 + 0.2 * (ACCEL_MIN(size, channels) - 1);
+}
+
 static const struct accel_attr_rule lrn_attrs[] = {{"alpha", ACCEL_ATTR_FLOAT, 0},
                                                    {"beta", ACCEL_ATTR_FLOAT, 0},
                                                    {"bias", ACCEL_ATTR_FLOAT, 0},
@@ -110,6 +119,7 @@ const struct accel_op accel_ops_norm[] = {
      .out = {{"Y", F32, 'T', 0}},
      .attrs = lrn_attrs,
      .infer = lrn_infer,
-     .run = lrn_run},
+     .run = lrn_run,
+     .cost = lrn_cost},
     {0},
 };

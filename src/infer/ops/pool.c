@@ -134,8 +134,8 @@ static int maxpool_run(struct accel_run *run, struct accel_error *err)
     else if (indices == NULL &&
              accel_maxpool8(run->pool, run->in[0]->dtype, w, run->in[0]->data, run->out[0]->data))
         return ACCEL_OK;
-    else if (!accel_maxpool_any(run->in[0]->dtype, w, run->in[0]->data, run->out[0]->data, indices,
-                                p->column_major))
+    else if (!accel_maxpool_any(run->pool, run->in[0]->dtype, w, run->in[0]->data,
+                                run->out[0]->data, indices, p->column_major))
         return accel_fail(err, ACCEL_E_INTERNAL, "no kernel for this type");
     return ACCEL_OK;
 }

@@ -98,6 +98,15 @@ static int avgpool_prepare(struct accel_prepare *prep, struct accel_error *err)
     return accel_channels_last_prepare(prep, accel_pool_prepare, err);
 }
 
+static void avgpool_cost(const struct accel_prepare *prep, struct accel_cost *cost)
+{
+    size_t count;
+    const int64_t *kernel = accel_attr_ints(prep->node, "kernel_shape", &count);
+
+    for (size_t i = 0; i < count; i++)
+        cost->flops *= (double)kernel[i];
+}
+
 static int avgpool_run(struct accel_run *run, struct accel_error *err)
 {
     return accel_channels_last_run(run, first_avgpool_run, err);
@@ -416,7 +425,8 @@ const struct accel_op accel_ops_qlinear[] = {
      .parse = accel_pool_parse,
      .infer = avgpool_infer,
      .prepare = avgpool_prepare,
-     .run = avgpool_run},
+     .run = avgpool_run,
+     .cost = avgpool_cost},
     {.name = "QLinearGlobalAveragePool",
      .domain = MS,
      .since = 1,

@@ -134,8 +134,8 @@ static int det_body(struct accel_run *run, struct accel_error *err)
     const struct accel_tensor *x = run->in[0];
 
     (void)err;
-    accel_det(x->dtype, accel_elements(run->out[0]), (size_t)x->dims[x->rank - 1], x->data,
-              run->out[0]->data, run->scratch);
+    accel_det(run->pool, x->dtype, accel_elements(run->out[0]), (size_t)x->dims[x->rank - 1],
+              x->data, run->out[0]->data, run->scratch);
     return ACCEL_OK;
 }
 

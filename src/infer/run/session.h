@@ -27,6 +27,7 @@ struct accel_session {
     unsigned threads;
     bool profile;
     atomic_bool cancelled;
+    atomic_bool given_up;      /* a kernel saw that, or the deadline, and left its work undone */
     struct accel_unit **units; /* by ir index; NULL: not run yet. The first is the model's graph */
     void *scratch;
     size_t scratch_size;
@@ -97,6 +98,10 @@ int accel_unit_lend(struct accel_unit *unit, const struct accel_value *v,
                     struct accel_tensor *tensor, struct accel_error *err);
 /* Lets go of the sequences that values of it hold. */
 void accel_unit_drop_lists(struct accel_unit *unit);
+
+/* Shall the run under way be given up, as it was cancelled or its deadline has passed? Asked by
+ * kernels (base/pool.h), whose results are none from then on. context: the session. */
+bool accel_session_stops(void *context);
 
 /* Notes `bytes` more of own memory, for `what`; lets go of memory of graphs that are not running
  * when the limit is near. Errors: LIMIT. */

@@ -211,6 +211,17 @@ struct accel_type accel_type_of_slot(const struct accel_tensor *slot)
     return type;
 }
 
+bool accel_session_stops(void *context)
+{
+    struct accel_session *s = context;
+    const bool stops = atomic_load_explicit(&s->cancelled, memory_order_relaxed) ||
+                       (s->deadline_ns != 0 && accel_now_ns() > s->deadline_ns);
+
+    if (stops)
+        atomic_store_explicit(&s->given_up, true, memory_order_relaxed);
+    return stops;
+}
+
 static int check_clock(struct accel_session *s, struct accel_error *err)
 {
     if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
@@ -219,6 +230,14 @@ static int check_clock(struct accel_session *s, struct accel_error *err)
         return accel_fail(err, ACCEL_E_TIMEOUT, "the run passed its deadline of %" PRId64 " ms",
                           s->model->ir->limits.run_ms);
     return ACCEL_OK;
+}
+
+/* What plain C does in about 50 ms. */
+#define FLOPS_OF_A_PIECE 1e8
+
+static void expect(struct accel_session *s, const struct accel_cost *cost)
+{
+    accel_pool_expect(s->pool, cost->flops / FLOPS_OF_A_PIECE);
 }
 
 int accel_run_output(struct accel_run *run, size_t o, const struct accel_shape *shape,
@@ -340,6 +359,7 @@ static int run_dynamic(struct accel_unit *u, struct accel_node *n, struct accel_
 {
     struct accel_session *s = u->session;
     struct accel_run run;
+    struct accel_cost cost;
     int rc = make_run(u, u->now, &u->step_mem, n, &run, err);
     struct accel_prepare prep = {.node = n,
                                  .kernels = run.kernels,
@@ -361,6 +381,8 @@ static int run_dynamic(struct accel_unit *u, struct accel_node *n, struct accel_
         return rc;
     run.state = prep.state;
     run.scratch = s->scratch;
+    accel_node_cost(&prep, &cost);
+    expect(s, &cost);
     return n->op->run(&run, err);
 }
 
@@ -399,6 +421,7 @@ static int run_step(struct accel_unit *u, size_t i, struct accel_error *err)
         return rc;
     }
     b->runs[i].scratch = u->session->scratch;
+    expect(u->session, &step->cost);
     return step->node->op->run(&b->runs[i], err);
 }
 
@@ -414,6 +437,8 @@ static int run_steps(struct accel_unit *u, struct accel_error *err)
         const int64_t begin = profile ? accel_now_ns() : 0;
 
         rc = run_step(u, i, err);
+        if (atomic_load_explicit(&s->given_up, memory_order_relaxed))
+            rc = check_clock(s, err); /* whatever it made of it */
         if (rc != ACCEL_OK)
             return accel_fail_in(err, "node '%s' (%s)", n->name, n->op_type);
         if (profile)

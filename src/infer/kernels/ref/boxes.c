@@ -53,7 +53,8 @@ static int by_score(const void *context, size_t a, size_t b)
     return (x < y) - (x > y);
 }
 
-size_t accel_nms(const struct accel_nms *nms, size_t *taken, size_t *order, size_t *work)
+size_t accel_nms(struct accel_pool *pool, const struct accel_nms *nms, size_t *taken, size_t *order,
+                 size_t *work)
 {
     size_t candidates = 0, count = 0;
 
@@ -64,6 +65,8 @@ size_t accel_nms(const struct accel_nms *nms, size_t *taken, size_t *order, size
     for (size_t c = 0; c < candidates && count < nms->most; c++) {
         bool free = true;
 
+        if (c % 16 == 15 && accel_pool_stopped(pool))
+            break;
         for (size_t k = 0; k < count && free; k++)
             free = !overlap(nms, order[c], taken[k]);
         if (free)

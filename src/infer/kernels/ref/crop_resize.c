@@ -89,6 +89,6 @@ void accel_crop_resize_f32(struct accel_pool *pool, const struct accel_crop_resi
     struct crop_job job = {.crop = crop, .x = x, .boxes = boxes, .image = image, .y = y};
     const size_t row = crop->out_w * crop->channels;
 
-    accel_pool_run(pool, crop->rois * crop->out_h, row < GRAIN ? GRAIN / (row + 1) + 1 : 1,
-                   crop_range, &job);
+    accel_pool_run_long(pool, crop->rois * crop->out_h, row < GRAIN ? GRAIN / (row + 1) + 1 : 1,
+                        crop_range, &job);
 }

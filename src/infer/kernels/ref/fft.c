@@ -208,5 +208,5 @@ void accel_dft_lines(struct accel_pool *pool, const struct accel_dft *dft, const
     if (!accel_fft_sizes(dft->n, &tables, &own))
         return; /* asked before */
     job.own = own + 2 * dft->n;
-    accel_pool_run(pool, dft->lines, 16384 / (dft->n + 1) + 1, run_lines, &job);
+    accel_pool_run_long(pool, dft->lines, 16384 / (dft->n + 1) + 1, run_lines, &job);
 }

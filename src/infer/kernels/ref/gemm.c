@@ -52,58 +52,107 @@ void accel_gemm_f32__ref(const struct accel_gemm *g)
     }
 }
 
-void accel_gemm_f64__ref(const struct accel_gemm *g, const double *a, const double *b,
-                         const double *c, double *y)
+/* ---------------------------------------------------------------- other types */
+
+/* So many multiplications are worth a thread's while. */
+#define GRAIN 65536
+
+static size_t grain_rows(size_t n, size_t k)
 {
+    return k > 0 && n >= GRAIN / k ? 1 : GRAIN / (n * k + 1) + 1;
+}
+
+struct f64_job {
+    const struct accel_gemm *g;
+    const double *a, *b, *c;
+    double *y;
+};
+
+static void f64_rows(void *context, size_t begin, size_t end, unsigned thread)
+{
+    const struct f64_job *job = context;
+    const struct accel_gemm *g = job->g;
     const size_t a_row = g->trans_a ? 1 : g->lda, a_step = g->trans_a ? g->lda : 1;
     const size_t b_column = g->trans_b ? g->ldb : 1, b_step = g->trans_b ? 1 : g->ldb;
 
-    for (size_t i = 0; i < g->m; i++)
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
         for (size_t j = 0; j < g->n; j++) {
             double sum = 0;
 
             for (size_t k = 0; k < g->k; k++)
-                sum += a[i * a_row + k * a_step] * b[j * b_column + k * b_step];
+                sum += job->a[i * a_row + k * a_step] * job->b[j * b_column + k * b_step];
             sum *= (double)g->alpha;
-            if (c != NULL)
-                sum += (double)g->beta * c[i * g->c_row_stride + j * g->c_col_stride];
-            y[i * g->ldy + j] = sum;
+            if (job->c != NULL)
+                sum += (double)g->beta * job->c[i * g->c_row_stride + j * g->c_col_stride];
+            job->y[i * g->ldy + j] = sum;
         }
 }
 
-/* Integers wrap: the sums are done in the unsigned type of the same size. */
-#define MATMUL(T)                                                   \
-    do {                                                            \
-        const T *pa = a, *pb = b;                                   \
-        T *py = y;                                                  \
-        for (size_t i = 0; i < m; i++) {                            \
-            for (size_t j = 0; j < n; j++)                          \
-                py[i * n + j] = 0;                                  \
-            for (size_t l = 0; l < k; l++)                          \
-                for (size_t j = 0; j < n; j++)                      \
-                    py[i * n + j] += pa[i * k + l] * pb[l * n + j]; \
-        }                                                           \
-    } while (0)
+void accel_gemm_f64__ref(struct accel_pool *pool, const struct accel_gemm *g, const double *a,
+                         const double *b, const double *c, double *y)
+{
+    struct f64_job job = {.g = g, .a = a, .b = b, .c = c, .y = y};
 
-bool accel_matmul_any(enum accel_dtype dtype, size_t m, size_t n, size_t k, const void *a,
-                      const void *b, void *y)
+    accel_pool_run_long(pool, g->m, grain_rows(g->n, g->k), f64_rows, &job);
+}
+
+struct any_job {
+    size_t n, k;
+    const void *a, *b;
+    void *y;
+};
+
+/* Integers wrap: the sums are done in the unsigned type of the same size. */
+#define MATMUL(T)                                                                  \
+    static void rows_##T(void *context, size_t begin, size_t end, unsigned thread) \
+    {                                                                              \
+        const struct any_job *job = context;                                       \
+        const size_t n = job->n, k = job->k;                                       \
+        const T *a = job->a, *b = job->b;                                          \
+        T *y = job->y;                                                             \
+                                                                                   \
+        (void)thread;                                                              \
+        for (size_t i = begin; i < end; i++) {                                     \
+            for (size_t j = 0; j < n; j++)                                         \
+                y[i * n + j] = 0;                                                  \
+            for (size_t l = 0; l < k; l++)                                         \
+                for (size_t j = 0; j < n; j++)                                     \
+                    y[i * n + j] += a[i * k + l] * b[l * n + j];                   \
+        }                                                                          \
+    }
+
+MATMUL(float)
+MATMUL(double)
+MATMUL(uint32_t)
+MATMUL(uint64_t)
+
+static accel_range_fn *rows_of(enum accel_dtype dtype)
 {
     switch (dtype) {
     case ACCEL_DTYPE_FLOAT:
-        MATMUL(float);
-        return true;
+        return rows_float;
     case ACCEL_DTYPE_DOUBLE:
-        MATMUL(double);
-        return true;
+        return rows_double;
     case ACCEL_DTYPE_INT32:
     case ACCEL_DTYPE_UINT32:
-        MATMUL(uint32_t);
-        return true;
+        return rows_uint32_t;
     case ACCEL_DTYPE_INT64:
     case ACCEL_DTYPE_UINT64:
-        MATMUL(uint64_t);
-        return true;
+        return rows_uint64_t;
     default:
-        return false;
+        return NULL;
     }
+}
+
+bool accel_matmul_any(struct accel_pool *pool, enum accel_dtype dtype, size_t m, size_t n, size_t k,
+                      const void *a, const void *b, void *y)
+{
+    struct any_job job = {.n = n, .k = k, .a = a, .b = b, .y = y};
+    accel_range_fn *rows = rows_of(dtype);
+
+    if (rows == NULL)
+        return false;
+    accel_pool_run_long(pool, m, grain_rows(n, k), rows, &job);
+    return true;
 }

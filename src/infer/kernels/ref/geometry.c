@@ -19,6 +19,7 @@ struct affine_job {
     void *y;
 };
 struct roi_job {
+    const struct accel_pool *pool;
     const struct accel_roi *roi;
     const void *x, *boxes;
     const int64_t *image;
@@ -30,6 +31,12 @@ struct deform_job {
     const void *x, *offset, *mask;
     void *columns;
 };
+
+/* Of a bin so large that it is worth asking: shall it be left undone? */
+static bool give_up(const struct roi_job *job, size_t rows, size_t columns)
+{
+    return rows > 1024 / (columns + 1) && accel_pool_stopped(job->pool);
+}
 
 #define T         float
 #define NAME(x)   x##_f32
@@ -65,8 +72,8 @@ static bool run_typed(struct accel_pool *pool, enum accel_dtype dtype, size_t co
     if (dtype != ACCEL_DTYPE_FLOAT && dtype != ACCEL_DTYPE_DOUBLE)
         return false;
     if (count > 0)
-        accel_pool_run(pool, count, GRAIN / ACCEL_MIN(work + 1, (size_t)GRAIN),
-                       dtype == ACCEL_DTYPE_FLOAT ? f32 : f64, job);
+        accel_pool_run_long(pool, count, GRAIN / ACCEL_MIN(work + 1, (size_t)GRAIN),
+                            dtype == ACCEL_DTYPE_FLOAT ? f32 : f64, job);
     return true;
 }
 
@@ -93,7 +100,7 @@ bool accel_affine_grid(struct accel_pool *pool, unsigned spatial, size_t batch, 
 bool accel_roi_align(struct accel_pool *pool, const struct accel_roi *roi, enum accel_dtype dtype,
                      const void *x, const void *boxes, const int64_t *image, void *y)
 {
-    struct roi_job job = {.roi = roi, .x = x, .boxes = boxes, .image = image, .y = y};
+    struct roi_job job = {.pool = pool, .roi = roi, .x = x, .boxes = boxes, .image = image, .y = y};
 
     return run_typed(pool, dtype, roi->rois * roi->channels, roi->out_h * roi->out_w * 64,
                      align_range_f32, align_range_f64, &job);
@@ -103,7 +110,7 @@ bool accel_roi_max_pool(struct accel_pool *pool, const struct accel_roi *roi, si
                         enum accel_dtype dtype, const void *x, const void *boxes, void *y,
                         size_t *bad)
 {
-    struct roi_job job = {.roi = roi, .x = x, .boxes = boxes, .y = y};
+    struct roi_job job = {.pool = pool, .roi = roi, .x = x, .boxes = boxes, .y = y};
 
     *bad = dtype == ACCEL_DTYPE_DOUBLE ? first_bad_f64(roi->rois, batch, boxes)
                                        : first_bad_f32(roi->rois, batch, boxes);

@@ -292,6 +292,9 @@ static void NAME(align_range)(void *context, size_t begin, size_t end, unsigned 
                 const struct NAME(bin) w =
                     NAME(bin_of)(x0 + (T)j * width, width, roi->sampling_ratio, roi->in_w);
 
+                if (give_up(job, h.last - ACCEL_MIN(h.first, h.last),
+                            w.last - ACCEL_MIN(w.first, w.last)))
+                    return;
                 y[i * roi->out_w + j] = NAME(align_bin)(roi, &h, &w, x);
             }
         }
@@ -340,6 +343,8 @@ static void NAME(roi_max_range)(void *context, size_t begin, size_t end, unsigne
             (box[2], box[4], scale, at / roi->out_w, roi->out_h, roi->in_h, &h0, &h1);
             NAME(roi_edges)
             (box[1], box[3], scale, at % roi->out_w, roi->out_w, roi->in_w, &w0, &w1);
+            if (give_up(job, h1 - ACCEL_MIN(h0, h1), w1 - ACCEL_MIN(w0, w1)))
+                return;
             for (size_t i = h0; i < h1; i++)
                 for (size_t j = w0; j < w1; j++)
                     most = x[i * roi->in_w + j] > most ? x[i * roi->in_w + j] : most;

@@ -4,6 +4,9 @@
 
 #include <math.h>
 
+/* Rows and columns of a matrix whose every step is worth asking whether to go on. */
+#define LARGE 64
+
 static void swap(double *a, double *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -16,7 +19,8 @@ static void swap(double *a, double *b, size_t n)
 
 /* In place: column k of the work becomes that of the inverse as it is cleared. Rows that are
  * swapped come out as columns that are: column j belongs where order[j] says. */
-bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work, void *y)
+bool accel_inverse(struct accel_pool *pool, enum accel_dtype dtype, size_t n, const void *x,
+                   double *work, void *y)
 {
     double *const order = work + n * n;
 
@@ -29,6 +33,8 @@ bool accel_inverse(enum accel_dtype dtype, size_t n, const void *x, double *work
     for (size_t k = 0; k < n; k++) {
         size_t best = k;
 
+        if (n >= LARGE && accel_pool_stopped(pool))
+            return true;
         for (size_t i = k + 1; i < n; i++)
             best = fabs(work[i * n + k]) > fabs(work[best * n + k]) ? i : best;
         if (best != k) {

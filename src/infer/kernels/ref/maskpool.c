@@ -72,6 +72,6 @@ void accel_maxpool_mask_f32(struct accel_pool *pool, const struct accel_window *
                            .mask = mask,
                            .y = y};
 
-    accel_pool_run(pool, window->planes * job.w.out_size, GRAIN / (job.w.taps + 1) + 1, mask_range,
-                   &job);
+    accel_pool_run_long(pool, window->planes * job.w.out_size, GRAIN / (job.w.taps + 1) + 1,
+                        mask_range, &job);
 }

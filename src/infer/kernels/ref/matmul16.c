@@ -27,5 +27,5 @@ void accel_matmul16(struct accel_pool *pool, const struct accel_matmul16 *produc
 {
     struct accel_matmul16 job = *product;
 
-    accel_pool_run(pool, product->m, 1, matmul16_rows, &job);
+    accel_pool_run_long(pool, product->m, 1, matmul16_rows, &job);
 }

@@ -76,28 +76,40 @@ static int64_t index_of(const struct accel_window3 *w, size_t plane, size_t at, 
     return (int64_t)(plane * w->in_size + at);
 }
 
-#define MAXPOOL(NAME, T, lowest)                                                               \
-    static void maxpool_##NAME(const struct accel_window *window, const T *x, T *y,            \
-                               int64_t *indices, bool column_major)                            \
-    {                                                                                          \
-        const struct accel_window3 w = accel_window3_of(window);                               \
-        for (size_t p = 0; p < window->planes; p++)                                            \
-            for (size_t o = 0; o < w.out_size; o++) {                                          \
-                const T *plane = x + p * w.in_size;                                            \
-                T max = lowest;                                                                \
-                size_t best = SIZE_MAX, at;                                                    \
-                for (size_t t = 0; t < w.taps; t++)                                            \
-                    if (accel_window_tap(&w, o / w.out[2] / w.out[1], o / w.out[2] % w.out[1], \
-                                         o % w.out[2], t, &at) &&                              \
-                        (best == SIZE_MAX || (max == max && !(max >= plane[at])))) {           \
-                        max = plane[at];                                                       \
-                        best = at;                                                             \
-                    }                                                                          \
-                y[p * w.out_size + o] = max;                                                   \
-                if (indices != NULL)                                                           \
-                    indices[p * w.out_size + o] =                                              \
-                        best == SIZE_MAX ? -1 : index_of(&w, p, best, column_major);           \
-            }                                                                                  \
+/* So many taps are worth a thread's while. */
+#define GRAIN 16384
+
+struct max_job {
+    struct accel_window3 w;
+    const void *x;
+    void *y;
+    int64_t *indices;
+    bool column_major;
+};
+
+#define MAXPOOL(NAME, T, lowest)                                                                   \
+    static void maxpool_##NAME(void *context, size_t begin, size_t end, unsigned thread)           \
+    {                                                                                              \
+        const struct max_job *job = context;                                                       \
+        const struct accel_window3 *w = &job->w;                                                   \
+                                                                                                   \
+        (void)thread;                                                                              \
+        for (size_t i = begin; i < end; i++) {                                                     \
+            const size_t p = i / w->out_size, o = i % w->out_size;                                 \
+            const T *plane = (const T *)job->x + p * w->in_size;                                   \
+            T max = lowest;                                                                        \
+            size_t best = SIZE_MAX, at;                                                            \
+            for (size_t t = 0; t < w->taps; t++)                                                   \
+                if (accel_window_tap(w, o / w->out[2] / w->out[1], o / w->out[2] % w->out[1],      \
+                                     o % w->out[2], t, &at) &&                                     \
+                    (best == SIZE_MAX || (max == max && !(max >= plane[at])))) {                   \
+                    max = plane[at];                                                               \
+                    best = at;                                                                     \
+                }                                                                                  \
+            ((T *)job->y)[i] = max;                                                                \
+            if (job->indices != NULL)                                                              \
+                job->indices[i] = best == SIZE_MAX ? -1 : index_of(w, p, best, job->column_major); \
+        }                                                                                          \
     }
 
 MAXPOOL(float, float, -INFINITY)
@@ -111,19 +123,11 @@ MAXPOOL(uint32_t, uint32_t, 0)
 MAXPOOL(int64_t, int64_t, INT64_MIN)
 MAXPOOL(uint64_t, uint64_t, 0)
 
-void accel_maxpool_f32__ref(const struct accel_window *window, const float *x, float *y,
-                            int64_t *indices, bool column_major)
-{
-    maxpool_float(window, x, y, indices, column_major);
-}
+#define CASE(NAME, T)        \
+    case ACCEL_DTYPE_##NAME: \
+        return maxpool_##T;
 
-#define CASE(NAME, T)                                     \
-    case ACCEL_DTYPE_##NAME:                              \
-        maxpool_##T(window, x, y, indices, column_major); \
-        return true;
-
-bool accel_maxpool_any(enum accel_dtype dtype, const struct accel_window *window, const void *x,
-                       void *y, int64_t *indices, bool column_major)
+static accel_range_fn *max_of(enum accel_dtype dtype)
 {
     switch (dtype) {
         CASE(FLOAT, float)
@@ -137,6 +141,23 @@ bool accel_maxpool_any(enum accel_dtype dtype, const struct accel_window *window
         CASE(INT64, int64_t)
         CASE(UINT64, uint64_t)
     default:
-        return false;
+        return NULL;
     }
+}
+
+bool accel_maxpool_any(struct accel_pool *pool, enum accel_dtype dtype,
+                       const struct accel_window *window, const void *x, void *y, int64_t *indices,
+                       bool column_major)
+{
+    struct max_job job = {.w = accel_window3_of(window),
+                          .x = x,
+                          .y = y,
+                          .indices = indices,
+                          .column_major = column_major};
+    accel_range_fn *range = max_of(dtype);
+
+    if (range != NULL)
+        accel_pool_run_long(pool, window->planes * job.w.out_size, GRAIN / (job.w.taps + 1) + 1,
+                            range, &job);
+    return range != NULL;
 }

@@ -147,7 +147,7 @@ void accel_qgemm__ref(struct accel_pool *pool, const struct accel_qgemm *gemm, v
     if (gemm->n == 0 || !sums_stride(gemm->n, &job.stride))
         return;
     const size_t work = gemm->n * (gemm->k + 1);
-    accel_pool_run(pool, gemm->m, 65536 / work + 1, gemm_rows, &job);
+    accel_pool_run_long(pool, gemm->m, 65536 / work + 1, gemm_rows, &job);
 }
 
 /* ---------------------------------------------------------------- convolution */
@@ -225,5 +225,5 @@ void accel_qconv__ref(struct accel_pool *pool, const struct accel_qconv *conv, v
         return;
     const size_t rows = conv->conv.batch * conv->conv.cout * job.w.out[0] * job.w.out[1];
     const size_t work = job.w.out[2] * job.w.taps * (conv->conv.cin / conv->conv.groups) + 1;
-    accel_pool_run(pool, rows, 65536 / work + 1, conv_rows, &job);
+    accel_pool_run_long(pool, rows, 65536 / work + 1, conv_rows, &job);
 }

@@ -48,5 +48,5 @@ void accel_qmaxpool_nhwc(struct accel_pool *pool, const struct accel_window *win
                            .y = y};
     const size_t work = job.w.taps * channels + 1;
 
-    accel_pool_run(pool, window->planes * job.w.out_size, 65536 / work + 1, nhwc_range, &job);
+    accel_pool_run_long(pool, window->planes * job.w.out_size, 65536 / work + 1, nhwc_range, &job);
 }

@@ -403,14 +403,14 @@ struct pool_job {
     size_t n; /* global: elements of a plane */
 };
 
-static void avgpool_planes(void *context, size_t begin, size_t end, unsigned thread)
+static void avgpool_range(void *context, size_t begin, size_t end, unsigned thread)
 {
     const struct pool_job *job = context;
     const struct accel_window3 w = accel_window3_of(job->window);
     const float lo = job->is_signed ? INT8_MIN : 0, hi = job->is_signed ? INT8_MAX : UINT8_MAX;
 
     (void)thread;
-    for (size_t k = begin * w.out_size; k < end * w.out_size; k++) {
+    for (size_t k = begin; k < end; k++) {
         const size_t plane = k / w.out_size, o = k % w.out_size;
         size_t inside = 0, at;
         float sum = 0;
@@ -443,7 +443,11 @@ void accel_qavgpool(struct accel_pool *pool, const struct accel_window *window,
                            .x_quant = x_quant,
                            .y_quant = y_quant};
 
-    accel_pool_run(pool, window->planes, 1, avgpool_planes, &job);
+    const struct accel_window3 w = accel_window3_of(window);
+
+    if (w.out_size > 0)
+        accel_pool_run_long(pool, window->planes * w.out_size, GRAIN / (w.taps + 1) + 1,
+                            avgpool_range, &job);
 }
 
 static void global_planes(void *context, size_t begin, size_t end, unsigned thread)

@@ -58,6 +58,9 @@ void accel_one_hot_axis(enum accel_dtype dtype, size_t outer, size_t n, size_t i
     }
 }
 
+/* Rows and columns of a matrix whose every step is worth asking whether to go on. */
+#define LARGE 64
+
 static void swap_rows(size_t n, double *a, double *b)
 {
     for (size_t i = 0; i < n; i++) {
@@ -69,13 +72,15 @@ static void swap_rows(size_t n, double *a, double *b)
 }
 
 /* a: [n][n], destroyed. */
-static double eliminate(size_t n, double *a)
+static double eliminate(const struct accel_pool *pool, size_t n, double *a)
 {
     double det = 1;
 
     for (size_t k = 0; k < n; k++) {
         size_t pivot = k;
 
+        if (n >= LARGE && accel_pool_stopped(pool))
+            return 0;
         for (size_t i = k + 1; i < n; i++)
             if (fabs(a[i * n + k]) > fabs(a[pivot * n + k]))
                 pivot = i;
@@ -96,11 +101,12 @@ static double eliminate(size_t n, double *a)
     return det;
 }
 
-void accel_det(enum accel_dtype dtype, size_t count, size_t n, const void *x, void *y, double *work)
+void accel_det(struct accel_pool *pool, enum accel_dtype dtype, size_t count, size_t n,
+               const void *x, void *y, double *work)
 {
     for (size_t m = 0; m < count; m++) {
         for (size_t i = 0; i < n * n; i++)
             work[i] = accel_real(dtype, x, m * n * n + i);
-        accel_real_set(dtype, y, m, eliminate(n, work));
+        accel_real_set(dtype, y, m, eliminate(pool, n, work));
     }
 }

@@ -56,8 +56,8 @@ void accel_rotary_f32(struct accel_pool *pool, const struct accel_rotary *rotary
 {
     struct rotary_job job = {.r = rotary, .x = x, .cosine = cosine, .sine = sine, .y = y};
 
-    accel_pool_run(pool, rotary->batch * rotary->heads * rotary->rows, grain(rotary->head_size),
-                   rotary_range, &job);
+    accel_pool_run_long(pool, rotary->batch * rotary->heads * rotary->rows,
+                        grain(rotary->head_size), rotary_range, &job);
 }
 
 /* ---------------------------------------------------------------- LinearAttention */
@@ -129,7 +129,7 @@ void accel_linear_attention_f32(struct accel_pool *pool,
 {
     struct accel_linear_attention job = *attention;
 
-    accel_pool_run(pool, job.batch * job.kv_heads, 1, linear_range, &job);
+    accel_pool_run_long(pool, job.batch * job.kv_heads, 1, linear_range, &job);
 }
 
 /* ---------------------------------------------------------------- CausalConvWithState */
@@ -173,5 +173,6 @@ void accel_causal_conv_f32(struct accel_pool *pool, const struct accel_causal_co
 {
     struct accel_causal_conv job = *conv;
 
-    accel_pool_run(pool, job.batch * job.channels, grain(job.rows * job.taps), causal_range, &job);
+    accel_pool_run_long(pool, job.batch * job.channels, grain(job.rows * job.taps), causal_range,
+                        &job);
 }
