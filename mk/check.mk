@@ -19,6 +19,7 @@ FUZZ_REPLAY := $(addprefix $(BUILD)/tests/fuzz/,$(FUZZ_NAMES))
 FUZZERS     := $(addprefix $(BUILD)/fuzzers/,$(FUZZ_NAMES))
 FUZZ_OBJ_fuzz_pci := $(call obj,$(filter-out %/names.c,$(wildcard drivers/pci/*.c)) tests/fuzz/tree_host.c)
 FUZZ_OBJ_fuzz_cpu := $(call obj,$(wildcard drivers/cpu/*.c) tests/fuzz/tree_host.c)
+FUZZ_OBJ_fuzz_onnx := $(call obj,tests/fuzz/onnx_mutator.c)
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $$(FUZZ_OBJ_$$*) \
                        $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a

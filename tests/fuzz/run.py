@@ -19,6 +19,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
+def seeds_of(target, build):
+    """The folders it begins with: its corpus, and for models some of every operator, which are made now."""
+    folders = [str(ROOT / "tests" / "fuzz" / "corpus" / target.name)]
+    if target.name == "fuzz_onnx":
+        folders.append(str(build / "seeds"))
+        made = subprocess.run([sys.executable, str(ROOT / "tests" / "fuzz" / "onnx_seeds.py"), folders[-1]], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if made.returncode != 0:
+            sys.exit(f"no seeds for {target.name}: {made.stdout.decode(errors='replace')[-2000:]}")
+    return folders
+
+
 def run(target, build, seconds):
     """Returns executions, code paths reached and the text to show when something was found."""
     learnt, findings = build / "corpus" / target.name, build / "findings"
@@ -28,8 +40,7 @@ def run(target, build, seconds):
                UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
     command = ["nice", "-n", "10", str(target), f"-max_total_time={seconds}", "-timeout=20",
                "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1", "-use_value_profile=1",
-               f"-artifact_prefix={findings / target.name}-", str(learnt),
-               str(ROOT / "tests" / "fuzz" / "corpus" / target.name)]
+               f"-artifact_prefix={findings / target.name}-", str(learnt), *seeds_of(target, build)]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, check=False)
     output = done.stdout.decode(errors="replace")

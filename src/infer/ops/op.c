@@ -314,7 +314,9 @@ int accel_infer_broadcast(struct accel_infer *in, struct accel_error *err)
     return ACCEL_OK;
 }
 
-/* ---------------------------------------------------------------- prepare */
+/* ---------------------------------------------------------------- prepare and run */
+
+_Alignas(64) char accel_no_scratch[64];
 
 void *accel_prepare_state(struct accel_prepare *prep, size_t bytes, struct accel_error *err)
 {

@@ -251,13 +251,16 @@ struct accel_prepare {
 /* Makes `bytes` zeroed bytes the state. Errors: NULL (NOMEM). */
 void *accel_prepare_state(struct accel_prepare *prep, size_t bytes, struct accel_error *err);
 
+/* A place without room, whose address may be added to. */
+extern char accel_no_scratch[];
+
 struct accel_run {
     const struct accel_node *node;
     struct accel_tensor *const *in;  /* NULL: left out */
     struct accel_tensor *const *out; /* NULL: not wanted */
     const void *state;               /* prepare's */
     const void *const *blobs;
-    void *scratch;           /* 64-aligned, prepare's scratch_bytes */
+    void *scratch;           /* 64-aligned, prepare's scratch_bytes; for none accel_no_scratch */
     struct accel_pool *pool; /* NULL: one thread */
     const struct accel_kernels *kernels;
     void *framework;

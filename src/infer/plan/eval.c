@@ -128,7 +128,7 @@ int accel_node_eval(const struct accel_node *node, const struct accel_type *cons
             return accel_fail(err, ACCEL_E_NOMEM, "no memory to compute a constant");
     }
     run.state = prep.state;
-    run.scratch = scratch;
+    run.scratch = scratch != NULL ? scratch : accel_no_scratch;
     for (size_t o = 0; o < node->outputs_count; o++)
         outs[o] = out[o] != NULL ? &results[o] : NULL;
     return node->op->run(&run, err);

@@ -354,6 +354,11 @@ static int infer_now(struct accel_unit *u, struct accel_run *run, struct accel_p
     return rc;
 }
 
+static void *scratch_of(const struct accel_session *s)
+{
+    return s->scratch != NULL ? s->scratch : accel_no_scratch;
+}
+
 /* A node whose shapes are known only now: infer, prepare and run in one go. */
 static int run_dynamic(struct accel_unit *u, struct accel_node *n, struct accel_error *err)
 {
@@ -380,7 +385,7 @@ static int run_dynamic(struct accel_unit *u, struct accel_node *n, struct accel_
     if (rc != ACCEL_OK)
         return rc;
     run.state = prep.state;
-    run.scratch = s->scratch;
+    run.scratch = scratch_of(s);
     accel_node_cost(&prep, &cost);
     expect(s, &cost);
     return n->op->run(&run, err);
@@ -420,7 +425,7 @@ static int run_step(struct accel_unit *u, size_t i, struct accel_error *err)
         accel_bump_free(&u->step_mem);
         return rc;
     }
-    b->runs[i].scratch = u->session->scratch;
+    b->runs[i].scratch = scratch_of(u->session);
     expect(u->session, &step->cost);
     return step->node->op->run(&b->runs[i], err);
 }
