@@ -89,8 +89,9 @@ static void guess_outputs(const struct accel_node *n, const struct accel_type *c
     }
 }
 
-/* An axis of nothing must not hide axes that no tensor can have: 0 x 2^40 has no bytes, but rows
- * that somebody walks. What is not known yet is taken to be one. Errors: LIMIT. */
+/* An axis of nothing, or an input that no run could be given, must not bring in axes that no tensor
+ * can have: 0 x 2^40 has no bytes, but rows that somebody walks, and 2^63 - 1 of anything is one
+ * short of an overflow. What is not known yet is taken to be one. Errors: LIMIT. */
 static int check_extent(const struct accel_graph *g, const struct accel_value *v,
                         const struct accel_shape *shape, struct accel_error *err)
 {
@@ -105,10 +106,10 @@ static int check_extent(const struct accel_graph *g, const struct accel_value *v
             __builtin_mul_overflow(elements, (size_t)shape->dims[d], &elements))
             elements = SIZE_MAX;
     }
-    if (!open || elements <= most)
+    if (elements / (open ? 1 : 4) <= most) /* up to four are a byte */
         return ACCEL_OK;
     return accel_fail(err, ACCEL_E_LIMIT,
-                      "'%s' of shape %s: its other dimensions are over the limit of %zu elements",
+                      "'%s' of shape %s: its dimensions are over the limit of %zu elements",
                       v->name, accel_shape_format(shape, text), most);
 }
 
@@ -132,12 +133,9 @@ static int check_outputs(const struct accel_graph *g, const struct accel_node *n
 
         if (out[o] == NULL)
             continue;
-        const int rc = check_extent(g, n->outputs[o], &out[o]->shape, err);
-        if (rc != ACCEL_OK)
-            return rc;
         if (!accel_shape_static(&out[o]->shape) || out[o]->dtype == ACCEL_DTYPE_UNDEFINED)
-            continue;
-        if (!accel_shape_bytes(&out[o]->shape, out[o]->dtype, &bytes))
+            bytes = 0;
+        else if (!accel_shape_bytes(&out[o]->shape, out[o]->dtype, &bytes))
             return accel_fail(err, ACCEL_E_INVALID, "output '%s' of shape %s overflows",
                               n->outputs[o]->name, accel_shape_format(&out[o]->shape, text));
         if (bytes > g->ir->limits.tensor_bytes)
@@ -145,6 +143,9 @@ static int check_outputs(const struct accel_graph *g, const struct accel_node *n
                               "output '%s' of shape %s has %zu bytes, over the limit of %zu",
                               n->outputs[o]->name, accel_shape_format(&out[o]->shape, text), bytes,
                               g->ir->limits.tensor_bytes);
+        const int rc = check_extent(g, n->outputs[o], &out[o]->shape, err);
+        if (rc != ACCEL_OK)
+            return rc;
     }
     return ACCEL_OK;
 }

@@ -306,10 +306,10 @@ def fused_matmul(d, op):
 
 @recipe('FastGelu', 'BiasGelu', 'SkipLayerNormalization', 'QuickGelu')
 def transformer(d, op):
-    kind = d.choice([F, F, np.float64]) if op[0] == 'S' else F
+    kind = d.choice([F, F, np.float64]) if op != 'BiasGelu' else F
     x = d.tensor(kind, (d.integer(1, 3), d.integer(1, 6), d.integer(1, 40)))
     row = d.of(x).shape[-1:]
-    inputs = {'FastGelu': [x] + ([d.tensor(F, row)] if d.chance(0.5) else []), 'BiasGelu': [x, d.tensor(F, row)],
+    inputs = {'FastGelu': [x] + ([d.tensor(kind, row)] if d.chance(0.5) else []), 'BiasGelu': [x, d.tensor(F, row)],
               'QuickGelu': [x], 'SkipLayerNormalization': [x, d.tensor(kind, d.of(x).shape), d.tensor(kind, row), d.tensor(kind, row)]}[op]
     if op[0] != 'S':
         return d.emit(op, inputs, domain=MS)

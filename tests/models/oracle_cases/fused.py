@@ -17,6 +17,9 @@ def gelus(w):
     w.case('fastgelu_bias', 'FastGelu', [x, bias], domain=MS)
     w.case('quickgelu', 'QuickGelu', [x], domain=MS)
     w.case('quickgelu_alpha', 'QuickGelu', [x], domain=MS, alpha=0.7)
+    x, bias = ('x', floats(w, 3, 5, 8, dtype=np.float64) * 3), ('b', floats(w, 8, dtype=np.float64))
+    w.case('fastgelu_double', 'FastGelu', [x, bias], domain=MS)
+    w.case('quickgelu_double', 'QuickGelu', [x], domain=MS, alpha=0.7)
 
 
 def matmuls(w):
