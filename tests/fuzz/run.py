@@ -24,8 +24,8 @@ def seeds_of(target, build):
     folders = [str(ROOT / "tests" / "fuzz" / "corpus" / target.name)]
     if target.name == "fuzz_onnx":
         folders.append(str(build / "seeds"))
-        made = subprocess.run([sys.executable, str(ROOT / "tests" / "fuzz" / "onnx_seeds.py"), folders[-1]], check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        script = [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "tests" / "fuzz" / "onnx_seeds.py")]
+        made = subprocess.run([*script, folders[-1]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if made.returncode != 0:
             sys.exit(f"no seeds for {target.name}: {made.stdout.decode(errors='replace')[-2000:]}")
     return folders
