@@ -8,6 +8,7 @@ import resource
 import select
 import signal
 import subprocess
+import time
 
 import numpy as np
 import onnx
@@ -120,14 +121,20 @@ def endless(tmp_path):
     return tmp_path / 'endless.onnx'
 
 
+def heed_interrupts():
+    """In the child: whoever runs the tests in the background has it ignore ^C, and so would accel-run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def on_a_terminal(words, until):
     """Runs accel-run with a terminal as standard error until that says `until`, then presses ^C: (what the terminal got, stdout, status)."""
     master, slave = pty.openpty()
-    with subprocess.Popen([str(w) for w in (PROGRAM, *words)], stdout=subprocess.PIPE, stderr=slave, close_fds=True) as process:
+    with subprocess.Popen([str(w) for w in (PROGRAM, *words)], stdout=subprocess.PIPE, stderr=slave, close_fds=True,
+                          preexec_fn=heed_interrupts) as process:
         os.close(slave)
-        said, pressed = b'', False
-        # Silence for a minute is an end as well: the assertions say what was missing.
-        while select.select([master], [], [], 60)[0]:
+        said, pressed, ends = b'', False, time.monotonic() + 120
+        # Silence is an end as well, and two minutes are: the assertions say what was missing.
+        while time.monotonic() < ends and select.select([master], [], [], 60)[0]:
             try:
                 said += os.read(master, 4096)
             except OSError: # the terminal's last user is gone
