@@ -43,3 +43,24 @@ def exact_outputs(model):
         elif node.op_type in ON_QUANTISED and inputs <= whole | rounded | given:
             rounded.update(outputs)
     return tuple({o.name for o in graph.output if o.name in names and types.get(o.name) in WHOLE} for names in (whole, rounded))
+
+
+# Move, compare or choose among the reals that they are given, and compute nothing before.
+ON_GIVEN = set("""
+    Abs And Binarizer Ceil Clip Compress Concat DepthToSpace Equal Expand Flatten Floor Gather GatherElements GatherND Greater
+    GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Max Min Neg NonZero Not Or Pad Relu Reshape ReverseSequence Round Shape Sign
+    Size Slice SpaceToDepth Split Squeeze Transpose Trilu Unsqueeze Where Xor""".split())
+# So do these, whose results are no such reals any more.
+AT_LAST = {'MurmurHash3', 'TreeEnsemble', 'TreeEnsembleRegressor'}
+
+
+def decided_outputs(model):
+    """Names of the graph outputs that no rounding comes before: a change of what was given in the last bits may well make
+    them others, and excuses nothing."""
+    graph = model.graph
+    given = {i.name for i in graph.input} | {i.name for i in graph.initializer}
+    last = set()
+    for node in (model.functions[0].node if model.functions else graph.node):
+        if node.op_type in ON_GIVEN | AT_LAST and given.issuperset(i for i in node.input if i):
+            (given if node.op_type in ON_GIVEN else last).update(o for o in node.output if o)
+    return {o.name for o in graph.output if o.name in given | last}

@@ -69,15 +69,15 @@ static double rounded(const struct job *j, double v)
 }
 
 /* Score of one target on its own. */
-static void finish_one(const struct job *j, double score, float *z)
+static void finish_one(const struct job *j, double *score, float *z)
 {
     const struct tree_params *p = j->p;
 
     if (p->trees.aggregate == ACCEL_TREE_AVERAGE)
-        score = rounded(j, score / (double)p->trees.roots_count);
+        *score = rounded(j, *score / (double)p->trees.roots_count);
     if (p->base_count == 1)
-        score = rounded(j, score + p->base[0]);
-    accel_ml_post_one(p->post, ACCEL_ML_ALONE, (float)score, z);
+        *score = rounded(j, *score + p->base[0]);
+    accel_ml_post_one(p->post, ACCEL_ML_ALONE, (float)*score, z);
 }
 
 static void finish_targets(const struct job *j, double *score, const uint8_t *seen, float *z)
@@ -85,7 +85,7 @@ static void finish_targets(const struct job *j, double *score, const uint8_t *se
     const struct tree_params *p = j->p;
 
     if (p->targets == 1) {
-        finish_one(j, score[0], z);
+        finish_one(j, score, z);
         return;
     }
     for (size_t k = 0; k < p->targets; k++) {
@@ -145,7 +145,7 @@ static void finish_classes(const struct job *j, double *score, uint8_t *seen, fl
 
     *which = 0;
     if (p->targets == 1) {
-        finish_one(j, score[0], z);
+        finish_one(j, score, z);
         return;
     }
     if (p->targets == 2) {

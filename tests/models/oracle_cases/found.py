@@ -143,6 +143,26 @@ def halves_into_containers(w):
                                         helper.make_node(second, made, ['y'], **rest)], [x], [], ['y'], opset=18)
 
 
-EXACT = (kernel_beyond_one, log_sum_exp_of_integers, log_sum_exp_of_unsigned_integers, resize_of_one_axis, resize_near_the_middle)
+def trees_of_one_target(w):
+    """Three stumps by each way to bring them together, in both types."""
+    leaves = [0.75, -0.5, 0.25, 1.5, -1, 0.125]
+    for dtype in (F, np.float64):
+        x = w.rng.standard_normal((20, 2)).astype(dtype)
+        for how in range(4):
+            tensors = {'nodes_splits': np.array([0, 0.5, -0.5], dtype), 'nodes_modes': np.array([0, 3, 4], np.uint8),
+                       'leaf_weights': np.array(leaves, dtype)}
+            node = helper.make_node('TreeEnsemble', ['x'], ['y'], domain='ai.onnx.ml', aggregate_function=how, n_targets=1,
+                                    tree_roots=[0, 1, 2], nodes_featureids=[0, 1, 0], leaf_targetids=[0] * 6,
+                                    nodes_trueleafs=[1] * 3, nodes_truenodeids=[0, 2, 4], nodes_falseleafs=[1] * 3,
+                                    nodes_falsenodeids=[1, 3, 5], **{k: numpy_helper.from_array(v, k) for k, v in tensors.items()})
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+            graph = helper.make_graph([node], 'trees', [helper.make_tensor_value_info('x', kind, x.shape)],
+                                      [helper.make_tensor_value_info('y', kind, (20, 1))])
+            opsets = [helper.make_opsetid('', 21), helper.make_opsetid('ai.onnx.ml', 5)]
+            w.whole(f'trees_{np.dtype(dtype)}_{how}', helper.make_model(graph, opset_imports=opsets, ir_version=10), {'x': x})
+
+
+EXACT = (trees_of_one_target, kernel_beyond_one, log_sum_exp_of_integers, log_sum_exp_of_unsigned_integers, resize_of_one_axis,
+         resize_near_the_middle)
 NEAR = (halves_into_containers, rows_that_a_mask_hides, mask_of_symbolic_length, resize_of_one_ratio,
         affine_grid_of_one, transposed_stride_beyond_kernel, weights_of_symbolic_shape)
