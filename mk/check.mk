@@ -21,13 +21,13 @@ FUZZ_OBJ_fuzz_pci := $(call obj,$(filter-out %/names.c,$(wildcard drivers/pci/*.
 FUZZ_OBJ_fuzz_cpu := $(call obj,$(wildcard drivers/cpu/*.c) tests/fuzz/tree_host.c)
 FUZZ_OBJ_fuzz_onnx := $(call obj,tests/fuzz/onnx_mutator.c)
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $$(FUZZ_OBJ_$$*) \
-                       $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
+$(FUZZ_REPLAY): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $$(FUZZ_OBJ_$$*) \
+                                      $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $$(FUZZ_OBJ_$$*) $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
+$(FUZZERS): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $$(FUZZ_OBJ_$$*) $(BUILD)/libacceld.a $(BUILD)/libaccelinfer.a
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)

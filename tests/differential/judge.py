@@ -142,6 +142,20 @@ def ulps(value, rng):
         return np.where(rng.integers(0, 3, value.shape) | ~np.isfinite(value), value, np.nextafter(value, towards)).astype(np.float16)
 
 
+def nudged(value, way):
+    """All floats a little larger, or smaller: whatever lies on an edge falls to one of its sides."""
+    if isinstance(value, Map):
+        return Map(value.keys, nudged(value.values, way))
+    if isinstance(value, list):
+        return [nudged(e, way) for e in value]
+    if value.dtype.kind != 'f':
+        return value
+    with np.errstate(all='ignore'):
+        if value.dtype == np.float16:
+            return np.where(np.isfinite(value), np.nextafter(value, np.float16(way * np.inf)), value)
+        return np.asarray(value + way * 3e-7 * np.abs(value)).astype(value.dtype)
+
+
 def shaken(value, step, rng, zeros=False):
     """Floats moved by up to `step` of themselves; zeros: what is next to nothing beside the largest also by as much as a
     sum of such numbers is off."""
@@ -252,6 +266,8 @@ def sensitive(folder):
         for _ in range(6):
             yield jumping(model, steps, steps_of(model, feeds, lambda v: ulps(v, rng)), dict.fromkeys(bounds, 1e-3))
     yield jumping(model, steps, steps_of(model, feeds, merged), bounds)
+    for way in (1, -1):
+        yield jumping(model, steps, steps_of(model, feeds, lambda v, way=way: nudged(v, way)), bounds)
     # More than once: what lies between two whole numbers goes one way or the other.
     for step in (3e-7, 3e-7, 3e-7, 3e-7, 3e-6):
         yield jumping(model, steps, steps_of(model, feeds, lambda v, step=step: shaken(v, step, rng, True)), bounds)
