@@ -143,7 +143,7 @@ def ulps(value, rng):
 
 
 def nudged(value, way):
-    """All floats a little larger, or smaller: whatever lies on an edge falls to one of its sides."""
+    """All floats a little larger, or smaller: whatever lies on an edge falls to one of its sides, a zero to one of its signs."""
     if isinstance(value, Map):
         return Map(value.keys, nudged(value.values, way))
     if isinstance(value, list):
@@ -153,7 +153,7 @@ def nudged(value, way):
     with np.errstate(all='ignore'):
         if value.dtype == np.float16:
             return np.where(np.isfinite(value), np.nextafter(value, np.float16(way * np.inf)), value)
-        return np.asarray(value + way * 3e-7 * np.abs(value)).astype(value.dtype)
+        return np.where(value == 0, way * 0.0, value + way * 3e-7 * np.abs(value)).astype(value.dtype)
 
 
 def shaken(value, step, rng, zeros=False):
