@@ -47,11 +47,12 @@ def exact_outputs(model):
 
 # Move, compare or choose among the reals that they are given, and compute nothing before.
 ON_GIVEN = set("""
-    Abs And Binarizer Ceil Clip Compress Concat DepthToSpace Equal Expand Flatten Floor Gather GatherElements GatherND Greater
-    GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Max Min Neg NonZero Not Or Pad Relu Reshape ReverseSequence Round Shape Sign
-    Size Slice SpaceToDepth Split Squeeze Transpose Trilu Unsqueeze Where Xor""".split())
+    Abs And ArrayFeatureExtractor Binarizer Cast Ceil Clip Compress Concat DepthToSpace DictVectorizer Equal Expand Flatten Floor Gather
+    GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN LabelEncoder Less LessOrEqual Max Min Neg NonZero Not
+    OneHotEncoder Or Pad Relu Reshape ReverseSequence Round Shape Sign Size Slice SpaceToDepth Split Squeeze Transpose Trilu Unsqueeze
+    Where Xor""".split())
 # So do these, whose results are no such reals any more.
-AT_LAST = {'MurmurHash3', 'TreeEnsemble', 'TreeEnsembleRegressor'}
+AT_LAST = {'MurmurHash3', 'Range', 'TreeEnsemble', 'TreeEnsembleRegressor'}
 
 
 def decided_outputs(model):
