@@ -2,7 +2,6 @@
 """accel-run used carelessly: what it says of outputs, streams, options and files that are not as they should be."""
 import json
 import os
-import pty
 import re
 import resource
 import select
@@ -15,6 +14,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+import terminal
 from test_accel_run import MNIST, PROGRAM, run
 
 
@@ -128,10 +128,7 @@ def heed_interrupts():
 
 def on_a_terminal(words, until):
     """Runs accel-run with a terminal as standard error until that says `until`, then presses ^C: (what the terminal got, stdout, status)."""
-    try:
-        master, slave = pty.openpty()
-    except OSError as why:
-        pytest.skip(f'this machine has no terminals to give: {why}')
+    master, slave = terminal.pair()
     with subprocess.Popen([str(w) for w in (PROGRAM, *words)], stdout=subprocess.PIPE, stderr=slave, close_fds=True,
                           preexec_fn=heed_interrupts) as process:
         os.close(slave)
