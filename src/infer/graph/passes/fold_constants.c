@@ -8,8 +8,8 @@
 /* A result may be larger than what it is made of (ConstantOfShape, Expand, Tile): then it costs
  * less to compute it each time than to carry it in the pack. */
 #define GROWTH_BYTES ((size_t)1 << 20)
-/* What is computed once, while the model is loaded: some seconds of plain C. The rest is left to
- * the runs, which have a deadline. */
+/* What a run of the pass computes, while the model is loaded: some seconds of plain C. The rest is
+ * left to the model's runs, which have a deadline. */
 #define FOLD_FLOPS   5e9
 
 /* Constants at work. */
